@@ -1,0 +1,120 @@
+"""The seams: protocols that stages and methods ask for and that tasks, hosts and tests fill.
+
+A method never calls an engine. It is a generator function that yields requests (`Generate`, `Verify`)
+and is sent their answers, so that one body of code serves a batch (TRL), a single group inside an
+async worker (verl) and a test with canned completions. `mel.methods.drive` runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator as PyGenerator
+from collections.abc import Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+from mel.types import Completion, Group, Message, Outcome, Problem, Replayed, Request, Sampling, Step, TokenIds, Verdict
+
+T = TypeVar("T")
+
+Requests = PyGenerator[Request, Sequence[Completion] | Sequence[Verdict], T]
+"""A computation that yields requests, is sent the answers, and returns ``T``."""
+
+
+class Generator(Protocol):
+    """Samples from the policy being trained (or evaluated), with its current weights."""
+
+    def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
+        """One completion per prompt, in order; an empty list for no prompts."""
+        ...
+
+
+class Verifier(Protocol):
+    """Says which responses are right. Never raises for a bad response: that is a `Verdict`."""
+
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
+        """One verdict per response, in order."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """Text to tokens and back, for the model being trained. `mel.prompts.chat.ChatTokenizer` is the real one."""
+
+    def chat(self, messages: Sequence[Message]) -> TokenIds:
+        """Tokens of a conversation, up to and including the start of the assistant's turn."""
+        ...
+
+    def encode(self, text: str) -> TokenIds:
+        """Tokens of plain text, no special token added."""
+        ...
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text without special tokens."""
+        ...
+
+    def token_index(self, token_ids: Sequence[int], char: int) -> int:
+        """Number of leading tokens whose text ends at or before character ``char`` of ``decode(token_ids)``."""
+        ...
+
+
+class Task(Verifier, Protocol):
+    """What is asked: where problems come from, who says a response is right, where its steps are."""
+
+    name: str
+    prompt_set: str
+    """Name of the directory under `mel.prompts` with this task's instructions."""
+
+    def problems(self, split: str, count: int | None = None) -> Sequence[Problem]:
+        """The first ``count`` problems of a split (all if None); item i depends on nothing but the task and i."""
+        ...
+
+    def steps(self, solution: str) -> tuple[Step, ...]:
+        """The numbered steps of a solution; empty if it has none."""
+        ...
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A task that knows the truth about steps and rules, so that localization can be measured."""
+
+    def first_error(self, problem: Problem, response: str) -> int | None:
+        """1-based number of the first wrong step; None if there is none or it cannot be said."""
+        ...
+
+    def is_true_rule(self, problem: Problem, heuristic: str) -> bool | None:
+        """Whether the heuristic states something true; None if it states nothing that can be checked."""
+        ...
+
+
+class Auxiliary(Protocol):
+    """What else is learned beside the policy loss: yields rows. `meta_experience` is MEL."""
+
+    name: str
+
+    def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        """Turn this step's groups into rows, through generation and verification requests.
+
+        Must yield the same number of `Generate` requests whatever the groups hold (with empty prompts
+        if need be): hosts rely on it to keep ranks in step.
+        """
+        ...
+
+
+class Carrier(Protocol):
+    """How a group's rewards become advantages, and which surrogate the host minimizes."""
+
+    name: str
+    surrogate: str
+    """Name the hosts know: ``grpo``, ``dr_grpo``, ``dapo``, ``gspo``, ``reinforce``."""
+
+    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
+        """One advantage per rollout; ``rewards`` holds one list per group, over all groups of the batch."""
+        ...
+
+
+class Credit(Protocol):
+    """At which tokens of a rollout its advantage counts."""
+
+    name: str
+
+    def token_weights(self, groups: Sequence[Group], replayed: Sequence[Replayed]) -> list[list[list[float]]] | None:
+        """Multiplier per group, rollout and token; None to leave the advantages alone."""
+        ...

@@ -1,0 +1,115 @@
+"""Instructions to the model, kept as text files: one directory per prompt set.
+
+A set holds `solve.txt`, `construct.txt`, `replay.txt` (user turns with `{placeholders}`) and `sections.toml`
+(how steps are labelled and how the sections of an experience are recognized). A set is versioned by the
+hash of its files, which every run records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+FILES = ("solve.txt", "construct.txt", "replay.txt", "sections.toml")
+
+_PLACEHOLDERS = {
+    "solve.txt": {"problem"},
+    "construct.txt": {"problem", "right", "wrong"},
+    "replay.txt": {"problem", "experience"},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sections:
+    """How to read what the model wrote about a pair.
+
+    Args:
+        step_label: put before each step of a solution in the construction prompt; `{number}` is replaced.
+        headings: section name -> pattern of its heading, tried anywhere in the text. `failure` (holds s*)
+            and `heuristic` are required, further sections belong to the critique.
+        step_reference: pattern whose first group is a step number, looked for in the `failure` section.
+    """
+
+    step_label: str
+    headings: Mapping[str, re.Pattern[str]]
+    step_reference: re.Pattern[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptSet:
+    """One set of instructions; `fill` is the only way text gets into a template."""
+
+    name: str
+    templates: Mapping[str, str]
+    sections: Sections
+    sha256: str
+
+    def solve(self, problem: str) -> str:
+        """The user turn that asks for a solution."""
+        return self._fill("solve.txt", problem=problem)
+
+    def construct(self, problem: str, right: str, wrong: str) -> str:
+        """The user turn [I, x, y+, y-] that asks for a meta-experience (eq. 2 to 4 in one call)."""
+        return self._fill("construct.txt", problem=problem, right=right, wrong=wrong)
+
+    def replay(self, problem: str, experience: str) -> str:
+        """The user turn that asks for a solution with M at hand (eq. 6)."""
+        return self._fill("replay.txt", problem=problem, experience=experience)
+
+    def _fill(self, file: str, **values: str) -> str:
+        return fill(self.templates[file], values)
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Replace each `{name}` of the template once, in one pass: braces inside a value stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda m: values[m[1]] if m[1] in values else m[0], template)
+
+
+def load(name_or_path: str) -> PromptSet:
+    """The prompt set of that name in this package, or the one in that directory.
+
+    Raises:
+        ValueError: no such set, a file missing, or a placeholder missing from a template.
+    """
+    root = Path(name_or_path) if "/" in name_or_path else Path(str(resources.files(__name__))) / name_or_path
+    missing = [f for f in FILES if not (root / f).is_file()]
+    if missing:
+        known = ", ".join(names())
+        raise ValueError(
+            f"prompt set {name_or_path!r}: expected a name ({known}) or a directory with {', '.join(FILES)}; "
+            f"{', '.join(missing)} not found in {root}"
+        )
+    texts = {f: (root / f).read_text(encoding="utf-8") for f in FILES}
+    for file, needed in _PLACEHOLDERS.items():
+        lacking = sorted(needed - set(re.findall(r"\{(\w+)\}", texts[file])))
+        if lacking:
+            raise ValueError(f"{root / file}: the placeholder(s) {', '.join(lacking)} must appear in braces")
+    digest = hashlib.sha256("\0".join(texts[f] for f in FILES).encode()).hexdigest()
+    templates = {f: texts[f].strip("\n") for f in _PLACEHOLDERS}
+    return PromptSet(
+        name=name_or_path, templates=templates, sections=_sections(texts["sections.toml"], root), sha256=digest
+    )
+
+
+def names() -> list[str]:
+    """Names of the prompt sets in this package."""
+    root = Path(str(resources.files(__name__)))
+    return sorted(p.name for p in root.iterdir() if (p / "sections.toml").is_file())
+
+
+def _sections(text: str, root: Path) -> Sections:
+    table = tomllib.loads(text)
+    headings = table.get("headings", {})
+    lacking = sorted({"failure", "heuristic"} - set(headings))
+    if lacking or "step_reference" not in table:
+        raise ValueError(f"{root}/sections.toml: needs step_reference and headings failure and heuristic; lacks {lacking}")
+    return Sections(
+        step_label=table.get("step_label", ""),
+        headings={name: re.compile(pattern) for name, pattern in headings.items()},
+        step_reference=re.compile(table["step_reference"]),
+    )
