@@ -1,0 +1,50 @@
+"""What is asked: one task per file, and this table, which finds them by name.
+
+A task is anything that fills `mel.ports.Task`. The table holds `module:attribute` strings, so that naming a
+task imports its module only, and a task with heavy dependencies costs nothing to those who do not ask it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from mel.ports import Task
+
+TASKS: dict[str, str] = {
+    "story_counts": "mel.tasks.story_counts:StoryCounts",
+}
+"""Name in a recipe -> the class or function that makes the task from its options."""
+
+
+def load(name: str, **options: Any) -> Task:
+    """The task of that name, made with these options.
+
+    Raises:
+        ValueError: an unknown name or option (the nearest valid one is named), or a value the task refuses.
+    """
+    if name not in TASKS:
+        raise ValueError(f"task: expected one of {', '.join(sorted(TASKS))}; got {name!r}{_nearest(name, TASKS)}")
+    module, attribute = TASKS[name].split(":")
+    factory = getattr(import_module(module), attribute)
+    _check_options(name, factory, options)
+    return factory(**options)
+
+
+def _check_options(name: str, factory: Any, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(factory).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters]
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"task {name}: unknown option {option!r}; it takes {', '.join(known) or 'none'}{_nearest(option, known)}"
+            )
+
+
+def _nearest(word: str, known: Any) -> str:
+    found = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
