@@ -7,8 +7,8 @@ async worker (verl) and a test with canned completions. `mel.methods.drive` runs
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from collections.abc import Generator as PyGenerator
-from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from mel.types import Completion, Group, Message, Outcome, Problem, Replayed, Request, Sampling, Step, TokenIds, Verdict
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 Requests = PyGenerator[Request, Sequence[Completion] | Sequence[Verdict], T]
 """A computation that yields requests, is sent the answers, and returns ``T``."""
+
+Steps = Callable[[str], tuple[Step, ...]]
+"""A task's segmentation of a solution into numbered steps."""
 
 
 class Generator(Protocol):

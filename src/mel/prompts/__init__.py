@@ -107,7 +107,9 @@ def _sections(text: str, root: Path) -> Sections:
     headings = table.get("headings", {})
     lacking = sorted({"failure", "heuristic"} - set(headings))
     if lacking or "step_reference" not in table:
-        raise ValueError(f"{root}/sections.toml: needs step_reference and headings failure and heuristic; lacks {lacking}")
+        raise ValueError(
+            f"{root}/sections.toml: needs step_reference and headings failure and heuristic; lacks {lacking}"
+        )
     return Sections(
         step_label=table.get("step_label", ""),
         headings={name: re.compile(pattern) for name, pattern in headings.items()},

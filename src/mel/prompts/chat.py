@@ -22,9 +22,8 @@ class ChatTokenizer:
 
     def __init__(self, tokenizer: Any, chat_template: str | None = None) -> None:
         if not getattr(tokenizer, "is_fast", False):
-            raise ValueError(
-                f"expected a fast tokenizer (character offsets are needed to place steps); got {type(tokenizer).__name__}"
-            )
+            got = type(tokenizer).__name__
+            raise ValueError(f"expected a fast tokenizer (character offsets are needed to place steps); got {got}")
         if not (chat_template or getattr(tokenizer, "chat_template", None)):
             raise ValueError(
                 "the tokenizer has no chat template and none was given: set model.chat_template in the recipe to "
@@ -68,7 +67,9 @@ class ChatTokenizer:
             ends = iter(end for _, end in encoded["offset_mapping"])
             found: list[int] = []
             for token in ids:
-                found.append(found[-1] if token in self._special and found else 0 if token in self._special else next(ends))
+                found.append(
+                    found[-1] if token in self._special and found else 0 if token in self._special else next(ends)
+                )
             return found
         return self._prefix_ends(ids, text)
 

@@ -1,0 +1,210 @@
+"""Meta-Experience Learning (arXiv 2602.10224, section 3): contrast, write down, replay, learn what helped."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mel.methods.auxiliaries.settings import MetaExperienceSettings
+from mel.ports import Inspectable, Requests, Steps, Tokenizer
+from mel.prompts import PromptSet
+from mel.stages.experience import construction_turn, parse_experience
+from mel.stages.guard import states_answer
+from mel.stages.internalize import internalize
+from mel.stages.pairs import select_pairs
+from mel.stages.replay import judge, rejected, replay_prefix, replay_prompt
+from mel.types import (
+    Candidate,
+    Completion,
+    Generate,
+    Group,
+    MetaExperience,
+    Outcome,
+    Pair,
+    Replayed,
+    Row,
+    Sampling,
+    Verdict,
+    Verify,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What an auxiliary needs to know of the model and the task.
+
+    Args:
+        steps: the task's segmentation of a solution.
+        rollout_max_tokens: completion limit of the rollouts; replays get the same unless set otherwise.
+        seed: the run's seed; pair choice is seeded per (seed, step, problem).
+        inspector: a task that knows true errors and rules; its counts are kept if given.
+    """
+
+    tokenizer: Tokenizer
+    prompts: PromptSet
+    steps: Steps
+    rollout_max_tokens: int
+    seed: int = 0
+    inspector: Inspectable | None = None
+
+
+class MetaExperienceLearning:
+    """MEL as an auxiliary: groups in, rows out, through two generate requests (construct and replay)."""
+
+    name = "meta_experience"
+
+    def __init__(self, settings: MetaExperienceSettings, surroundings: Surroundings) -> None:
+        self.settings = settings
+        self._at = surroundings
+
+    def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        """Rows of this step's kept experiences, with the ledger of every candidate."""
+        counts: Counter[str] = Counter()
+        pairs = self._pairs(groups, step, counts)
+        candidates = yield from self._construct(pairs, counts)
+        replayed = yield from self._replay(candidates)
+        rows = self._internalize(replayed, counts)
+        self._count(replayed, counts)
+        return Outcome(rows=tuple(rows), replayed=tuple(replayed), counts=dict(counts))
+
+    def _pairs(self, groups: Sequence[Group], step: int, counts: Counter[str]) -> list[Pair]:
+        pairs: list[Pair] = []
+        for group in groups:
+            selection = select_pairs(
+                group,
+                self._at.steps,
+                per_group=self.settings.pairs_per_group,
+                choose=self.settings.choose,
+                rng=random.Random(f"{self._at.seed}:{step}:{group.problem.id}"),
+            )
+            pairs += selection.pairs
+            counts["groups"] += 1
+            counts.update({f"skipped/{reason}": n for reason, n in selection.skipped.items()})
+        return pairs
+
+    def _construct(self, pairs: Iterable[Pair], counts: Counter[str]) -> Requests[list[Candidate]]:
+        limit = self.settings.max_pair_tokens
+        asked: list[tuple[Pair, tuple[int, ...]]] = []
+        for pair in pairs:
+            turn = construction_turn(pair, self._at.prompts)
+            context_ids = self._at.tokenizer.chat([{"role": "user", "content": turn}])
+            if limit is not None and len(context_ids) > limit:
+                counts["skipped/pair_too_long"] += 1
+            else:
+                asked.append((pair, context_ids))
+        sampling = Sampling(
+            max_tokens=self.settings.construct_max_tokens, temperature=self.settings.construct_temperature
+        )
+        completions = yield Generate(prompts=tuple(ids for _, ids in asked), sampling=sampling, phase="construct")
+        return [self._candidate(pair, ids, c) for (pair, ids), c in zip(asked, _completions(completions), strict=True)]
+
+    def _candidate(self, pair: Pair, context_ids: tuple[int, ...], completion: Completion) -> Candidate:
+        sections = self._at.prompts.sections
+        parsed = parse_experience(completion, sections, num_steps=len(pair.wrong_steps))
+        is_parsed = isinstance(parsed, MetaExperience)
+        return Candidate(
+            pair=pair,
+            context_ids=context_ids,
+            completion=completion,
+            experience=parsed if is_parsed else None,
+            failure="" if is_parsed else parsed,
+            states_answer=is_parsed
+            and states_answer(parsed, pair.problem.answer, step_reference=sections.step_reference),
+        )
+
+    def _replay(self, candidates: Sequence[Candidate]) -> Requests[list[Replayed]]:
+        if self.settings.filter == "none":
+            yield Generate(prompts=(), sampling=self._replay_sampling(), phase="replay")
+            return [self._unfiltered(c) for c in candidates]
+        n, tokenizer = self.settings.replay_samples, self._at.tokenizer
+        live = [c for c in candidates if not self._refusal(c)]
+        prefixes = [replay_prefix(c, tokenizer, start=self.settings.replay_from) for c in live]
+        prompts = [replay_prompt(c, p, tokenizer, self._at.prompts) for c, p in zip(live, prefixes, strict=True)]
+        answers = yield Generate(
+            prompts=tuple(p for p in prompts for _ in range(n)), sampling=self._replay_sampling(), phase="replay"
+        )
+        completions = _completions(answers)
+        responses = [tokenizer.decode(prefixes[i // n] + c.token_ids) for i, c in enumerate(completions)]
+        problems = tuple(c.pair.problem for c in live for _ in range(n))
+        verdicts = [v for v in (yield Verify(problems=problems, responses=tuple(responses))) if isinstance(v, Verdict)]
+        judged = {
+            id(candidate): judge(
+                candidate,
+                prefixes[i],
+                completions[i * n : i * n + n],
+                responses[i * n : i * n + n],
+                verdicts[i * n : i * n + n],
+                accept=self.settings.accept,
+                margin=self.settings.margin,
+            )
+            for i, candidate in enumerate(live)
+        }
+        return [judged.get(id(c)) or rejected(c, self._refusal(c)) for c in candidates]
+
+    def _replay_sampling(self) -> Sampling:
+        limit = self.settings.replay_max_tokens or self._at.rollout_max_tokens
+        return Sampling(max_tokens=limit, temperature=self.settings.replay_temperature)
+
+    def _refusal(self, candidate: Candidate) -> str:
+        """Why a candidate is not replayed; empty if it is."""
+        leaks = candidate.states_answer and self.settings.guard == "reject"
+        return candidate.failure or ("states_answer" if leaks else "")
+
+    def _unfiltered(self, candidate: Candidate) -> Replayed:
+        refusal = self._refusal(candidate)
+        return Replayed(candidate=candidate, prefix_ids=(), attempts=(), is_kept=not refusal, reason=refusal or "kept")
+
+    def _internalize(self, replayed: Sequence[Replayed], counts: Counter[str]) -> list[Row]:
+        rows: list[Row] = []
+        for item in replayed:
+            row = internalize(
+                item,
+                self._at.tokenizer,
+                self._at.steps,
+                target=self.settings.target,
+                context=self.settings.context,
+            )
+            if isinstance(row, Row):
+                rows.append(row)
+            elif item.is_kept:
+                counts[f"not_learned/{row}"] += 1
+        counts["rows"] += len(rows)
+        return rows
+
+    def _count(self, replayed: Sequence[Replayed], counts: Counter[str]) -> None:
+        for item in replayed:
+            candidate = item.candidate
+            counts["candidates"] += 1
+            counts["parsed"] += candidate.experience is not None
+            counts["leaks"] += candidate.states_answer
+            counts["replayed"] += bool(item.attempts)
+            counts["attempts"] += len(item.attempts)
+            counts["attempts_right"] += sum(a.verdict.is_correct for a in item.attempts)
+            counts["kept"] += item.is_kept
+            if not item.is_kept:
+                counts[f"failure/{item.reason}"] += 1
+            self._inspect(item, counts)
+
+    def _inspect(self, item: Replayed, counts: Counter[str]) -> None:
+        inspector, experience = self._at.inspector, item.candidate.experience
+        if inspector is None or experience is None:
+            return
+        pair = item.candidate.pair
+        first_error = inspector.first_error(pair.problem, pair.wrong.text)
+        if first_error is not None:
+            counts["locatable"] += 1
+            counts["located"] += first_error == experience.bifurcation
+            counts["kept_locatable"] += item.is_kept
+            counts["kept_located"] += item.is_kept and first_error == experience.bifurcation
+        is_true = inspector.is_true_rule(pair.problem, experience.heuristic)
+        if is_true is not None:
+            counts["rules"] += 1
+            counts["rules_true"] += is_true
+            counts["kept_rules"] += item.is_kept
+            counts["kept_rules_true"] += item.is_kept and is_true
+
+
+def _completions(answers: Sequence[Completion] | Sequence[Verdict]) -> list[Completion]:
+    return [a for a in answers if isinstance(a, Completion)]

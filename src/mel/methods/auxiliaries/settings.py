@@ -1,0 +1,95 @@
+"""What can be chosen about meta-experience learning; every field is a recipe field with the paper's value named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mel.stages.internalize import ALLOWED, Context, Target
+from mel.stages.pairs import Choose
+from mel.stages.replay import Accept, Start
+
+Guard = Literal["count", "reject"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetaExperienceSettings:
+    """Fields and their defaults (the recipe `recommended`: bifurcation replay).
+
+    Args:
+        pairs_per_group: at most this many pairs per mixed group (paper: 1).
+        choose: which pairs, see `mel.stages.pairs` (paper: random).
+        construct_max_tokens: limit of the text that holds M.
+        construct_temperature: 0 is greedy (paper: 1, sampled from the policy).
+        max_pair_tokens: longest construction prompt in tokens; None: no limit. Longer ones are skipped and counted.
+        guard: leaks of the answer are always counted; `reject` keeps them from replay (paper: count).
+        replay_from: `start`: solve x with M (paper). `bifurcation`: continue y- from just before s* with M.
+        replay_samples: attempts per candidate (paper: 1).
+        replay_max_tokens: limit of one attempt; None: that of the rollouts.
+        replay_temperature: as the rollouts' in the paper (1).
+        accept: see `mel.stages.replay.judge` (paper: right).
+        margin: by how much `uplift` must beat the group's pass rate, 0 to 1.
+        filter: `replay` (paper), or the control `none`: every parsed candidate is learned, no replay is made.
+        target: what is trained (paper: experience).
+        context: in which context (paper: retrospective).
+    """
+
+    pairs_per_group: int = 2
+    choose: Choose = "random"
+    construct_max_tokens: int = 1024
+    construct_temperature: float = 0.0
+    max_pair_tokens: int | None = None
+    guard: Guard = "count"
+    replay_from: Start = "bifurcation"
+    replay_samples: int = 1
+    replay_max_tokens: int | None = None
+    replay_temperature: float = 1.0
+    accept: Accept = "right"
+    margin: float = 0.0
+    filter: Literal["replay", "none"] = "replay"
+    target: Target = "step"
+    context: Context = "prefix"
+
+    def __post_init__(self) -> None:
+        for field, kind in _CHOICES.items():
+            value = getattr(self, field)
+            if value not in get_args(kind):
+                raise ValueError(f"meta_experience.{field}: expected one of {list(get_args(kind))}, got {value!r}")
+        for field in ("pairs_per_group", "construct_max_tokens", "replay_samples"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"meta_experience.{field}: expected at least 1, got {getattr(self, field)}")
+        if self.context not in ALLOWED[self.target]:
+            raise ValueError(
+                f"meta_experience: target {self.target!r} is trained in context {' or '.join(ALLOWED[self.target])}; "
+                f"got context {self.context!r}"
+            )
+        if self.context == "prefix" and self.replay_from != "bifurcation":
+            raise ValueError(
+                "meta_experience: context 'prefix' continues y- before s*; set replay_from: bifurcation "
+                f"(got {self.replay_from!r})"
+            )
+        if self.filter == "none" and self.target in ("step", "solution"):
+            raise ValueError(
+                f"meta_experience: filter 'none' makes no replay, and target {self.target!r} is taken from one; "
+                "train the experience or the heuristic, or keep filter: replay"
+            )
+
+
+_CHOICES = {
+    "choose": Choose,
+    "guard": Guard,
+    "replay_from": Start,
+    "accept": Accept,
+    "filter": Literal["replay", "none"],
+    "target": Target,
+    "context": Context,
+}
+
+PAPER = {
+    "pairs_per_group": 1,
+    "construct_temperature": 1.0,
+    "replay_from": "start",
+    "target": "experience",
+    "context": "retrospective",
+}
+"""The paper's point as changes to the defaults; its weight, lambda = 1, is the host's `weight` setting."""

@@ -1,0 +1,16 @@
+"""DAPO's loss (arXiv 2503.14476): GRPO's advantages, token mean over the batch, clip range 0.2 / 0.28.
+
+Its dynamic sampling (refilling groups that are all right or all wrong) is a matter of the sampler and is not part
+of this carrier.
+"""
+
+from __future__ import annotations
+
+from mel.methods.carriers.grpo import Grpo
+
+
+class Dapo(Grpo):
+    """A as GRPO; long rollouts weigh by their tokens."""
+
+    name = "dapo"
+    surrogate = "dapo"

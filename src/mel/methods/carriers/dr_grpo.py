@@ -1,0 +1,16 @@
+"""Dr. GRPO (arXiv 2503.20783): no division by the spread, and by a constant length instead of each rollout's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+
+class DrGrpo:
+    """A_i = r_i - mean r; the surrogate divides token sums by the maximum completion length."""
+
+    name = "dr_grpo"
+    surrogate = "dr_grpo"
+
+    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
+        return [[reward - fmean(group) for reward in group] for group in rewards]

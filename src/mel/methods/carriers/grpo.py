@@ -1,0 +1,27 @@
+"""GRPO (arXiv 2402.03300): rewards normalized within their group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+EPSILON = 1e-4
+"""Added to the standard deviation, as TRL does; it also keeps groups of equal rewards at zero."""
+
+
+class Grpo:
+    """A_i = (r_i - mean r) / (std r + 1e-4), mean over a rollout's tokens, then over rollouts (eq. 10, first term)."""
+
+    name = "grpo"
+    surrogate = "grpo"
+
+    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
+        return [normalized(group) for group in rewards]
+
+
+def normalized(group: Sequence[float]) -> list[float]:
+    """Centered rewards over their sample standard deviation; zeros for a group of one."""
+    if len(group) < 2:
+        return [0.0] * len(group)
+    mean, spread = fmean(group), stdev(group)
+    return [(reward - mean) / (spread + EPSILON) for reward in group]

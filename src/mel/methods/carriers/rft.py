@@ -1,0 +1,18 @@
+"""Online rejection-sampling fine-tuning (arXiv 2308.01825; DeepSeekMath section 5): learn from right rollouts only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Rft:
+    """A_i = 1 if the rollout was rewarded, else 0: on freshly sampled tokens the gradient of their NLL.
+
+    A group that is all right teaches nothing it does not know and is left out, as is one with no right rollout.
+    """
+
+    name = "rft"
+    surrogate = "grpo"
+
+    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
+        return [[float(r > 0) if min(group) < max(group) else 0.0 for r in group] for group in rewards]

@@ -1,0 +1,22 @@
+"""RLOO (arXiv 2402.14740): each rollout against the mean of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Rloo:
+    """A_i = r_i - mean of r_j over j other than i; zero for a group of one."""
+
+    name = "rloo"
+    surrogate = "grpo"
+
+    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
+        return [_leave_one_out(group) for group in rewards]
+
+
+def _leave_one_out(group: Sequence[float]) -> list[float]:
+    if len(group) < 2:
+        return [0.0] * len(group)
+    total = sum(group)
+    return [reward - (total - reward) / (len(group) - 1) for reward in group]

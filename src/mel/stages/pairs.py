@@ -1,0 +1,74 @@
+"""Pair: a right and a wrong rollout of the same problem (section 3.2)."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mel.ports import Steps
+from mel.types import Group, Pair, Rollout, Step
+
+Choose = Literal["random", "closest", "closest_distinct"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The pairs of one group and what was passed over.
+
+    Args:
+        skipped: counts by reason: `group_not_mixed` (of groups), `truncated` and `no_steps` (of rollouts).
+    """
+
+    pairs: tuple[Pair, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, rng: random.Random) -> Selection:
+    """Up to `per_group` different pairs of a mixed group; none of any other group.
+
+    A rollout without steps cannot be contrasted, and a truncated one is wrong for want of room rather than
+    for an error, so neither is paired; both are counted.
+
+    Args:
+        steps: the task's segmentation of a solution.
+        choose: `random`: uniformly over all right-wrong pairs. `closest`: the longest shared beginning, in
+            steps, first; ties at random. `closest_distinct`: the same, but each wrong rollout at most once.
+        rng: seeded per (run, step, problem), so that a resumed run pairs alike.
+    """
+    if not group.is_mixed:
+        return Selection(skipped={"group_not_mixed": 1})
+    skipped: Counter[str] = Counter()
+    usable: list[tuple[int, Rollout, tuple[Step, ...]]] = []
+    for index, rollout in enumerate(group.rollouts):
+        found = () if rollout.is_truncated else steps(rollout.text)
+        if found:
+            usable.append((index, rollout, found))
+        else:
+            skipped["truncated" if rollout.is_truncated else "no_steps"] += 1
+    pairs = [
+        Pair(group=group, right=right, wrong=wrong, wrong_index=index, right_steps=right_steps, wrong_steps=wrong_steps)
+        for _, right, right_steps in usable
+        if right.verdict.is_correct
+        for index, wrong, wrong_steps in usable
+        if not wrong.verdict.is_correct
+    ]
+    rng.shuffle(pairs)
+    if choose != "random":
+        pairs.sort(key=shared_steps, reverse=True)
+    if choose == "closest_distinct":
+        pairs = list({pair.wrong_index: pair for pair in reversed(pairs)}.values())
+        pairs.sort(key=shared_steps, reverse=True)
+    return Selection(pairs=tuple(pairs[:per_group]), skipped=dict(skipped))
+
+
+def shared_steps(pair: Pair) -> int:
+    """Number of leading steps that read the same in both solutions."""
+    count = 0
+    for right, wrong in zip(pair.right_steps, pair.wrong_steps, strict=False):
+        if pair.right.text[right.start : right.end].split() != pair.wrong.text[wrong.start : wrong.end].split():
+            break
+        count += 1
+    return count

@@ -1,0 +1,66 @@
+"""Replay: re-attempt a problem with the meta-experience at hand and see whether it helps (eq. 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from mel.ports import Tokenizer
+from mel.prompts import PromptSet
+from mel.types import Attempt, Candidate, Completion, Replayed, TokenIds, Verdict
+
+Start = Literal["start", "bifurcation"]
+Accept = Literal["right", "uplift", "all"]
+
+
+def replay_prefix(candidate: Candidate, tokenizer: Tokenizer, *, start: Start) -> TokenIds:
+    """Tokens of y- that the replay keeps: none from the start, all before s* from the bifurcation."""
+    if start == "start" or candidate.experience is None:
+        return ()
+    step = candidate.pair.wrong_steps[candidate.experience.bifurcation - 1]
+    wrong = candidate.pair.wrong.token_ids
+    return wrong[: tokenizer.token_index(wrong, step.start)]
+
+
+def replay_prompt(candidate: Candidate, prefix_ids: TokenIds, tokenizer: Tokenizer, prompts: PromptSet) -> TokenIds:
+    """Tokens to sample a replay from: x with M in the user's turn, then the kept beginning of y-."""
+    if candidate.experience is None:
+        raise ValueError(f"a candidate without an experience cannot be replayed (failure: {candidate.failure})")
+    turn = prompts.replay(candidate.pair.problem.text, candidate.experience.text)
+    return tokenizer.chat([{"role": "user", "content": turn}]) + prefix_ids
+
+
+def judge(
+    candidate: Candidate,
+    prefix_ids: TokenIds,
+    completions: Sequence[Completion],
+    responses: Sequence[str],
+    verdicts: Sequence[Verdict],
+    *,
+    accept: Accept,
+    margin: float,
+) -> Replayed:
+    """Decide whether a candidate joins D_M*; it comes back either way, since the retention rate is a result.
+
+    Args:
+        accept: `right`: at least one attempt is right (the paper's rule for one sample). `all`: every attempt is.
+            `uplift`: the success rate exceeds the group's pass rate by more than `margin`; the pass rate
+            estimates success without M, which a problem that is easy anyway would reach too.
+        margin: 0 to 1, used by `uplift` only.
+    """
+    attempts = tuple(
+        Attempt(completion=c, response=r, verdict=v) for c, r, v in zip(completions, responses, verdicts, strict=True)
+    )
+    rate = sum(v.is_correct for v in verdicts) / len(verdicts)
+    if accept == "uplift":
+        is_kept = rate > candidate.pair.group.pass_rate + margin
+        reason = "kept" if is_kept else "no_uplift"
+    else:
+        is_kept = rate == 1.0 if accept == "all" else rate > 0.0
+        reason = "kept" if is_kept else "failed_replay"
+    return Replayed(candidate=candidate, prefix_ids=prefix_ids, attempts=attempts, is_kept=is_kept, reason=reason)
+
+
+def rejected(candidate: Candidate, reason: str) -> Replayed:
+    """A candidate that never reached replay, for the ledger."""
+    return Replayed(candidate=candidate, prefix_ids=(), attempts=(), is_kept=False, reason=reason)
