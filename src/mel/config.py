@@ -1,0 +1,275 @@
+"""Recipes: one YAML file per run, every key checked, unknown ones refused with the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mel.methods import AUXILIARIES, CARRIERS, CREDITS, MetaExperienceSettings, known
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSection(Section):
+    """The policy to train.
+
+    Args:
+        path: a model directory, a hub id, or `miniature:WORLD` for a policy shipped with this package.
+        chat_template: `plain` (base models), `chatml`, a path of a Jinja file, or null for the tokenizer's own.
+        dtype: `float32` or `bfloat16` of the weights.
+        attention: the attention implementation by its transformers name; null for the default.
+        lora: fields of `peft.LoraConfig`; null trains every weight.
+    """
+
+    path: str
+    chat_template: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    attention: str | None = None
+    lora: dict[str, Any] | None = None
+
+
+class TaskSection(Section):
+    """What is asked.
+
+    Args:
+        name: see `mel.tasks`.
+        options: the task's own options.
+        split: where the training problems come from.
+        count: how many of them; null for all.
+        prompts: a prompt set's name or directory; null for the task's own.
+    """
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    split: str = "train"
+    count: int | None = None
+    prompts: str | None = None
+
+
+class WeightSection(Section):
+    """How strongly the rows count beside the policy loss.
+
+    Args:
+        kind: `constant`: lambda as it is (paper: 1). `grad_norm`: lambda_t keeps the norm of the rows'
+            gradient at `share` times that of the policy gradient.
+        every: `grad_norm` measures every so many optimizer steps.
+        decay: of the exponential mean of the measured ratio.
+    """
+
+    kind: Literal["constant", "grad_norm"] = "grad_norm"
+    value: float = Field(default=1.0, ge=0.0, alias="lambda")
+    share: float = Field(default=3.0, gt=0.0)
+    every: int = Field(default=1, ge=1)
+    decay: float = Field(default=0.9, ge=0.0, lt=1.0)
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class AuxiliarySection(Section):
+    """One auxiliary by its name, its settings, and how strongly its rows count."""
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    weight: WeightSection = WeightSection()
+    backward: Literal["joint", "separate"] = "separate"
+    rows_per_backward: int = Field(default=16, ge=1)
+
+    @model_validator(mode="after")
+    def _settings_are_known(self) -> AuxiliarySection:
+        known(self.name, AUXILIARIES, "auxiliary")
+        valid = [f.name for f in fields(AUXILIARIES[self.name][0])]
+        for key in self.settings:
+            if key not in valid:
+                raise ValueError(f"{self.name}: unknown setting {key!r}{nearest(key, valid)}")
+        self.build()
+        return self
+
+    def build(self) -> MetaExperienceSettings:
+        """The settings as the method takes them."""
+        return AUXILIARIES[self.name][0](**self.settings)
+
+
+class SuiteSection(Section):
+    """One set of held-out problems to evaluate on.
+
+    Args:
+        options: changes to the task's options; `task` another task altogether.
+        k: samples per problem for Avg@k and Pass@k; 0 for greedy Pass@1 alone.
+    """
+
+    name: str
+    task: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    split: str = "test"
+    count: int | None = None
+    k: int = Field(default=8, ge=0)
+    temperature: float = Field(default=1.0, gt=0.0)
+    max_tokens: int = Field(default=1024, ge=1)
+
+
+class EvaluationSection(Section):
+    """When and on what to evaluate.
+
+    Args:
+        every: greedy Pass@1 on the first suite every so many steps; null only before and after training.
+        before: evaluate the untrained policy too.
+    """
+
+    suites: list[SuiteSection] = Field(default_factory=list)
+    every: int | None = Field(default=None, ge=1)
+    before: bool = True
+    batch_size: int = Field(default=256, ge=1)
+
+
+class OutputSection(Section):
+    """Where the run directory goes: `path`, or `runs/<recipe>-s<seed>`."""
+
+    path: str | None = None
+    save_final: bool = True
+
+
+class Recipe(Section):
+    """One run. `trainer` takes any field of TRL's `GRPOConfig` by its TRL name; the host checks them."""
+
+    name: str
+    description: str = ""
+    model: ModelSection
+    task: TaskSection
+    carrier: str = "grpo"
+    credit: str = "outcome"
+    auxiliaries: list[AuxiliarySection] = Field(default_factory=list, max_length=1)
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    evaluation: EvaluationSection = EvaluationSection()
+    output: OutputSection = OutputSection()
+
+    @model_validator(mode="after")
+    def _slots_are_known(self) -> Recipe:
+        known(self.carrier, CARRIERS, "carrier")
+        known(self.credit, CREDITS, "credit rule")
+        return self
+
+    @property
+    def seed(self) -> int:
+        """The run's seed: TRL's own field."""
+        return int(self.trainer.get("seed", 42))
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain values with every default filled in, as the run directory records them."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def sha256(self) -> str:
+        """Identity of the resolved recipe."""
+        return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()
+
+
+def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe of that name in this package or in that file, with `--set a.b=c` changes applied.
+
+    Raises:
+        ValueError: no such recipe, not YAML, an unknown key (the nearest valid one is named) or a bad value.
+    """
+    path = find_recipe(name_or_path)
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not a YAML file: {error}") from None
+    if not isinstance(table, dict):
+        raise ValueError(f"{path}: expected a mapping of sections, got {type(table).__name__}")
+    for change in changes:
+        _apply(table, change)
+    return parse_recipe({"name": path.stem, **table}, source=str(path))
+
+
+def parse_recipe(table: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
+    """The recipe those plain values describe.
+
+    Raises:
+        ValueError: one line per fault, each with the key's full path.
+    """
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        lines = [_explain(fault) for fault in error.errors()]
+        raise ValueError(f"{source}: " + "; ".join(lines)) from None
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The file of a recipe given by name or path."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = {p.stem: p for p in sorted(recipes_directory().glob("**/*.yaml"))}
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    raise ValueError(
+        f"recipe: expected a YAML file or one of {', '.join(shipped)}; got {name_or_path!r}"
+        f"{nearest(name_or_path, list(shipped))}"
+    )
+
+
+def recipes_directory() -> Path:
+    """Where the recipes that come with this package lie."""
+    return Path(str(resources.files("mel"))) / "recipes"
+
+
+def nearest(word: str, valid: Sequence[str]) -> str:
+    """A hint naming the nearest valid word, or all of them if none is near."""
+    near = difflib.get_close_matches(word, list(valid), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(valid)}"
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    key, separator, value = change.partition("=")
+    if not separator or not key:
+        raise ValueError(f"--set: expected section.key=value, got {change!r}")
+    *parents, last = key.split(".")
+    here: Any = table
+    for parent in parents:
+        here = here[_index(parent, here, change)] if isinstance(here, list) else here.setdefault(parent, {})
+        if not isinstance(here, dict | list):
+            raise ValueError(f"--set {change}: {parent!r} is a value, not a section")
+    if isinstance(here, list):
+        here[_index(last, here, change)] = yaml.safe_load(value)
+    else:
+        here[last] = yaml.safe_load(value)
+
+
+def _index(word: str, items: list[Any], change: str) -> int:
+    if not word.isdecimal() or int(word) >= len(items):
+        raise ValueError(f"--set {change}: expected an index from 0 to {len(items) - 1}, got {word!r}")
+    return int(word)
+
+
+def _explain(fault: Any) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        section: Any = Recipe
+        for part in fault["loc"][:-1]:
+            section = _child(section, part)
+        valid = [f.alias or name for name, f in section.model_fields.items()] if section else []
+        return f"unknown key {path!r}{nearest(str(fault['loc'][-1]), valid)}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}" if path else message
+
+
+def _child(section: Any, part: object) -> Any:
+    if isinstance(part, int):
+        return section
+    annotation = section.model_fields[part].annotation if section and part in section.model_fields else None
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
