@@ -1,0 +1,148 @@
+"""The command line: every command is one call into the package, and bad input ends in one line of advice."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    name="mel",
+    help="Meta-Experience Learning for RLVR: learn from the step where a right and a wrong attempt part.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+experiences = typer.Typer(help="Browse the meta-experiences of a run.", no_args_is_help=True)
+miniature = typer.Typer(help="The tiny policy that runs the whole method on a CPU.", no_args_is_help=True)
+app.add_typer(experiences, name="experiences")
+app.add_typer(miniature, name="miniature")
+
+Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
+RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
+
+
+def main() -> None:
+    """Run the command line; a `ValueError` or `OSError` is the user's to mend and shows no traceback."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        Console(stderr=True).print(f"mel: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
+    changes: Changes = None,
+    output: Annotated[Path | None, typer.Option(help="Run directory; default runs/<recipe>-s<seed>.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue this run directory from its last checkpoint.")
+    ] = False,
+) -> None:
+    """Train a recipe; the run directory holds everything it did."""
+    from mel.config import load_recipe
+    from mel.run import train as run
+
+    directory = run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
+    Console().print(f"run directory: {directory}", soft_wrap=True)
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model directory, hub id or miniature:WORLD.")],
+    recipe: Annotated[str, typer.Option(help="Recipe whose evaluation suites and prompts are used.")] = "grpo",
+    changes: Changes = None,
+    output: Annotated[Path, typer.Option(help="Where responses and results go.")] = Path("runs/eval"),
+) -> None:
+    """Evaluate a model on the suites of a recipe: Pass@1 greedy, Avg@k and Pass@k with intervals."""
+    from mel.config import load_recipe
+    from mel.run import evaluate_model
+
+    evaluate_model(load_recipe(recipe, changes or ()), model, output=output, console=Console())
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="One run directory or several; differences are to the first.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The page to write; default report.html in the first run.")
+    ] = None,
+) -> None:
+    """Write one offline HTML page: results, curves, ledger and experiences."""
+    from mel.report.page import build
+
+    Console().print(f"report: {build(runs, output or runs[0] / 'report.html')}", soft_wrap=True)
+
+
+@app.command()
+def quickstart(
+    output: Annotated[Path, typer.Option(help="Directory for the runs and the page.")] = Path("runs/quickstart"),
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps per arm.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of every arm.")] = 0,
+    arms: Annotated[str, typer.Option(help="Recipes to compare, by name, the baseline first.")] = "grpo,recommended",
+) -> None:
+    """Train the miniature with GRPO and with MEL side by side and show what came of it."""
+    from mel.quickstart import quickstart as run
+
+    run(arms.split(","), output=output, steps=steps, seed=seed, console=Console())
+
+
+@app.command()
+def doctor(
+    self_test: Annotated[bool, typer.Option(help="Also run one training step.")] = True,
+) -> None:
+    """Show versions, cores, GPU and what each extra would add, and try one step."""
+    from mel.doctor import examine
+
+    if not examine(Console(), self_test=self_test):
+        raise typer.Exit(1)
+
+
+@experiences.command("list")
+def list_experiences(
+    run: RunPath,
+    kept: Annotated[bool | None, typer.Option("--kept/--not-kept", help="Only these.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only with this reason, e.g. failed_replay.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only with this text in problem or experience.")] = None,
+    page: Annotated[int, typer.Option(min=1)] = 1,
+) -> None:
+    """List the meta-experiences of a run, newest first."""
+    from mel.report.terminal import experiences_table
+
+    Console().print(experiences_table(run, kept=kept, reason=reason, search=search, page=page))
+
+
+@experiences.command("show")
+def show_experience(run: RunPath, number: Annotated[int, typer.Argument(help="Number from `list`.")]) -> None:
+    """Show one meta-experience with both solutions and its replay."""
+    from mel.report.terminal import experience_panel
+
+    Console().print(experience_panel(run, number))
+
+
+@miniature.command("build")
+def build_miniature(
+    output: Annotated[Path, typer.Argument(help="Model directory to write.")],
+    world: Annotated[int, typer.Option(help="Seed of the world: which verbs are misconceived.")] = 0,
+    size: Annotated[str, typer.Option(help="s, m or l.")] = "s",
+    seed: Annotated[int, typer.Option(help="Seed of initialization and data.")] = 0,
+) -> None:
+    """Warm up a tiny Qwen3 on the story-count world and write an ordinary model directory."""
+    from mel.run import build_miniature as build
+
+    build(output, world=world, size=size, seed=seed, console=Console())
+
+
+@miniature.command("probe")
+def probe_miniature(
+    model: Annotated[str, typer.Argument(help="Model directory or miniature:WORLD.")] = "miniature:0",
+    world: Annotated[int, typer.Option(help="Seed of the world it was built for.")] = 0,
+) -> None:
+    """Print what the policy can do before any reinforcement learning."""
+    from mel.run import probe_miniature as probe
+
+    probe(model, world=world, console=Console())

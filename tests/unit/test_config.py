@@ -1,0 +1,108 @@
+"""Recipes are read strictly: what is unknown is refused with the nearest valid name, what is valid round-trips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mel.config import load_recipe, parse_recipe, recipes_directory
+
+MINIMAL = {"name": "x", "model": {"path": "some/dir"}, "task": {"name": "story_counts"}}
+
+
+def shipped() -> list[str]:
+    return sorted(p.stem for p in recipes_directory().glob("**/*.yaml"))
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_recipe_loads_and_its_resolved_form_is_the_same_recipe(name: str) -> None:
+    recipe = load_recipe(name)
+    assert parse_recipe(recipe.resolved()) == recipe
+    assert parse_recipe(recipe.resolved()).sha256() == recipe.sha256()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_recipe_says_on_what_it_runs(name: str) -> None:
+    path = next(recipes_directory().glob(f"**/{name}.yaml"))
+    assert path.read_text().startswith("# Hardware:")
+
+
+def test_names_of_recipes_are_unique() -> None:
+    assert len(shipped()) == len(set(shipped())) > 0
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"trainr": {}}, "unknown key 'trainr'; did you mean 'trainer'?"),
+        ({"evaluation": {"suites": [{"name": "a", "tempreature": 1}]}}, "did you mean 'temperature'?"),
+        (
+            {"auxiliaries": [{"name": "meta_experience", "weight": {"lamda": 1}}]},
+            "unknown key 'auxiliaries.0.weight.lamda'; did you mean 'lambda'?",
+        ),
+        (
+            {"auxiliaries": [{"name": "meta_experience", "settings": {"pair_per_group": 1}}]},
+            "unknown setting 'pair_per_group'; did you mean 'pairs_per_group'?",
+        ),
+        ({"auxiliaries": [{"name": "meta_experiense"}]}, "did you mean 'meta_experience'?"),
+        ({"carrier": "dr_gprpo"}, "did you mean 'dr_grpo'?"),
+        ({"credit": "first_eror"}, "did you mean 'first_error'?"),
+        ({"task": {"name": "story_counts", "count": "many"}}, "task.count"),
+    ],
+)
+def test_a_bad_key_or_value_is_refused_with_the_nearest_valid_one(table: dict, message: str) -> None:
+    with pytest.raises(ValueError, match="recipe: ") as error:
+        parse_recipe(MINIMAL | table)
+    assert message in str(error.value)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"trainr.*evry|evry.*trainr"):
+        parse_recipe(MINIMAL | {"trainr": {}, "evaluation": {"evry": 1}})
+
+
+def test_set_changes_a_nested_key_and_a_list_item(tmp_path: Path) -> None:
+    recipe = load_recipe("recommended", ["trainer.seed=7", "auxiliaries.0.settings.pairs_per_group=4"])
+    assert recipe.seed == 7
+    assert recipe.auxiliaries[0].build().pairs_per_group == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("trainer.seed", "expected section.key=value, got 'trainer.seed'"),
+        ("auxiliaries.3.name=x", "expected an index from 0 to 0, got '3'"),
+        ("model.path.x=1", "'path' is a value, not a section"),
+        ("trainer_.seed=1", "did you mean 'trainer'?"),
+    ],
+)
+def test_a_bad_set_is_refused(change: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        load_recipe("recommended", [change])
+    assert message in str(error.value)
+
+
+def test_an_unknown_recipe_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ValueError, match="did you mean 'recommended'"):
+        load_recipe("recomended")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "model: [unclosed\n"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"r\.yaml"):
+        load_recipe(str(path))
+
+
+def test_the_file_name_is_the_recipe_name_unless_it_says_otherwise(tmp_path: Path) -> None:
+    table = {key: value for key, value in MINIMAL.items() if key != "name"}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(table))
+    assert load_recipe(str(path)).name == "mine"
+
+
+def test_changing_one_value_changes_the_hash() -> None:
+    assert load_recipe("grpo").sha256() != load_recipe("grpo", ["trainer.seed=1"]).sha256()
