@@ -1,0 +1,201 @@
+"""The run directory: one place for everything that a run was told, did and found (docs/run_directory.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from mel.record.errors import RunDirectoryError, disk_full_as_error
+from mel.record.metrics_log import MetricsLog, replace_file
+from mel.record.store import ExperienceStore
+
+State = Literal["created", "running", "finished", "failed", "stopped"]
+
+RECIPE, ENVIRONMENT, STATUS = "recipe.yaml", "environment.json", "status.json"
+METRICS, EXPERIENCES, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "experiences.db", "evaluations", "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """Where a run stands.
+
+    Args:
+        state: `running` also after a kill -9: `updated_at` and `pid` tell.
+        step: the last optimizer step that was reported.
+        message: for a person: the error of a failed run.
+        started_at, updated_at: UTC, ISO 8601.
+        resumed_at: one entry per continuation.
+    """
+
+    state: State
+    step: int
+    message: str
+    pid: int
+    started_at: str
+    updated_at: str
+    resumed_at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truncated:
+    """What a resume dropped because it lay after the checkpoint."""
+
+    metrics: int
+    experiences: int
+
+
+class RunDirectory:
+    """A run on disk. Make one with `create` (a new run) or `open` (to resume, evaluate or report it).
+
+    Only one process writes; any number may read meanwhile.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics = MetricsLog(path / METRICS)
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Mapping[str, object], environment: Mapping[str, object]) -> RunDirectory:
+        """A new run directory with an empty log and an empty store.
+
+        Args:
+            recipe: resolved: every default filled in. Plain YAML values.
+            environment: versions, commit, cores, seeds, prompt hashes; JSON values.
+
+        Raises:
+            RunDirectoryError: the path exists and is not an empty directory.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            is_run = (path / RECIPE).is_file()
+            raise RunDirectoryError(
+                f"{path}: expected a path that does not exist yet; {'a run is' if is_run else 'something is'} already "
+                f"there. {'Continue it with --resume, or choose' if is_run else 'Choose'} another output directory, or "
+                f"delete this one"
+            )
+        with disk_full_as_error(path, "creating the run directory"):
+            for folder in (EVALUATIONS, CHECKPOINTS):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+            (path / METRICS).touch()
+        replace_file(path / ENVIRONMENT, _json(environment), doing="writing the environment")
+        ExperienceStore.create(path / EXPERIENCES).close()
+        run = cls(path)
+        now = _now()
+        run._write_status(Status(state="created", step=0, message="", pid=os.getpid(), started_at=now, updated_at=now))
+        # The recipe comes last: a directory without one was not finished and is not taken for a run.
+        text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
+        replace_file(path / RECIPE, text, doing="writing the recipe")
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDirectory:
+        """The run at that path.
+
+        Raises:
+            RunDirectoryError: no such directory, or something in it is missing.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise RunDirectoryError(
+                f"{path}: expected a run directory (mel train writes one); there is no such directory"
+            )
+        missing = [name for name in (RECIPE, ENVIRONMENT, STATUS, EXPERIENCES) if not (path / name).is_file()]
+        if missing:
+            raise RunDirectoryError(
+                f"{path}: expected a run directory; {', '.join(missing)} is missing. Point at the directory that mel "
+                f"train named, or, if its start was interrupted, delete it and train again"
+            )
+        return cls(path)
+
+    @cached_property
+    def recipe(self) -> dict[str, object]:
+        """The resolved recipe."""
+        return yaml.safe_load((self.path / RECIPE).read_text(encoding="utf-8"))
+
+    @cached_property
+    def environment(self) -> dict[str, object]:
+        """Versions, commit, cores, seeds, prompt hashes."""
+        return json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
+
+    @cached_property
+    def experiences(self) -> ExperienceStore:
+        """The experience store, opened on first use."""
+        return ExperienceStore.open(self.path / EXPERIENCES)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / CHECKPOINTS
+
+    @property
+    def status(self) -> Status:
+        row = json.loads((self.path / STATUS).read_text(encoding="utf-8"))
+        return Status(**{**row, "resumed_at": tuple(row["resumed_at"])})
+
+    def set_status(self, state: State, *, step: int | None = None, message: str = "") -> None:
+        """Say where the run stands; `step` None leaves the last one."""
+        old = self.status
+        step = old.step if step is None else step
+        self._write_status(replace(old, state=state, step=step, message=message, pid=os.getpid(), updated_at=_now()))
+
+    def evaluation(self, name: str) -> Path:
+        """The directory of that evaluation (made if need be), for `mel.evaluate.runner.evaluate(out=...)`."""
+        if not name or name in (".", "..") or "/" in name:
+            raise ValueError(f"evaluation name: expected a plain word such as heldout or heldout-l8; got {name!r}")
+        path = self.path / EVALUATIONS / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def evaluations(self) -> dict[str, Path]:
+        """Name -> directory of every evaluation, by name."""
+        root = self.path / EVALUATIONS
+        return {p.name: p for p in sorted(root.iterdir()) if p.is_dir()} if root.is_dir() else {}
+
+    def truncate_after(self, step: int) -> Truncated:
+        """Forget metrics and experiences of later steps: a resumed run writes them again, once."""
+        dropped = Truncated(
+            metrics=self.metrics.truncate_after(step), experiences=self.experiences.truncate_after(step)
+        )
+        old = self.status
+        self._write_status(
+            replace(
+                old,
+                state="running",
+                step=step,
+                pid=os.getpid(),
+                updated_at=_now(),
+                resumed_at=(*old.resumed_at, _now()),
+            )
+        )
+        return dropped
+
+    def close(self) -> None:
+        """Close the store; the directory can be moved or read by others without a trace of this process."""
+        if "experiences" in self.__dict__:
+            self.experiences.close()
+            del self.__dict__["experiences"]
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_status(self, status: Status) -> None:
+        replace_file(self.path / STATUS, _json(asdict(status)), doing="writing the status")
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(dict(value), indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
