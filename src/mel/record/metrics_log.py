@@ -6,22 +6,14 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mel.record.errors import MetricsError, disk_full_as_error
 
 Value = float | int | str | bool | None
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepMetrics:
-    """What was logged at one step: metric path -> value."""
-
-    step: int
-    values: Mapping[str, Value]
 
 
 class MetricsLog:
@@ -54,8 +46,10 @@ class MetricsLog:
             _append_whole(self.path, line.encode())
         self._last_step = step
 
-    def read(self) -> list[StepMetrics]:
-        """All steps in order; half a last line (a run being written, or killed) is left out.
+    def read(self) -> list[dict[str, Any]]:
+        """One row per step in order, `{"step": 3, "reward/mean": 0.4, ...}`; half a last line is left out.
+
+        A run that is being written, or that was killed, can end in half a line.
 
         Raises:
             MetricsError: a line before the last one is not a JSON object with a step.
@@ -63,7 +57,7 @@ class MetricsLog:
         found: dict[int, dict[str, Value]] = {}
         for step, values in self._lines()[0]:
             found.setdefault(step, {}).update(values)
-        return [StepMetrics(step=s, values=v) for s, v in sorted(found.items())]
+        return [{"step": step, **values} for step, values in sorted(found.items())]
 
     def truncate_after(self, step: int) -> int:
         """Drop every line of a later step and half a last line; returns how many were dropped."""

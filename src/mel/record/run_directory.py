@@ -84,7 +84,6 @@ class RunDirectory:
         with disk_full_as_error(path, "creating the run directory"):
             for folder in (EVALUATIONS, CHECKPOINTS):
                 (path / folder).mkdir(parents=True, exist_ok=True)
-            (path / METRICS).touch()
         replace_file(path / ENVIRONMENT, _json(environment), doing="writing the environment")
         ExperienceStore.create(path / EXPERIENCES).close()
         run = cls(path)
@@ -93,6 +92,7 @@ class RunDirectory:
         # The recipe comes last: a directory without one was not finished and is not taken for a run.
         text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
         replace_file(path / RECIPE, text, doing="writing the recipe")
+        run.metrics.path.touch()
         return run
 
     @classmethod

@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 
 SCHEMA = """
 CREATE TABLE experiences (
+    id INTEGER PRIMARY KEY,
     step INTEGER NOT NULL, rank INTEGER NOT NULL, idx INTEGER NOT NULL,
     problem_id TEXT NOT NULL, problem TEXT NOT NULL, answer TEXT NOT NULL, pass_rate REAL NOT NULL,
     right_text TEXT NOT NULL, wrong_text TEXT NOT NULL,
@@ -27,17 +28,16 @@ CREATE TABLE experiences (
     reason TEXT NOT NULL, is_kept INTEGER NOT NULL, success_rate REAL,
     prefix_tokens INTEGER NOT NULL,
     first_error INTEGER, rule_truth INTEGER,
-    PRIMARY KEY (step, rank, idx)
-) WITHOUT ROWID;
+    UNIQUE (step, rank, idx)
+);
 CREATE INDEX by_kept ON experiences (is_kept, step);
 CREATE INDEX by_reason ON experiences (reason, step);
 CREATE INDEX by_problem ON experiences (problem_id, step);
 CREATE TABLE attempts (
-    step INTEGER NOT NULL, rank INTEGER NOT NULL, idx INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    experience_id INTEGER NOT NULL REFERENCES experiences (id) ON DELETE CASCADE, attempt INTEGER NOT NULL,
     response TEXT NOT NULL, continuation TEXT NOT NULL, num_tokens INTEGER NOT NULL,
     is_correct INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
-    PRIMARY KEY (step, rank, idx, attempt),
-    FOREIGN KEY (step, rank, idx) REFERENCES experiences ON DELETE CASCADE
+    PRIMARY KEY (experience_id, attempt)
 ) WITHOUT ROWID;
 """
 
@@ -52,7 +52,7 @@ SEARCHED = ("problem", "right_text", "wrong_text", "raw")
 """Columns a text search looks into; `raw` holds critique, heuristic and everything unparsed."""
 
 INSERT_EXPERIENCE = f"INSERT INTO experiences ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-INSERT_ATTEMPT = "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ATTEMPT = "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def to_row(
@@ -80,11 +80,11 @@ def to_row(
     )  # fmt: skip
 
 
-def to_attempt_rows(key: tuple[int, int, int], attempts: Sequence[Attempt]) -> list[tuple[object, ...]]:
+def to_attempt_rows(experience_id: int | None, attempts: Sequence[Attempt]) -> list[tuple[object, ...]]:
     """One row of `attempts` per replay, in sampling order."""
     return [
         (
-            *key, number, _text(a.response), _text(a.completion.text), len(a.completion.token_ids),
+            experience_id, number, _text(a.response), _text(a.completion.text), len(a.completion.token_ids),
             a.verdict.is_correct, a.verdict.reason, _text(a.verdict.detail),
         )
         for number, a in enumerate(attempts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from mel.types import Replayed
 _T = TypeVar("_T")
 
 _BUSY_TIMEOUT_S = 30.0
+_FULL_BELOW_BYTES = 1 << 16
 
 
 class ExperienceStore:
@@ -52,12 +54,11 @@ class ExperienceStore:
             raise StoreError(f"{path}: expected no file yet; open the one that is there, or delete it")
         with _sqlite_errors(path, "creating the experience store"):
             connection = _connect(f"{path.absolute().as_uri()}?mode=rwc")
-            # WAL is not available on some network file systems; then readers wait for the writer instead.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(
-                f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
+            try:
+                _make_tables(connection)
+            except BaseException:
+                connection.close()
+                raise
         return cls(path, connection)
 
     @classmethod
@@ -104,17 +105,14 @@ class ExperienceStore:
         """
         errors = _as_many("first_error", first_error, len(replayed))
         truths = _as_many("rule_truth", rule_truth, len(replayed))
-        rows, attempts = [], []
-        for index, (item, error, truth) in enumerate(zip(replayed, errors, truths, strict=True), first_index):
-            key = (step, rank, index)
-            rows.append(to_row(key, item, first_error=error, rule_truth=truth))
-            attempts += to_attempt_rows(key, item.attempts)
         with _sqlite_errors(self.path, f"writing the experiences of step {step}"), self._connection:
             self._connection.execute(
                 "DELETE FROM experiences WHERE step = ? AND rank = ? AND idx >= ?", (step, rank, first_index)
             )
-            self._connection.executemany(INSERT_EXPERIENCE, rows)
-            self._connection.executemany(INSERT_ATTEMPT, attempts)
+            for index, (item, error, truth) in enumerate(zip(replayed, errors, truths, strict=True), first_index):
+                row = to_row((step, rank, index), item, first_error=error, rule_truth=truth)
+                row_id = self._connection.execute(INSERT_EXPERIENCE, row).lastrowid
+                self._connection.executemany(INSERT_ATTEMPT, to_attempt_rows(row_id, item.attempts))
 
     def truncate_after(self, step: int) -> int:
         """Drop the experiences of every later step; returns how many were dropped."""
@@ -129,6 +127,7 @@ class ExperienceStore:
         reason: str | None = None,
         problem: str | None = None,
         search: str | None = None,
+        newest_first: bool = False,
         offset: int = 0,
         limit: int = 20,
     ) -> Page:
@@ -146,29 +145,28 @@ class ExperienceStore:
         if search:
             conditions.append("(" + " OR ".join(f"{c} LIKE ? ESCAPE '\\'" for c in SEARCHED) + ")")
             values += [f"%{_escape_like(search)}%"] * len(SEARCHED)
+        order = "DESC" if newest_first else "ASC"
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         with _sqlite_errors(self.path, "reading the experiences"):
             total = self._connection.execute(f"SELECT COUNT(*) FROM experiences {where}", values).fetchone()[0]
             rows = self._connection.execute(
-                f"SELECT * FROM experiences {where} ORDER BY step, rank, idx LIMIT ? OFFSET ?", (*values, limit, offset)
+                f"SELECT * FROM experiences {where} ORDER BY step {order}, rank, idx LIMIT ? OFFSET ?",
+                (*values, limit, offset),
             ).fetchall()
             return Page(items=tuple(self._with_attempts(row) for row in rows), total=total, offset=offset)
 
-    def show(self, key: str) -> StoredExperience:
-        """The experience with that `step-rank-index` key.
+    def show(self, number: int) -> StoredExperience:
+        """The experience with that id.
 
         Raises:
-            ValueError: no key, or none with it.
+            ValueError: there is none.
         """
-        parts = key.split("-")
-        if len(parts) != 3 or not all(p.isdecimal() for p in parts):
-            raise ValueError(f"expected the key of an experience, step-rank-index such as 12-0-3; got {key!r}")
         with _sqlite_errors(self.path, "reading the experiences"):
-            row = self._connection.execute(
-                "SELECT * FROM experiences WHERE step = ? AND rank = ? AND idx = ?", tuple(int(p) for p in parts)
-            ).fetchone()
+            row = self._connection.execute("SELECT * FROM experiences WHERE id = ?", (number,)).fetchone()
             if row is None:
-                raise ValueError(f"{self.path} holds no experience {key}; `mel experiences list` names those it holds")
+                raise ValueError(
+                    f"{self.path} holds no experience {number}; `mel experiences list` names those it holds"
+                )
             return self._with_attempts(row)
 
     def ledger(self) -> Ledger:
@@ -201,8 +199,7 @@ class ExperienceStore:
 
     def _with_attempts(self, row: sqlite3.Row) -> StoredExperience:
         attempts = self._connection.execute(
-            "SELECT * FROM attempts WHERE step = ? AND rank = ? AND idx = ? ORDER BY attempt",
-            (row["step"], row["rank"], row["idx"]),
+            "SELECT * FROM attempts WHERE experience_id = ? ORDER BY attempt", (row["id"],)
         )
         return from_row(row, attempts)
 
@@ -214,6 +211,14 @@ def _connect(uri: str) -> sqlite3.Connection:
     # With WAL a killed process loses nothing under NORMAL; only a power cut can cost the last steps.
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    # WAL is not available on some network file systems; then readers wait for the writer instead.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(
+        f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+    )
 
 
 def _mode(path: Path) -> str:
@@ -244,8 +249,8 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
 
 def _damaged(path: Path, what: str) -> str:
     return (
-        f"{path}: expected a whole experience store (SQLite); it is damaged or no SQLite file ({what}). Restore it from "
-        f"a copy, or delete it and train again; checkpoints and metrics.jsonl do not depend on it"
+        f"{path}: expected a whole experience store (SQLite); it is damaged or no SQLite file ({what}). Restore it "
+        f"from a copy, or delete it and train again; checkpoints and metrics.jsonl do not depend on it"
     )
 
 
@@ -256,7 +261,8 @@ def _sqlite_errors(path: Path, doing: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        # A disk that is too full for the shared-memory file of WAL is reported as an I/O error.
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
             raise DiskFullError(path, doing) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusyError(
@@ -271,6 +277,10 @@ def _sqlite_errors(path: Path, doing: str) -> Iterator[None]:
                 f"reached (ulimit -f); nothing of this step was written"
             ) from error
         raise
+
+
+def _is_full(path: Path) -> bool:
+    return shutil.disk_usage(path.parent).free < _FULL_BELOW_BYTES
 
 
 def _as_many(name: str, values: Sequence[_T | None] | None, count: int) -> Sequence[_T | None]:

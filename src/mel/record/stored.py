@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -29,8 +29,9 @@ class StoredExperience:
     """One candidate, kept or not, as it was written.
 
     Args:
+        id: its number in this store, in the order of writing; what `mel experiences show` takes.
         step: the optimizer step, 1-based, that it was made in.
-        rank, index: with `step` the key; `index` counts the candidates of that rank in pair order.
+        rank, index: with `step` unique; `index` counts the candidates of that rank in pair order.
         right_steps, wrong_steps: half-open character spans of the numbered steps, first step first.
         wrong_reason: the verifier's word about the wrong solution.
         bifurcation: s*, 1-based; None, like critique, heuristic and experience, if nothing could be parsed.
@@ -46,6 +47,7 @@ class StoredExperience:
         rule_truth: whether the heuristic is true; None if the task cannot tell.
     """
 
+    id: int
     step: int
     rank: int
     index: int
@@ -76,22 +78,23 @@ class StoredExperience:
     attempts: tuple[StoredAttempt, ...] = ()
 
     @property
-    def key(self) -> str:
-        """`step-rank-index`, as `mel experiences show` takes it."""
-        return f"{self.step}-{self.rank}-{self.index}"
-
-    @property
     def is_parsed(self) -> bool:
         return not self.failure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Some experiences of a query and how many there are in all."""
+    """Some experiences of a query, in order, and how many there are in all."""
 
     items: tuple[StoredExperience, ...]
     total: int
     offset: int
+
+    def __iter__(self) -> Iterator[StoredExperience]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
