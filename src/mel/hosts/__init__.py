@@ -1,0 +1,1 @@
+"""Where training runs: thin adapters, ignorant of each other."""

@@ -1,0 +1,66 @@
+"""Models and tokenizers from a directory or the hub, as every host and the evaluation load them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
+    """The model's own fast tokenizer, padding on the left, with the chat template that is to be used.
+
+    Args:
+        chat_template: `plain`, `chatml`, the path of a Jinja file, or None for the tokenizer's own.
+
+    Raises:
+        ValueError: no such model, no such template, or no template at all.
+    """
+    _check_exists(path)
+    tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+    if chat_template is not None:
+        tokenizer.chat_template = _template(chat_template)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(path: str, *, dtype: str = "float32", attention: str | None = None) -> Any:
+    """The causal language model at that path, on the CPU; the host moves it.
+
+    Raises:
+        ValueError: no such model.
+    """
+    _check_exists(path)
+    options = {} if attention is None else {"attn_implementation": attention}
+    return AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **options)
+
+
+def device_summary() -> str:
+    """One line on the accelerators torch sees."""
+    if not torch.cuda.is_available():
+        return "GPU: none that torch can use; the miniature trains on the CPU"
+    found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return "GPU: " + ", ".join(f"{p.name} {p.total_memory / 2**30:.0f} GiB" for p in found)
+
+
+def _check_exists(path: str) -> None:
+    """A local path must hold a model; anything else of the form owner/name is left to the hub."""
+    is_local = path.startswith((".", "/", "~")) or Path(path).exists() or path.count("/") != 1
+    if is_local and not (Path(path).expanduser() / "config.json").is_file():
+        raise ValueError(
+            f"model.path: expected a directory with config.json and tokenizer files, a hub id (owner/name) or "
+            f"miniature:WORLD; got {path!r}, which holds no config.json"
+        )
+
+
+def _template(name_or_path: str) -> str:
+    shipped = Path(str(resources.files("mel.prompts"))) / "templates" / f"{name_or_path}.jinja"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.jinja")))
+        raise ValueError(f"model.chat_template: expected one of {known} or a Jinja file; got {name_or_path!r}")
+    return path.read_text(encoding="utf-8")
