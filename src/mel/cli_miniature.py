@@ -1,0 +1,81 @@
+"""`mel miniature`: build a policy of a world, and measure one.
+
+The command line of the part; `mel.cli` adds ``app`` to the program. It is here and not in `mel.miniature` because
+it wires the local host to the probe, and the miniature knows no host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="The miniature: small policies with known misconceptions.", no_args_is_help=True)
+
+LENGTHS = (5, 8)
+"""Events of the problems a policy is measured on: those of training, and longer ones it will not be trained on."""
+
+
+@app.command()
+def build(
+    directory: Annotated[Path, typer.Argument(help="New directory for the model.")],
+    world: Annotated[int, typer.Option(help="Seed of the misconceptions.")] = 0,
+    size: Annotated[str, typer.Option(help="s, m or l.")] = "s",
+    steps: Annotated[int | None, typer.Option(help="Steps of the warm-up; the default is the size's own.")] = None,
+) -> None:
+    """Warm up a policy from nothing and write it as an ordinary model directory."""
+    from mel.miniature.build import build as build_policy
+    from mel.miniature.warmup import WarmUp
+
+    settings = WarmUp() if steps is None else WarmUp(steps=steps)
+
+    def progress(step: int, losses: dict[str, float]) -> None:
+        if step % 50 == 0 or step == settings.steps:
+            left_s = losses["seconds"] / step * (settings.steps - step)
+            typer.echo(
+                f"step {step}/{settings.steps}  solving {losses['solving']:.4f}  comparing {losses['comparing']:.4f}  "
+                f"{left_s:.0f} s left"
+            )
+
+    target = build_policy(directory, world=world, size=size, settings=settings, measure=_facts, progress=progress)
+    typer.echo(f"wrote {target}")
+
+
+@app.command()
+def probe(
+    directory: Annotated[Path | None, typer.Argument(help="Model directory; the shipped policy if none.")] = None,
+    world: Annotated[int, typer.Option(help="World whose truth it is measured against.")] = 0,
+    count: Annotated[int, typer.Option(help="Problems per length.")] = 200,
+) -> None:
+    """Print what a policy can do: solve, criticize, and make use of a hint."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from mel.miniature import policies
+
+    source = directory or policies.path(world)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+    facts = _facts(model, tokenizer, world, count=count)
+    typer.echo(f"{'':22}" + "".join(f"    L={length}" for length in facts))
+    for name in next(iter(facts.values())):
+        typer.echo(f"{name:22}" + "".join(f"{column[name]:7.3f}" for column in facts.values()))
+
+
+def _facts(model: Any, tokenizer: Any, world: int, *, count: int = 200) -> dict[str, dict[str, float]]:
+    """Length of the problems -> the facts."""
+    from mel.hosts.local import LocalGenerator
+    from mel.miniature.probe import probe as measure
+    from mel.prompts.chat import ChatTokenizer
+    from mel.tasks.story_counts import StoryCounts
+
+    found = {}
+    for length in LENGTHS:
+        task = StoryCounts(world=world, length=length)
+        generator = LocalGenerator(model, tokenizer, seed=world)
+        found[str(length)] = asdict(measure(generator, ChatTokenizer(tokenizer), task, count=count))
+    return found
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,77 @@
+"""From a world's seed to an ordinary model directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from mel.miniature.model import SIZES, build_model
+from mel.miniature.policies import CARD, WEIGHTS, sha256_of
+from mel.miniature.tokenizer import build_tokenizer
+from mel.miniature.warmup import WarmUp, warm_up
+
+Measure = Callable[[Any, Any, int], Mapping[str, Any]]
+"""(model, tokenizer, world) -> the facts to keep in the card."""
+
+
+def build(
+    directory: str | Path,
+    *,
+    world: int = 0,
+    size: str = "s",
+    settings: WarmUp | None = None,
+    measure: Measure | None = None,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> Path:
+    """The directory, now holding model, tokenizer and card; on one thread, so that a rebuild gives the same weights.
+
+    Args:
+        directory: must not exist yet or be empty.
+        size: ``s``, ``m`` or ``l``.
+        measure: what to note about the finished policy; the card has no facts without it.
+        progress: gets the step and the smoothed losses.
+
+    Raises:
+        ValueError: an unknown size, or a directory that holds something.
+    """
+    target = Path(directory)
+    if size not in SIZES:
+        raise ValueError(f"size: expected one of {', '.join(SIZES)}; got {size!r}")
+    if target.exists() and any(target.iterdir()):
+        raise ValueError(f"{target} is not empty: name a new directory, or remove this one first")
+    settings = settings or WarmUp()
+    tokenizer = build_tokenizer()
+    with _one_thread():
+        model = build_model(SIZES[size], seed=settings.seed)
+        warm_up(model, tokenizer, world=world, settings=settings, progress=progress)
+        facts = dict(measure(model, tokenizer, world)) if measure is not None else {}
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    card = {
+        "world": world,
+        "size": size,
+        "parameters": model.num_parameters(),
+        "warm_up": asdict(settings),
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "sha256": sha256_of(target / WEIGHTS),
+        "facts": facts,
+    }
+    (target / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return target
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

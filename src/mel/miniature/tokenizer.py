@@ -1,0 +1,44 @@
+"""The miniature's language: every word is one token, and a conversation is two role words."""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from mel.tasks.story_counts import MAX_EVENTS, MEANINGS, VERBS
+
+PAD, EOS, UNKNOWN, USER, ASSISTANT = "<pad>", "<eos>", "<unk>", "<user>", "<assistant>"
+SPECIAL = (PAD, EOS, UNKNOWN, USER, ASSISTANT)
+# What solutions, hints and experiences are made of. None of these is special: decoding must keep them.
+WORDS = ("start", "=", "answer", "right", "wrong", "note", "at", "not", "rule", "means", "!", "none")
+LABELS = tuple(f"{i})" for i in range(1, MAX_EVENTS + 1))
+NUMBERS = tuple(str(i) for i in range(101))
+VOCABULARY = SPECIAL + WORDS + LABELS + MEANINGS + VERBS + NUMBERS
+
+CHAT_TEMPLATE = """\
+{%- for message in messages -%}
+{%- if message['role'] == 'assistant' -%}<assistant> {{ message['content'] }} <eos>
+{%- elif message['role'] == 'user' -%}<user> {{ message['content'] }}
+{%- else -%}{{ raise_exception('the miniature knows the roles user and assistant; got ' + message['role']) }}
+{%- endif -%}{{ ' ' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}<assistant>{%- endif -%}
+"""
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """The word-level tokenizer with its chat template; the same for every world."""
+    ids = {word: i for i, word in enumerate(VOCABULARY)}
+    words = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=UNKNOWN,
+        additional_special_tokens=[USER, ASSISTANT],
+        chat_template=CHAT_TEMPLATE,
+        padding_side="left",
+        model_max_length=512,
+        clean_up_tokenization_spaces=False,
+    )
