@@ -1,0 +1,194 @@
+"""Scores of sampled responses: unbiased pass@k, Avg@k, and how sure one can be of a mean or a difference.
+
+Everything is exact or deterministic by seed and uses nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import repeat
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """An estimate with the interval that holds the true value with the asked probability (0.95)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
+    """Probability that at least one of k responses, drawn without replacement from n, is right.
+
+    The unbiased estimate 1 - C(n-c, k) / C(n, k) of Chen et al. (arXiv 2107.03374), computed in whole numbers
+    and rounded once.
+
+    Raises:
+        ValueError: not 0 <= num_correct <= num_samples, or not 1 <= k <= num_samples.
+    """
+    if not 0 <= num_correct <= num_samples or not 1 <= k <= num_samples:
+        raise ValueError(
+            f"pass@k: expected 0 <= correct <= samples and 1 <= k <= samples; got samples {num_samples}, correct "
+            f"{num_correct}, k {k}. Sample at least k responses per problem"
+        )
+    return float(1 - Fraction(math.comb(num_samples - num_correct, k), math.comb(num_samples, k)))
+
+
+def average_at_k(num_samples: int, num_correct: int) -> float:
+    """Share of right responses, 0 to 1: Avg@k of one problem with k samples.
+
+    Raises:
+        ValueError: no sample.
+    """
+    if num_samples < 1:
+        raise ValueError("avg@k: expected at least one response per problem; got none")
+    return num_correct / num_samples
+
+
+def bootstrap_mean(
+    values: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Interval:
+    """Mean of one value per problem, with the percentile bootstrap interval over problems.
+
+    Raises:
+        ValueError: no value.
+    """
+    if not values:
+        raise ValueError("bootstrap: expected at least one problem; got none")
+    rng = random.Random(seed)
+    n = len(values)
+    means = sorted(math.fsum(rng.choices(values, k=n)) / n for _ in repeat(None, resamples))
+    return _percentiles(math.fsum(values) / n, means, level)
+
+
+def bootstrap_macro_mean(
+    groups: Sequence[Sequence[float]], *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Interval:
+    """Mean of the groups' means (benchmarks weigh alike whatever their size), resampled within each group.
+
+    Raises:
+        ValueError: no group, or an empty one.
+    """
+    if not groups or not all(groups):
+        raise ValueError("bootstrap: expected at least one problem in each of at least one benchmark; got none")
+    rng = random.Random(seed)
+    means = sorted(
+        math.fsum(math.fsum(rng.choices(g, k=len(g))) / len(g) for g in groups) / len(groups)
+        for _ in repeat(None, resamples)
+    )
+    return _percentiles(math.fsum(math.fsum(g) / len(g) for g in groups) / len(groups), means, level)
+
+
+def paired_difference(
+    ours: Mapping[str, float],
+    baseline: Mapping[str, float],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Interval:
+    """Mean of `ours - baseline` problem by problem, with its bootstrap interval over problems.
+
+    Args:
+        ours, baseline: problem id -> score, over the same problems.
+
+    Raises:
+        ValueError: the problems differ, or there is none.
+    """
+    _check_same("the two runs", [ours, baseline])
+    return bootstrap_mean([ours[p] - baseline[p] for p in sorted(ours)], seed=seed, resamples=resamples, level=level)
+
+
+def paired_difference_over_seeds(
+    ours: Sequence[Mapping[str, float]],
+    baseline: Sequence[Mapping[str, float]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Interval:
+    """Mean of `ours - baseline` over seeds and problems; the bootstrap draws seeds and problems anew.
+
+    Seeds and problems are crossed (every seed is evaluated on the same problems), so one draw of problems serves
+    all drawn seeds: what a hard problem costs one seed it costs the others. With few seeds the interval is
+    somewhat too narrow; `t_interval` over the seeds' differences is the stricter statement.
+
+    Args:
+        ours, baseline: one score table per seed, the same seeds in the same order.
+
+    Raises:
+        ValueError: another number of seeds, no seed, or other problems.
+    """
+    if len(ours) != len(baseline) or not ours:
+        raise ValueError(
+            f"paired difference over seeds: expected the same seeds on both sides, at least one; got {len(ours)} and "
+            f"{len(baseline)} runs"
+        )
+    _check_same("all runs", [*ours, *baseline])
+    problems = sorted(ours[0])
+    differences = [[a[p] - b[p] for p in problems] for a, b in zip(ours, baseline, strict=True)]
+    rng = random.Random(seed)
+    size = len(problems) * len(differences)
+    means = []
+    for _ in repeat(None, resamples):
+        seeds_drawn = rng.choices(differences, k=len(differences))
+        by_problem = list(map(math.fsum, zip(*seeds_drawn, strict=True)))
+        means.append(math.fsum(rng.choices(by_problem, k=len(problems))) / size)
+    value = math.fsum(map(math.fsum, differences)) / size
+    return _percentiles(value, sorted(means), level)
+
+
+def t_interval(values: Sequence[float]) -> Interval:
+    """Mean of one value per seed with its 95 % Student t interval.
+
+    Raises:
+        ValueError: fewer than two values.
+    """
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"t interval: expected at least two seeds; got {n}")
+    mean = math.fsum(values) / n
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    half = _T_95[min(n - 1, len(_T_95)) - 1] * deviation / math.sqrt(n)
+    return Interval(value=mean, low=mean - half, high=mean + half)
+
+
+# 0.975 quantiles of Student's t for 1, 2, ... degrees of freedom; beyond the table its last value, which errs wide.
+_T_95 = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+
+
+def _percentiles(value: float, ordered: Sequence[float], level: float) -> Interval:
+    tail = (1.0 - level) / 2.0
+    return Interval(value=value, low=_quantile(ordered, tail), high=_quantile(ordered, 1.0 - tail))
+
+
+def _quantile(ordered: Sequence[float], q: float) -> float:
+    """Quantile by linear interpolation between order statistics."""
+    position = q * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+def _check_same(who: str, tables: Sequence[Mapping[str, float]]) -> None:
+    expected = set(tables[0])
+    if not expected:
+        raise ValueError("paired difference: expected at least one problem; got none")
+    for table in tables[1:]:
+        odd = sorted(expected ^ set(table))
+        if odd:
+            raise ValueError(
+                f"paired difference: expected {who} to be evaluated on the same problems; {len(odd)} occur in one "
+                f"only, such as {odd[0]!r}. Evaluate both with the same task, split and count"
+            )

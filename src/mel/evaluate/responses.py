@@ -1,0 +1,182 @@
+"""responses.jsonl: every response of an evaluation with its verdict, appended as it comes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from mel.types import Problem
+
+Kind = Literal["greedy", "sampled"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """One response to one problem.
+
+    Args:
+        problem: the problem's id.
+        sample: 0 for the greedy response; 0 to k-1 for the sampled ones.
+        seconds: its share of the time its batch took to generate and verify.
+    """
+
+    problem: str
+    kind: Kind
+    sample: int
+    text: str
+    num_tokens: int
+    is_truncated: bool
+    is_correct: bool
+    reason: str
+    detail: str
+    seconds: float
+
+    @property
+    def job(self) -> tuple[str, Kind, int]:
+        return self.problem, self.kind, self.sample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What an evaluation was asked to do; a file of responses belongs to exactly one of these.
+
+    Args:
+        model: what was evaluated, in words: a path or hub id.
+        k: sampled responses per problem; 0 for none.
+        prompts: name and hash of the prompt set.
+        problems: hash over ids, texts and answers in order.
+    """
+
+    model: str
+    k: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    prompts: str
+    problems: str
+
+
+class ResponseFile:
+    """The file of one evaluation: its settings on the first line, one response per line after it."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        """Begin the file, or go on with the one that is there.
+
+        Raises:
+            ValueError: the file was made with other settings, or a line before the last one is damaged.
+        """
+        self.path = path
+        if not path.exists() or not _whole_lines(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_line({"settings": asdict(settings)}), encoding="utf-8")
+        else:
+            _drop_half_line(path)
+            _check_settings(path, settings)
+
+    def read(self) -> list[Response]:
+        """All whole responses in the file, each job once."""
+        found: dict[tuple[str, Kind, int], Response] = {}
+        for number, line in enumerate(_whole_lines(self.path)[1:], 2):
+            response = _parse(line, self.path, number)
+            found.setdefault(response.job, response)
+        return list(found.values())
+
+    def append(self, responses: Iterable[Response]) -> None:
+        """Add responses and flush them."""
+        text = "".join(_line(asdict(r)) for r in responses)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def hash_problems(problems: Sequence[Problem]) -> str:
+    """SHA-256 over the problems, in order."""
+    text = json.dumps([[p.id, p.text, p.answer] for p in problems], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_texts(path: Path) -> list[tuple[str, Kind, str]]:
+    """(problem id, kind, text) of each line of a JSONL file that somebody else wrote, or of one of ours.
+
+    A line holds the id under `problem`, `problem_id` or `id` and the text under `text`, `response` or `completion`.
+    The kind is `sampled` unless the line says `greedy`.
+
+    Raises:
+        ValueError: a line without them.
+    """
+    found: list[tuple[str, Kind, str]] = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            row = _json_object(line, path, number)
+            if "settings" in row and number == 1:
+                continue
+            ids = [row[k] for k in ("problem", "problem_id", "id") if k in row]
+            texts = [row[k] for k in ("text", "response", "completion") if k in row]
+            if not ids or not texts or not isinstance(texts[0], str):
+                raise ValueError(
+                    f"{path}, line {number}: expected a problem id (problem, problem_id or id) and a text (text, "
+                    f"response or completion); got the keys {', '.join(map(str, row)) or 'none'}. Rename the fields"
+                )
+            found.append((str(ids[0]), "greedy" if row.get("kind") == "greedy" else "sampled", texts[0]))
+    return found
+
+
+def _line(row: Mapping[str, object]) -> str:
+    return json.dumps(row) + "\n"
+
+
+def _whole_lines(path: Path) -> list[str]:
+    # Half a last line can end within a character, so the split comes before the decoding.
+    return [line.decode("utf-8") for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def _drop_half_line(path: Path) -> None:
+    """Cut what a kill left behind the last newline."""
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if end != len(data):
+        with path.open("r+b") as file:
+            file.truncate(end)
+
+
+def _check_settings(path: Path, settings: Settings) -> None:
+    first = _json_object(_whole_lines(path)[0], path, 1).get("settings")
+    if not isinstance(first, dict):
+        raise ValueError(
+            f"{path}: expected the settings of an evaluation on the first line. Choose another output directory"
+        )
+    expected = asdict(settings)
+    changed = [k for k in expected if first.get(k) != expected[k]]
+    if changed:
+        what = "; ".join(f"{k}: there {first.get(k)!r}, asked {expected[k]!r}" for k in changed)
+        raise ValueError(
+            f"{path} holds responses of another evaluation ({what}). Ask for the same settings to continue it, or "
+            f"choose another output directory"
+        )
+
+
+def _parse(line: str, path: Path, number: int) -> Response:
+    row = _json_object(line, path, number)
+    names = [f.name for f in fields(Response)]
+    if sorted(row) != sorted(names):
+        raise ValueError(
+            f"{path}, line {number}: expected the fields {', '.join(names)}; got {', '.join(map(str, row))}. Delete the "
+            f"line to have that response generated again"
+        )
+    return Response(**row)
+
+
+def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise ValueError(
+            f"{path}, line {number}: expected a JSON object; got {line[:80]!r}. Delete the line to have that response "
+            f"generated again"
+        )
+    return row

@@ -1,0 +1,251 @@
+"""Evaluate a model: greedy Pass@1, sampled Avg@k and Pass@k, every response kept, resumable after a kill."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mel.evaluate.responses import Kind, Response, ResponseFile, Settings, hash_problems, read_texts
+from mel.evaluate.result import EvaluationResult, summarize, write_result
+from mel.ports import Generator, Tokenizer, Verifier
+from mel.prompts import PromptSet
+from mel.types import Problem, Sampling, TokenIds
+
+RESPONSES = "responses.jsonl"
+
+Job = tuple[str, Kind, int]
+"""Problem id, kind and sample number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far an evaluation is.
+
+    Args:
+        done, total: responses, those of an earlier sitting included.
+        resumed: responses of an earlier sitting.
+        tokens, seconds: of this sitting.
+    """
+
+    done: int
+    total: int
+    resumed: int
+    tokens: int
+    seconds: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+    @property
+    def time_left_s(self) -> float | None:
+        """Estimate from this sitting's rate; None before the first batch."""
+        made = self.done - self.resumed
+        return self.seconds / made * (self.total - self.done) if made else None
+
+
+def evaluate(
+    problems: Sequence[Problem],
+    verifier: Verifier,
+    generator: Generator,
+    tokenizer: Tokenizer,
+    prompts: PromptSet,
+    *,
+    out: str | Path,
+    max_tokens: int,
+    k: int = 8,
+    temperature: float = 0.6,
+    top_p: float = 1.0,
+    batch_size: int = 256,
+    model: str = "",
+    name: str = "",
+    environment: Mapping[str, object] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> EvaluationResult:
+    """Scores of a model on these problems; `out` then holds `responses.jsonl`, `result.json` and `result.md`.
+
+    An evaluation that was killed goes on where it stopped: what `out` holds is read and only what is missing is
+    generated. The generator draws the missing samples anew, so a resumed evaluation is as good as an
+    uninterrupted one without being equal to it sample by sample.
+
+    Args:
+        verifier: a task is one.
+        k: sampled responses per problem for Avg@k and Pass@k; 0 for greedy only.
+        temperature, top_p: of the sampled responses (the paper: 0.6).
+        batch_size: responses per engine call; they are on disk when the next call begins.
+        model: what is evaluated, in words; recorded, and compared when an evaluation goes on.
+        name: how tables call this evaluation; by default the name of `out`.
+        environment: engine, versions, seeds, to be recorded with the result.
+        progress: called before the first and after every batch.
+
+    Raises:
+        ValueError: no problems, two with one id, samples asked for at temperature 0, a generator that returned
+            another number of responses than asked, or an `out` that holds another evaluation.
+    """
+    _check(problems, k=k, temperature=temperature, batch_size=batch_size)
+    settings = Settings(
+        model=model,
+        k=k,
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        prompts=f"{prompts.name}@{prompts.sha256[:12]}",
+        problems=hash_problems(problems),
+    )
+    out = Path(out)
+    file = ResponseFile(out / RESPONSES, settings)
+    sitting = _Sitting(file, problems, verifier, generator, tokenizer, prompts)
+    samplings: dict[Kind, Sampling] = {
+        "greedy": Sampling(max_tokens=max_tokens, temperature=0.0),
+        "sampled": Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p),
+    }
+    sitting.run(samplings, k=k, batch_size=batch_size, progress=progress or _quiet)
+    result = summarize(name or out.name, settings, _in_order(file.read(), problems), environment=environment)
+    write_result(result, out)
+    return result
+
+
+def score(
+    problems: Sequence[Problem],
+    verifier: Verifier,
+    source: str | Path,
+    *,
+    out: str | Path,
+    model: str = "",
+    name: str = "",
+) -> EvaluationResult:
+    """Scores of responses that somebody else generated: k is the fewest samples of a problem.
+
+    Args:
+        source: JSONL, one response per line with the problem's id and the text; see `read_texts`.
+
+    Raises:
+        ValueError: a response to an unknown problem, or a problem without any.
+    """
+    _check(problems, k=0, temperature=0.0, batch_size=1)
+    source, out = Path(source), Path(out)
+    rows = read_texts(source)
+    by_id = {p.id: p for p in problems}
+    counts = Counter(problem for problem, _, _ in rows)
+    unknown, missing = sorted(set(counts) - set(by_id)), sorted(set(by_id) - set(counts))
+    if unknown or missing:
+        raise ValueError(
+            f"{source}: expected responses to each of the {len(problems)} problems and to no other; {len(missing)} have "
+            f"none{f' ({missing[0]!r})' if missing else ''}, {len(unknown)} ids are unknown"
+            f"{f' ({unknown[0]!r})' if unknown else ''}. Check the task, split and id field"
+        )
+    verdicts = verifier.verify([by_id[problem] for problem, _, _ in rows], [text for _, _, text in rows])
+    seen: Counter[tuple[str, Kind]] = Counter()
+    responses = []
+    for (problem, kind, text), verdict in zip(rows, verdicts, strict=True):
+        responses.append(
+            Response(
+                problem=problem, kind=kind, sample=seen[problem, kind], text=text, num_tokens=0, is_truncated=False,
+                is_correct=verdict.is_correct, reason=verdict.reason, detail=verdict.detail, seconds=0.0,
+            )
+        )  # fmt: skip
+        seen[problem, kind] += 1
+    settings = Settings(
+        model=model or str(source), k=min(seen[p, "sampled"] for p in by_id), temperature=0.0, top_p=1.0, max_tokens=0, prompts="",
+        problems=hash_problems(problems),
+    )  # fmt: skip
+    file = ResponseFile(out / RESPONSES, settings)
+    done = {r.job for r in file.read()}
+    file.append(r for r in responses if r.job not in done)
+    result = summarize(name or out.name, settings, responses)
+    write_result(result, out)
+    return result
+
+
+class _Sitting:
+    """One process's part of an evaluation: generates what the file lacks, batch by batch."""
+
+    def __init__(
+        self,
+        file: ResponseFile,
+        problems: Sequence[Problem],
+        verifier: Verifier,
+        generator: Generator,
+        tokenizer: Tokenizer,
+        prompts: PromptSet,
+    ) -> None:
+        self._file = file
+        self._problems = {p.id: p for p in problems}
+        self._verifier = verifier
+        self._generator = generator
+        self._prompt_ids: dict[str, TokenIds] = {
+            p.id: tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}]) for p in problems
+        }
+
+    def run(
+        self,
+        samplings: Mapping[Kind, Sampling],
+        *,
+        k: int,
+        batch_size: int,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        ids = list(self._problems)
+        jobs: list[Job] = [(p, "greedy", 0) for p in ids]
+        jobs += [(p, "sampled", sample) for sample in range(k) for p in ids]
+        done = {r.job for r in self._file.read()}
+        missing = [job for job in jobs if job not in done]
+        at = Progress(
+            done=len(jobs) - len(missing), total=len(jobs), resumed=len(jobs) - len(missing), tokens=0, seconds=0.0
+        )
+        progress(at)
+        for kind, sampling in samplings.items():
+            of_kind = [job for job in missing if job[1] == kind]
+            for start in range(0, len(of_kind), batch_size):
+                responses = self._answer(of_kind[start : start + batch_size], sampling)
+                self._file.append(responses)
+                at = Progress(
+                    done=at.done + len(responses),
+                    total=at.total,
+                    resumed=at.resumed,
+                    tokens=at.tokens + sum(r.num_tokens for r in responses),
+                    seconds=at.seconds + sum(r.seconds for r in responses),
+                )
+                progress(at)
+
+    def _answer(self, jobs: Sequence[Job], sampling: Sampling) -> list[Response]:
+        started = time.perf_counter()
+        completions = self._generator.generate([self._prompt_ids[problem] for problem, _, _ in jobs], sampling)
+        if len(completions) != len(jobs):
+            raise ValueError(f"evaluation: expected {len(jobs)} responses from the generator; got {len(completions)}")
+        verdicts = self._verifier.verify([self._problems[p] for p, _, _ in jobs], [c.text for c in completions])
+        seconds = (time.perf_counter() - started) / len(jobs)
+        return [
+            Response(
+                problem=problem, kind=kind, sample=sample, text=c.text, num_tokens=len(c.token_ids),
+                is_truncated=c.is_truncated, is_correct=v.is_correct, reason=v.reason, detail=v.detail, seconds=seconds,
+            )
+            for (problem, kind, sample), c, v in zip(jobs, completions, verdicts, strict=True)
+        ]  # fmt: skip
+
+
+def _in_order(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:
+    position = {p.id: i for i, p in enumerate(problems)}
+    return sorted(responses, key=lambda r: (position[r.problem], r.kind, r.sample))
+
+
+def _check(problems: Sequence[Problem], *, k: int, temperature: float, batch_size: int) -> None:
+    if not problems:
+        raise ValueError("evaluation: expected at least one problem; got none. Check the task's split and count")
+    twice = [p for p, n in Counter(p.id for p in problems).items() if n > 1]
+    if twice:
+        raise ValueError(f"evaluation: expected every problem once; the id {twice[0]!r} occurs more often")
+    if k < 0 or batch_size < 1:
+        raise ValueError(f"evaluation: expected k >= 0 and batch_size >= 1; got k {k}, batch_size {batch_size}")
+    if k and temperature <= 0.0:
+        raise ValueError(
+            f"evaluation: expected a temperature above 0 for {k} samples per problem; got {temperature}. Set one, or k to "
+            f"0 for the greedy response only"
+        )
+
+
+def _quiet(_: Progress) -> None:
+    return
