@@ -45,44 +45,23 @@ class ChatTokenizer:
         return self._tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def token_index(self, token_ids: Sequence[int], char: int) -> int:
-        """Number of leading tokens whose text lies wholly before character `char`.
+        """Length of the longest beginning of `token_ids` that decodes to at most the first `char` characters.
 
-        White space between two tokens belongs to the later one, so cutting at the start of a step keeps
-        what precedes it whole. A token that straddles `char` is not counted.
-        """
-        ends = self._ends(token_ids)
-        return bisect_right(ends, char)
+        Only whole tokens and whole characters count: a token that straddles `char` is left out, and so is one
+        that holds just some of the UTF-8 bytes of the character it is part of. White space that a decoder puts
+        between two tokens belongs to the later one; tokens without text (special ones) belong to the earlier.
 
-    def _ends(self, token_ids: Sequence[int]) -> list[int]:
-        """End character of each token in `decode(token_ids)`, never decreasing.
-
-        Re-encoding the text gives exact offsets in one call; where the model sampled another split of the
-        same text (rare but real), the text of every prefix is decoded instead.
+        The tokens themselves are decoded instead of their text re-encoded, because a model also samples splits
+        that its tokenizer would not choose. A binary search makes that about a dozen decodings.
         """
         ids = list(token_ids)
         text = self.decode(ids)
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        body = [i for i in ids if i not in self._special]
-        if encoded["input_ids"] == body:
-            ends = iter(end for _, end in encoded["offset_mapping"])
-            found: list[int] = []
-            for token in ids:
-                found.append(
-                    found[-1] if token in self._special and found else 0 if token in self._special else next(ends)
-                )
-            return found
-        return self._prefix_ends(ids, text)
 
-    def _prefix_ends(self, ids: list[int], text: str) -> list[int]:
-        ends: list[int] = []
-        for n in range(1, len(ids) + 1):
-            prefix = self.decode(ids[:n])
-            # An incomplete UTF-8 character decodes to U+FFFD and counts only once it is whole.
-            while prefix and not text.startswith(prefix):
-                prefix = prefix[:-1]
-            ends.append(max(len(prefix), ends[-1] if ends else 0))
-        return ends
+        def end(count: int) -> int:
+            """Characters of `text` that are complete once the character that token `count` is part of is."""
+            # An unfinished character decodes to U+FFFD, so such a beginning is not one of the whole text.
+            while not text.startswith(prefix := self.decode(ids[:count])):
+                count += 1
+            return len(prefix)
 
-    @property
-    def _special(self) -> set[int]:
-        return set(self._tokenizer.all_special_ids)
+        return bisect_right(range(1, len(ids) + 1), char, key=end)

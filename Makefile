@@ -1,0 +1,61 @@
+# Everything a contributor or CI runs. `make` alone lists the targets.
+#
+# The environment .venv is made on first use and again whenever pyproject.toml or constraints.txt changes.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+TORCH  ?= torch==2.13.0
+# Where pip looks for the CPU build of torch, e.g. TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PYTEST ?=
+
+# One OpenMP thread a process: two of them beside any other busy process were measured up to 80 times slower.
+export OMP_NUM_THREADS = 1
+export OMP_WAIT_POLICY = PASSIVE
+export TOKENIZERS_PARALLELISM = false
+export HF_HUB_OFFLINE = 1
+export HF_HUB_DISABLE_TELEMETRY = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test check format bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv with pinned versions of everything
+
+quickstart: $(STAMP)  ## train the miniature with GRPO and with MEL, compare them, write the report page
+	$(BIN)/mel quickstart
+
+test: $(STAMP)  ## run the test suite (one test: make test PYTEST="-k name")
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(STAMP)  ## lint, formatting, types and import directions
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pyright
+
+format: $(STAMP)  ## let ruff fix what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP)  ## measure what MEL costs; the table of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove the environment and every cache (runs/ is kept)
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch goes first and alone: with it in place nothing below asks for another (larger, CUDA) build.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	sys.exit(0 if v >= (3, 11) else f"mel needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]} (try: make PYTHON=python3.11 ...)")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,math,report,dev]"
+	-@$(BIN)/pyright --version >/dev/null  # fetches pyright's own program, so that `make check` works offline later
+	@touch $@
