@@ -1,0 +1,149 @@
+"""Measure the verifier: agreement with other graders, equivalence vectors, throughput against plain Math-Verify.
+
+    python benchmarks/verifier.py agreement --data DIR
+    python benchmarks/verifier.py vectors --data DIR
+    python benchmarks/verifier.py throughput --data DIR
+
+DIR holds `verifier/labelled_generations.jsonl.gz` and `verifier/equivalence_vectors.jsonl`. The figures of the last
+measurement stand in docs/verifier.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import logging
+import os
+import re
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from mel.types import Problem
+from mel.verify import AnswerFormat, Limits, MathVerifier, WorkerPool, final_answer
+
+GSM8K_MARKERS = ("A:", "boxed")
+_HAS_MATH = re.compile(r"\$|\\boxed|\\\(|\\\[")
+
+
+def generations(data: Path) -> dict[str, list[dict]]:
+    """Labelled responses by source."""
+    by_source: dict[str, list[dict]] = defaultdict(list)
+    with gzip.open(data / "verifier/labelled_generations.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            by_source[row["file"]].append(row)
+    return dict(by_source)
+
+
+def markers_of(source: str) -> tuple[str, ...]:
+    """GSM8K's fine-tuned model ends in `A: 26`; all others box."""
+    return GSM8K_MARKERS if source.startswith("gsm8k") else ("boxed",)
+
+
+def problem_of(row: dict) -> Problem:
+    return Problem(id=f"{row['file']}-{row['idx']}-{row['sample']}", text=row["question"], answer=row["gold"])
+
+
+def agreement(data: Path) -> None:
+    """Print agreement per source and every disagreement."""
+    with WorkerPool(Limits(workers=1)) as pool:
+        for source, rows in generations(data).items():
+            verifier = MathVerifier(AnswerFormat(markers=markers_of(source)), pool=pool)
+            verdicts = verifier.verify([problem_of(r) for r in rows], [r["response"] for r in rows])
+            wrong = [(r, v) for r, v in zip(rows, verdicts, strict=True) if v.is_correct != r["label"]]
+            print(
+                f"{source}: {len(rows) - len(wrong)}/{len(rows)} = {1 - len(wrong) / len(rows):.4f} {dict(verifier.counts)}"
+            )
+            for row, verdict in wrong:
+                print(
+                    f"  label {row['label']!s:5} ours {verdict.reason:17} gold {row['gold'][:60]!r} ours read "
+                    f"{verdict.detail[:80]!r} they read {str(row['pred'])[:60]!r} ends {row['response'][-60:]!r}"
+                )
+
+
+def vectors(data: Path) -> None:
+    """Print how many equivalence vectors come out as expected, by family."""
+    lines = (data / "verifier/equivalence_vectors.jsonl").read_text(encoding="utf-8").splitlines()
+    good: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    with WorkerPool(Limits(workers=1)) as pool:
+        for row in map(json.loads, lines):
+            family = re.split(r"[/_]", row["src"])[0]
+            answer_format, response = marked(row)
+            verifier = MathVerifier(answer_format, pool=pool)
+            verdict = verifier.verify([Problem(id="v", text="", answer=row["gold"])], [response])[0]
+            total[family] += 1
+            good[family] += verdict.is_correct == row["expected"]
+            if verdict.is_correct != row["expected"]:
+                print(
+                    f"  {family}: gold {row['gold'][-60:]!r} answer {verdict.detail[-60:]!r} expected {row['expected']}"
+                )
+    for family, count in total.items():
+        print(f"{family}: {good[family]}/{count}")
+
+
+def marked(row: dict) -> tuple[AnswerFormat, str]:
+    """The vector as a response with a marked answer, and the format with its original options."""
+    options = row["opts"]
+    answer_format = AnswerFormat(
+        markers=("boxed", "The answer: ", "final answer is"),
+        float_rounding=options.get("precision", 6),
+        strict=options.get("strict", True),
+        allow_set_relation_comp=options.get("allow_set_relation_comp", False),
+        max_answer_chars=20_000,
+    )
+    states = "\\boxed" in row["pred"] or "final answer is" in row["pred"]
+    return answer_format, row["pred"] if states else f"The answer: {row['pred']}"
+
+
+def throughput(data: Path, *, repeats: int) -> None:
+    """Print verifications per second, ours against Math-Verify in one process on the same marked answers."""
+    rows = [r for source, rows in generations(data).items() if not source.startswith("gsm8k") for r in rows]
+    answered = [(problem_of(r), r["response"], a.text) for r in rows if (a := final_answer(r["response"]))]
+    symbolic = [item for item in answered if not re.fullmatch(r"[\d,.\s-]+", item[0].answer)]
+    print(f"load before: {os.getloadavg()[0]:.2f}, cores: {len(os.sched_getaffinity(0))}")
+    for name, items in (("all marked answers", answered), ("golds that are no plain number", symbolic)):
+        items = items * repeats
+        plain = _plain_rate(items)
+        for fast in (True, False):
+            with WorkerPool() as pool:
+                verifier = MathVerifier(pool=pool, has_fast_path=fast)
+                verifier.verify([p for p, _, _ in items[:64]], [r for _, r, _ in items[:64]])
+                start = time.perf_counter()
+                verifier.verify([p for p, _, _ in items], [r for _, r, _ in items])
+                rate = len(items) / (time.perf_counter() - start)
+            print(
+                f"{name}, n={len(items)}: plain {plain:,.0f}/s; pool of {pool.workers}, fast path {fast}: {rate:,.0f}/s; "
+                f"ratio {rate / plain:.2f}"
+            )
+
+
+def _plain_rate(items: list[tuple[Problem, str, str]]) -> float:
+    from math_verify import parse, verify
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+    for _, _, answer in items[:64]:
+        parse(f"\\boxed{{{answer}}}")
+    start = time.perf_counter()
+    for problem, _, answer in items:
+        gold = problem.answer if _HAS_MATH.search(problem.answer) else f"${problem.answer}$"
+        verify(parse(gold), parse(f"\\boxed{{{answer}}}"))
+    return len(items) / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("agreement", "vectors", "throughput"))
+    parser.add_argument("--data", type=Path, required=True, help="directory that holds verifier/")
+    parser.add_argument("--repeats", type=int, default=2, help="times the throughput set is verified")
+    args = parser.parse_args()
+    if args.what == "throughput":
+        throughput(args.data, repeats=args.repeats)
+    else:
+        {"agreement": agreement, "vectors": vectors}[args.what](args.data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Who says it is right: Math-Verify in a pool of killable processes, behind the `Verifier` port."""
+
+from mel.verify.answers import BOXED as BOXED
+from mel.verify.answers import AnswerFormat as AnswerFormat
+from mel.verify.answers import FinalAnswer as FinalAnswer
+from mel.verify.answers import final_answer as final_answer
+from mel.verify.answers import last_boxed as last_boxed
+from mel.verify.answers import plain_integer as plain_integer
+from mel.verify.pool import Limits as Limits
+from mel.verify.pool import WorkerPool as WorkerPool
+from mel.verify.reward import as_reward_function as as_reward_function
+from mel.verify.verifier import MathVerifier as MathVerifier
+from mel.verify.verifier import shared_pool as shared_pool

@@ -1,0 +1,147 @@
+"""Where a response states its final answer: text in, text out, in time linear in the response."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+BOXED = "boxed"
+"""The marker that stands for LaTeX's ``\\boxed{...}`` (and ``\\fbox{...}``)."""
+
+_BOX = re.compile(r"\\f?box(?:ed)?(?![a-zA-Z])\s*")
+_BARE_VALUE = re.compile(r"[^\s$\\{}]+")
+# What may stand between two boxes that state one answer together: "\boxed{1} and \boxed{3}", "y_2 = \boxed{3}".
+_CONNECTIVE = re.compile(
+    r"\\(?:text|mathrm|textrm|mbox)\s*\{[^{}]{0,60}\}|\\(?:qquad|quad|[ ,;:!()\[\]\\])"
+    r"|\b(?:and|or)\b|[A-Za-z](?:_(?:\w|\{\w{1,8}\}))?\s*=|[\s$,;&.*]"
+)
+_MAX_BETWEEN_CHARS = 120
+_THINKING = re.compile(r"<think(?:ing)?>")
+_DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
+_COURTESY = re.compile(r"\.?\s*I hope it is correct")
+_INTEGER = re.compile(r"([+-]?)0*([0-9]+)|([+-]?)0*([0-9]{1,3}(?:,[0-9]{3})+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerFormat:
+    """How a task wants the final answer marked, and how strictly it is compared.
+
+    Args:
+        markers: `boxed`, or a literal such as `####` or `Answer:` whose answer is the rest of the line (or the
+            formula that starts there). The last marker in the response counts, whichever it is.
+        float_rounding: decimals to which floating-point numbers must agree.
+        strict: variables must carry the same names, and a tuple is not a set.
+        allow_set_relation_comp: an inequality may answer an interval (`-2 <= x <= 7` for `[-2, 7]`).
+        max_answer_chars: a longer final answer is wrong unread; no gold of a task here exceeds 300.
+    """
+
+    markers: tuple[str, ...] = (BOXED,)
+    float_rounding: int = 6
+    strict: bool = True
+    allow_set_relation_comp: bool = False
+    max_answer_chars: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinalAnswer:
+    """A marked answer: ``text`` without its marker, which was the literal ``marker`` or `boxed`."""
+
+    text: str
+    marker: str
+
+
+def final_answer(response: str, markers: tuple[str, ...] = (BOXED,)) -> FinalAnswer | None:
+    """The answer that the last marker states; None if nothing is marked or the mark was cut off.
+
+    What stands in a thinking block is no answer, and a block that was never closed ends the response.
+    """
+    text = _without_thinking(response)
+    found = [(at, answer) for marker in markers for at, answer in [_last(text, marker)] if at >= 0]
+    return max(found, key=lambda item: item[0])[1] if found else None
+
+
+def plain_integer(text: str) -> str | None:
+    """An integer in ASCII digits in canonical form (``+1,000`` and ``01000`` are ``1000``); None for anything else."""
+    match = _INTEGER.fullmatch(text.strip().strip("$").strip())
+    if not match:
+        return None
+    digits = (match[2] or match[4]).replace(",", "")
+    sign = "-" if "-" in (match[1] or "", match[3] or "") else ""
+    return digits if digits.strip("0") == "" else sign + digits
+
+
+def last_boxed(text: str) -> str | None:
+    """Content of the last box of a worked solution, as data sets keep their gold; None if there is none."""
+    _, answer = _last_boxed(text)
+    return answer.text if answer else None
+
+
+def _without_thinking(text: str) -> str:
+    after = re.split(r"</think(?:ing)?>", text)[-1]
+    opened = _THINKING.search(after)
+    return after[: opened.start()] if opened else after
+
+
+def _last(text: str, marker: str) -> tuple[int, FinalAnswer | None]:
+    if marker == BOXED:
+        return _last_boxed(text)
+    at = text.rfind(marker)
+    if at < 0:
+        return -1, None
+    answer = _rest_of_line(text, at + len(marker))
+    return at, FinalAnswer(text=answer, marker=marker) if answer else None
+
+
+def _rest_of_line(text: str, start: int) -> str:
+    """The line from `start` on, or up to the end of the formula that its end cuts in two."""
+    while start < len(text) and (text[start].isspace() or text[start] == "*"):
+        start += 1
+    line_end = text.find("\n", start)
+    line_end = len(text) if line_end < 0 else line_end
+    for opener, closer in _DISPLAY_MATH:
+        opened = text.find(opener, start, line_end)
+        closed = text.find(closer, opened + 2) if opened >= 0 else -1
+        if closed >= line_end:
+            line_end = closed + len(closer)
+            break
+    line = _COURTESY.split(text[start:line_end], maxsplit=1)[0]
+    return line.strip().strip("*").strip()
+
+
+def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
+    """Position of the last box and its content, joined with the boxes right before it."""
+    boxes = list(_BOX.finditer(text))
+    if not boxes:
+        return -1, None
+    parts: list[str] = []
+    follower = -1
+    for box in reversed(boxes):
+        content, end = _box_content(text, box.end())
+        if content is None:
+            break
+        if follower >= 0 and not _is_connective(text, end, follower):
+            break
+        parts.append(content)
+        follower = box.start()
+    distinct = list(dict.fromkeys(p for p in reversed(parts) if p))
+    last = boxes[-1].start()
+    return last, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
+
+
+def _is_connective(text: str, start: int, end: int) -> bool:
+    if not start <= end <= start + _MAX_BETWEEN_CHARS:
+        return False
+    return not _CONNECTIVE.sub("", text[start:end])
+
+
+def _box_content(text: str, start: int) -> tuple[str | None, int]:
+    """The braced group at `start`, or the bare value of ``\\boxed 7``, and where it ends."""
+    if not text.startswith("{", start):
+        bare = _BARE_VALUE.match(text, start)
+        return (bare[0].rstrip(".,;"), bare.end()) if bare else (None, start)
+    depth = 0
+    for brace in re.finditer(r"(?<!\\)[{}]", text[start:]):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return text[start + 1 : start + brace.start()].strip(), start + brace.end()
+    return None, start

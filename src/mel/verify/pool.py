@@ -1,0 +1,198 @@
+"""A pool of killable worker processes: every job gets a judgment within its wall-clock and memory limit.
+
+The workers come from a fork server that has Math-Verify loaded and warmed, so replacing a killed one takes
+milliseconds, and that never runs the host's own script: it works from any thread, under `torchrun`, beside CUDA,
+and from scripts without an ``if __name__ == "__main__"`` guard. POSIX only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import TYPE_CHECKING
+
+from mel.verify.worker import Job, Judgment, initialize, judge_all
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
+
+_CHUNKS_PER_WORKER = 4
+_MAX_CHUNK = 32
+_TASKS_PER_WORKER = 1000  # a worker is replaced after that many chunks, whatever sympy's caches have grown to
+_START_S = 120.0
+_KILL_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one verification may use.
+
+    Args:
+        timeout_s: wall-clock seconds per answer before its worker is killed.
+        memory_mb: address space of a worker process; about 300 MB are taken by the loaded libraries.
+        workers: processes; None for the cores this process may use, shared among the ranks of a node.
+    """
+
+    timeout_s: float = 5.0
+    memory_mb: int = 2048
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.timeout_s <= 0:
+            raise ValueError(f"expected timeout_s > 0, got {self.timeout_s}")
+        if self.memory_mb < 512:
+            raise ValueError(f"expected memory_mb >= 512 (the libraries alone take 300), got {self.memory_mb}")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"expected workers >= 1 or None for one per core, got {self.workers}")
+
+
+class WorkerPool:
+    """Judges jobs in parallel and in order; started at first use, replaced after a fork, closed at exit."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.workers = self.limits.workers or default_workers()
+        self._lock = threading.Lock()
+        self._pool: ProcessPool | None = None
+        self._owner = 0
+        _open_pools.add(self)
+
+    def judge(self, jobs: Sequence[Job]) -> list[Judgment]:
+        """One judgment per job, in order; a job that outran its limits is wrong with the reason.
+
+        Jobs travel in chunks under one job's time limit. A chunk that breaks it, or its worker, is repeated
+        job by job, so that one hostile answer costs its neighbors time and nothing else.
+        """
+        if not jobs:
+            return []
+        judged: list[Judgment | None] = [None] * len(jobs)
+        size = min(_MAX_CHUNK, max(1, -(-len(jobs) // (self.workers * _CHUNKS_PER_WORKER))))
+        spans = [(at, min(at + size, len(jobs))) for at in range(0, len(jobs), size)]
+        failed = self._run(jobs, spans, judged)
+        alone = [(at, at + 1) for start, end in failed for at in range(start, end)]
+        if size > 1:
+            failed = self._run(jobs, alone, judged)
+        for (at, _), judgment in failed.items():
+            judged[at] = judgment
+        return [judgment if judgment is not None else (False, "error", "no judgment came back") for judgment in judged]
+
+    def close(self) -> None:
+        """Kill the workers and wait for them; the next `judge` starts new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None and self._owner == os.getpid():
+            pool.stop()
+            pool.join()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(
+        self, jobs: Sequence[Job], spans: Sequence[tuple[int, int]], judged: list[Judgment | None]
+    ) -> dict[tuple[int, int], Judgment]:
+        """Fill in the judgments of every span; the spans that failed as a whole, with why."""
+        if not spans:
+            return {}
+        # Only a broken pool gets past this; it turns a hang into counted errors.
+        patience_s = _START_S + (len(spans) / self.workers + 1) * (self.limits.timeout_s + _KILL_S)
+        failed: dict[tuple[int, int], Judgment] = {}
+        pool = self._started()
+        futures = [
+            pool.schedule(judge_all, args=(list(jobs[start:end]),), timeout=self.limits.timeout_s)
+            for start, end in spans
+        ]
+        for (start, end), future in zip(spans, futures, strict=True):
+            try:
+                judged[start:end] = future.result(timeout=patience_s)
+            except Exception as error:
+                failed[start, end] = self._failure(error, is_done=future.done())
+                if not future.done():
+                    self.close()
+        return failed
+
+    def _failure(self, error: Exception, *, is_done: bool) -> Judgment:
+        if isinstance(error, TimeoutError) and is_done:
+            return False, "timeout", f"killed after {self.limits.timeout_s:g} s"
+        exit_code = getattr(error, "exitcode", None)
+        if exit_code is not None:
+            return False, "crash", f"the worker ended with exit code {exit_code}"
+        if isinstance(error, MemoryError):
+            return False, "memory", "the worker ran into its memory limit"
+        return False, "error", f"{type(error).__name__}: {str(error)[:200]}"
+
+    def _started(self) -> ProcessPool:
+        with self._lock:
+            # The threads that run a pool do not survive a fork: a forked child needs its own.
+            if self._pool is None or self._owner != os.getpid() or not self._pool.active:
+                self._pool = self._new()
+                self._owner = os.getpid()
+            return self._pool
+
+    def _new(self) -> ProcessPool:
+        try:
+            from pebble import ProcessPool
+        except ImportError as error:
+            raise ValueError("the verifier needs pebble and math-verify: pip install 'mel-rl[math]'") from error
+        context = _CleanContext()
+        context.set_forkserver_preload(["mel.verify.preload"])
+        pool = ProcessPool(
+            max_workers=self.workers,
+            max_tasks=_TASKS_PER_WORKER,
+            initializer=initialize,
+            initargs=(self.limits.memory_mb * 2**20,),
+            context=context,
+        )
+        # `active` is False before the first job; this starts it.
+        pool.schedule(judge_all, args=([],))
+        return pool
+
+
+def default_workers() -> int:
+    """Cores this process may run on, divided by the ranks of this node (`LOCAL_WORLD_SIZE`), at least 1, at most 16."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(16, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1") or 1)))
+
+
+_open_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
+_main_lock = threading.Lock()
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep the child from re-running the host's script, which multiprocessing would import as `__mp_main__`."""
+    main = sys.modules["__main__"]
+    with _main_lock:
+        kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+        try:
+            main.__spec__ = None
+            vars(main).pop("__file__", None)
+            yield
+        finally:
+            vars(main).update(kept)
+
+
+class _CleanProcess(ForkServerProcess):
+    def start(self) -> None:
+        with _main_hidden():
+            super().start()
+
+
+class _CleanContext(ForkServerContext):
+    Process = _CleanProcess
+
+
+@atexit.register
+def _close_all() -> None:
+    for pool in list(_open_pools):
+        with suppress(Exception):
+            pool.close()

@@ -1,0 +1,54 @@
+"""The verifier as a reward function for `trl.GRPOTrainer(reward_funcs=[...])`, for those who want nothing else of mel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mel.types import Message, Problem
+from mel.verify.answers import AnswerFormat, last_boxed
+from mel.verify.verifier import MathVerifier
+
+RewardFunction = Callable[..., list[float]]
+
+
+def as_reward_function(
+    verifier: MathVerifier | None = None, *, answer_column: str = "answer", answer_format: AnswerFormat | None = None
+) -> RewardFunction:
+    """A function that gives 1.0 for a right response and 0.0 for any other, in TRL's calling convention.
+
+    Args:
+        verifier: shares its workers and counts; a new one over the shared pool by default.
+        answer_column: column of the training set with the gold; a worked solution counts by its last box.
+
+    Example:
+        ``GRPOTrainer(..., reward_funcs=[as_reward_function(answer_column="solution")])``
+    """
+    judge = verifier or MathVerifier(answer_format)
+
+    def math_reward(
+        prompts: Sequence[str | Sequence[Message]] | None = None,
+        completions: Sequence[str | Sequence[Message]] = (),
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float]:
+        golds = columns.get(answer_column)
+        if golds is None:
+            has = sorted(name for name, value in columns.items() if isinstance(value, (list, tuple)))
+            raise ValueError(f"expected a column {answer_column!r} with the answers, got {has}: set answer_column")
+        questions = [_text(prompt) for prompt in prompts] if prompts is not None else [""] * len(completions)
+        problems = [
+            Problem(id=str(i), text=question, answer=last_boxed(str(gold)) or str(gold))
+            for i, (question, gold) in enumerate(zip(questions, golds, strict=True))
+        ]
+        verdicts = judge.verify(problems, [_text(completion) for completion in completions])
+        if log_metric is not None:
+            for path, value in judge.metrics().items():
+                log_metric(path, value)
+        return [float(verdict.is_correct) for verdict in verdicts]
+
+    return math_reward
+
+
+def _text(turns: str | Sequence[Message]) -> str:
+    return turns if isinstance(turns, str) else turns[-1]["content"] if turns else ""
