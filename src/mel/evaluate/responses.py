@@ -163,8 +163,8 @@ def _parse(line: str, path: Path, number: int) -> Response:
     names = [f.name for f in fields(Response)]
     if sorted(row) != sorted(names):
         raise ValueError(
-            f"{path}, line {number}: expected the fields {', '.join(names)}; got {', '.join(map(str, row))}. Delete the "
-            f"line to have that response generated again"
+            f"{path}, line {number}: expected the fields {', '.join(names)}; got {', '.join(map(str, row))}. Delete "
+            f"the line to have that response generated again"
         )
     return Response(**row)
 

@@ -133,8 +133,8 @@ def score(
     unknown, missing = sorted(set(counts) - set(by_id)), sorted(set(by_id) - set(counts))
     if unknown or missing:
         raise ValueError(
-            f"{source}: expected responses to each of the {len(problems)} problems and to no other; {len(missing)} have "
-            f"none{f' ({missing[0]!r})' if missing else ''}, {len(unknown)} ids are unknown"
+            f"{source}: expected responses to each of the {len(problems)} problems and to no other; {len(missing)} "
+            f"have none{f' ({missing[0]!r})' if missing else ''}, {len(unknown)} ids are unknown"
             f"{f' ({unknown[0]!r})' if unknown else ''}. Check the task, split and id field"
         )
     verdicts = verifier.verify([by_id[problem] for problem, _, _ in rows], [text for _, _, text in rows])
@@ -149,8 +149,8 @@ def score(
         )  # fmt: skip
         seen[problem, kind] += 1
     settings = Settings(
-        model=model or str(source), k=min(seen[p, "sampled"] for p in by_id), temperature=0.0, top_p=1.0, max_tokens=0, prompts="",
-        problems=hash_problems(problems),
+        model=model or str(source), k=min(seen[p, "sampled"] for p in by_id), temperature=0.0, top_p=1.0,
+        max_tokens=0, prompts="", problems=hash_problems(problems),
     )  # fmt: skip
     file = ResponseFile(out / RESPONSES, settings)
     done = {r.job for r in file.read()}
@@ -190,7 +190,7 @@ class _Sitting:
     ) -> None:
         ids = list(self._problems)
         jobs: list[Job] = [(p, "greedy", 0) for p in ids]
-        jobs += [(p, "sampled", sample) for sample in range(k) for p in ids]
+        jobs.extend((p, "sampled", sample) for sample in range(k) for p in ids)
         done = {r.job for r in self._file.read()}
         missing = [job for job in jobs if job not in done]
         at = Progress(
@@ -242,8 +242,8 @@ def _check(problems: Sequence[Problem], *, k: int, temperature: float, batch_siz
         raise ValueError(f"evaluation: expected k >= 0 and batch_size >= 1; got k {k}, batch_size {batch_size}")
     if k and temperature <= 0.0:
         raise ValueError(
-            f"evaluation: expected a temperature above 0 for {k} samples per problem; got {temperature}. Set one, or k to "
-            f"0 for the greedy response only"
+            f"evaluation: expected a temperature above 0 for {k} samples per problem; got {temperature}. Set one, or k "
+            f"to 0 for the greedy response only"
         )
 
 
