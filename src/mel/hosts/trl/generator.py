@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from time import perf_counter
 from typing import Any
 
 from transformers import GenerationConfig
@@ -28,22 +26,12 @@ class TrainerGenerator:
     """
 
     def __init__(self, trainer: GRPOTrainer, tokenizer: Tokenizer) -> None:
-        self._trainer = trainer
+        self._trainer: Any = trainer
         self._tokenizer = tokenizer
-        self.tokens: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
-        self.calls: Counter[str] = Counter()
 
-    def generate(
-        self, prompts: Sequence[TokenIds], sampling: Sampling, *, phase: str = "generate"
-    ) -> list[Completion]:
-        """One completion per prompt, in order.
-
-        Args:
-            phase: tokens, seconds and engine calls are counted under this word until `reset`.
-        """
-        begin = perf_counter()
-        trainer: Any = self._trainer
+    def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
+        """One completion per prompt, in order; at most one engine call, on all ranks or on none."""
+        trainer = self._trainer
         count = max_over_ranks(len(prompts), trainer.accelerator)
         if count == 0:
             return []
@@ -51,16 +39,7 @@ class TrainerGenerator:
         asked = [list(p) for p in prompts] + [trivial] * (count - len(prompts))
         with sampling_as(trainer, sampling):
             answers, _ = trainer._generate_single_turn(asked, None, {}, num_generations=1)
-        completions = [self._completion(ids) for ids in answers[: len(prompts)]]
-        self.calls[phase] += 1
-        self.tokens[phase] += sum(len(c.token_ids) for c in completions)
-        self.seconds[phase] += perf_counter() - begin
-        return completions
-
-    def reset(self) -> None:
-        """Forgets the counts of the last generation batch."""
-        for counter in (self.tokens, self.seconds, self.calls):
-            counter.clear()
+        return [self._completion(ids) for ids in answers[: len(prompts)]]
 
     def _completion(self, token_ids: Sequence[int]) -> Completion:
         ids = tuple(token_ids)
@@ -112,4 +91,3 @@ def _vllm_attributes(engine: Any, sampling: Sampling) -> dict[str, Any]:
     # `generation_kwargs` are applied last and would win over the attributes.
     shadowed = {"temperature", "top_p", "max_tokens"}
     return {**wanted, "generation_kwargs": {k: v for k, v in engine.generation_kwargs.items() if k not in shadowed}}
-

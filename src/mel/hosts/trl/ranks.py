@@ -33,3 +33,12 @@ def sum_counts(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for key, value in part.items():
             total[key] += value  # type: ignore[assignment]
     return dict(total)
+
+
+def gathered_on_main(value: T, accelerator: Accelerator) -> list[T]:
+    """Every rank's value on the main process, nothing on the others; every rank must call it."""
+    if accelerator.num_processes == 1:
+        return [value]
+    parts: list[Any] | None = [None] * accelerator.num_processes if accelerator.is_main_process else None
+    torch.distributed.gather_object(value, parts, dst=0)
+    return parts or []

@@ -1,0 +1,22 @@
+"""The TRL host: `MELTrainer` in the place of `GRPOTrainer`, `MELConfig` in that of `GRPOConfig`."""
+
+from __future__ import annotations
+
+from mel.hosts.trl.config import MELConfig
+from mel.hosts.trl.contract import ContractError
+from mel.hosts.trl.observer import Observer
+from mel.hosts.trl.problems import example_of, problem_of
+from mel.hosts.trl.surrogates import surrogate_fields
+from mel.hosts.trl.trainer import MELTrainer
+from mel.hosts.trl.verdicts import VerifierReward
+
+__all__ = [
+    "ContractError",
+    "MELConfig",
+    "MELTrainer",
+    "Observer",
+    "VerifierReward",
+    "example_of",
+    "problem_of",
+    "surrogate_fields",
+]

@@ -1,0 +1,125 @@
+"""From rows of a TRL dataset to problems and groups."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mel.ports import Tokenizer
+from mel.types import Group, Problem, Rollout, Step, TokenIds, Verdict
+
+Example = Mapping[str, Any]
+
+_ID_COLUMNS = ("problem_id", "id")
+_TEXT_COLUMNS = ("problem", "question")
+_ANSWER_COLUMNS = ("answer", "solution", "ground_truth")
+
+
+def problem_of(example: Example) -> Problem:
+    """The problem in a dataset row, whatever columns it has.
+
+    The id is the column `problem_id` or `id`, else a hash of the prompt. The text is the column `problem` or
+    `question`, else the prompt's last user turn. The answer is the column `answer`, `solution` or `ground_truth`,
+    else empty. `metadata` is the column of that name (a mapping, or JSON text).
+    """
+    prompt = example["prompt"]
+    default_id = hashlib.sha256(json.dumps(prompt, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    metadata = example.get("metadata") or {}
+    return Problem(
+        id=str(_first(example, _ID_COLUMNS, default_id)),
+        text=str(_first(example, _TEXT_COLUMNS, _last_turn(prompt))),
+        answer=str(_first(example, _ANSWER_COLUMNS, "")),
+        metadata=json.loads(metadata) if isinstance(metadata, str) else dict(metadata),
+    )
+
+
+def example_of(problem: Problem, turn: str) -> dict[str, Any]:
+    """A dataset row that `problem_of` turns back into the same problem.
+
+    Args:
+        turn: the user's turn that asks for a solution.
+    """
+    return {
+        "prompt": [{"role": "user", "content": turn}],
+        "problem_id": problem.id,
+        "problem": problem.text,
+        "answer": problem.answer,
+        "metadata": json.dumps(dict(problem.metadata)),
+    }
+
+
+def lines_as_steps(solution: str) -> tuple[Step, ...]:
+    """Every line that is not blank is a step: the segmentation for a task that brings none of its own."""
+    steps: list[Step] = []
+    position = 0
+    for line in solution.splitlines(keepends=True):
+        if line.strip():
+            steps.append(Step(number=len(steps) + 1, start=position, end=position + len(line)))
+        position += len(line)
+    return tuple(steps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """One generation batch of this rank as TRL scored it, in the order of its rows.
+
+    Args:
+        examples: the dataset row of each rollout.
+        completion_ids: the sampled tokens of each rollout.
+        rewards: weighted sum of the reward functions per rollout, NaN where none applied.
+        all_rewards: the same over all ranks, in rank order.
+        rewards_per_function: value of every reward function per rollout.
+    """
+
+    examples: Sequence[Example]
+    completion_ids: Sequence[Sequence[int]]
+    rewards: Sequence[float]
+    all_rewards: Sequence[float]
+    rewards_per_function: Sequence[Sequence[float]]
+
+
+def build_groups(
+    scored: Scored,
+    prompt_ids: Sequence[TokenIds],
+    verdicts: Sequence[Verdict],
+    *,
+    group_size: int,
+    tokenizer: Tokenizer,
+    eos_ids: Sequence[int],
+) -> list[Group]:
+    """The groups of this rank: every `group_size` consecutive rollouts share their problem.
+
+    Args:
+        prompt_ids: tokens each rollout was sampled from.
+        eos_ids: a rollout that ends with none of them was cut by the token limit.
+    """
+    groups: list[Group] = []
+    for start in range(0, len(scored.examples), group_size):
+        members = range(start, start + group_size)
+        rollouts = tuple(
+            Rollout(
+                token_ids=tuple(scored.completion_ids[i]),
+                text=tokenizer.decode(scored.completion_ids[i]),
+                verdict=verdicts[i],
+                reward=scored.rewards[i],
+                is_truncated=not scored.completion_ids[i] or scored.completion_ids[i][-1] not in eos_ids,
+            )
+            for i in members
+        )
+        groups.append(
+            Group(problem=problem_of(scored.examples[start]), prompt_ids=prompt_ids[start], rollouts=rollouts)
+        )
+    return groups
+
+
+def _first(example: Example, columns: Sequence[str], default: Any) -> Any:
+    return next((example[c] for c in columns if example.get(c) is not None), default)
+
+
+def _last_turn(prompt: Any) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return next((str(m["content"]) for m in reversed(prompt) if m["role"] == "user"), "")

@@ -1,0 +1,35 @@
+"""What of ours a checkpoint keeps beside the trainer's own state."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from transformers.utils import logging
+
+from mel.hosts.trl.learner import Learner
+from mel.objective.weight import Weight
+
+FILE = "mel_state.json"
+
+logger = logging.get_logger(__name__)
+
+
+def save(directory: str | Path, learner: Learner, weight: Weight) -> None:
+    """Writes the number of generation batches and the weight's running mean."""
+    state = {"batches": learner.batches, "rule": type(weight).__name__, "weight": weight.state()}
+    path = Path(directory)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / FILE).write_text(json.dumps(state), encoding="utf-8")
+
+
+def load(directory: str | Path, learner: Learner, weight: Weight) -> None:
+    """Restores them; a checkpoint of a plain GRPOTrainer has none and starts them afresh, with a warning."""
+    path = Path(directory) / FILE
+    if not path.is_file():
+        logger.warning("%s has no %s: seeds and the weight's running mean start afresh", directory, FILE)
+        return
+    state = json.loads(path.read_text(encoding="utf-8"))
+    learner.batches = state["batches"]
+    if state["rule"] == type(weight).__name__:
+        weight.restore(state["weight"])

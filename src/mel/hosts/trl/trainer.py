@@ -1,0 +1,193 @@
+"""`MELTrainer`: TRL's GRPOTrainer plus a method's auxiliaries, by overriding the members `contract` names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from trl import GRPOTrainer
+
+from mel import prompts
+from mel.hosts.trl import contract, state
+from mel.hosts.trl.accounting import Accounting
+from mel.hosts.trl.config import build_weight, check_settings, experience_settings, setting
+from mel.hosts.trl.learner import Learned, Learner
+from mel.hosts.trl.observer import MetricsToObserver, Observer
+from mel.hosts.trl.problems import Scored, lines_as_steps
+from mel.hosts.trl.surrogates import check_surrogate
+from mel.hosts.trl.update import RowUpdate
+from mel.hosts.trl.verdicts import verdict_source
+from mel.methods import Method, Surroundings, build
+from mel.objective.rows import RowBatch
+from mel.ports import Inspectable, Steps, Task, Verifier
+from mel.prompts.chat import ChatTokenizer
+
+ROWS = "mel_rows"
+"""Key under which a micro-step's inputs carry their rows."""
+
+
+class MELTrainer(GRPOTrainer):
+    """GRPOTrainer that also learns from meta-experiences; takes all its arguments, and further by keyword.
+
+    Args:
+        method: carrier, credit and auxiliaries; None for plain GRPO with MEL as `args` says (`mel_*` fields,
+            their defaults if `args` is a plain GRPOConfig).
+        verifier: says which rollouts and replays are right; None for the task, or else for the reward function
+            that `mel_correctness` names.
+        task: brings verifier, segmentation and prompt set; all three can be given apart.
+        segmenter: numbered steps of a solution; None for the task's, or else for one step per line.
+        observer: hears of every outcome and metric, on the main process.
+
+    Raises:
+        ContractError: the installed TRL is not one this host fits.
+        ValueError: a group split over ranks, a weight rule that the layout rules out, no fast tokenizer, ...
+    """
+
+    def __init__(
+        self,
+        *positional: Any,
+        method: Method | None = None,
+        verifier: Verifier | None = None,
+        task: Task | None = None,
+        segmenter: Steps | None = None,
+        observer: Observer | None = None,
+        **keywords: Any,
+    ) -> None:
+        contract.require(GRPOTrainer)
+        super().__init__(*positional, **keywords)
+        check_settings(self.args)
+        tokenizer = ChatTokenizer(self._tokenizer, setting(self.args, "chat_template"))
+        method = method or self._default_method(tokenizer, task, segmenter)
+        check_surrogate(self.args, method.carrier.surrogate)
+        self._refuse_what_has_no_rows(method)
+        self._learner = Learner(
+            self,
+            method,
+            tokenizer=tokenizer,
+            source=verdict_source(
+                self,
+                tokenizer,
+                verifier=verifier or task,
+                which=setting(self.args, "correctness"),
+                threshold=setting(self.args, "right_above"),
+            ),
+            reduction=setting(self.args, "reduction"),
+            observer=observer,
+        )
+        self._update = RowUpdate(
+            self,
+            build_weight(self.args),
+            backward=setting(self.args, "backward"),
+            rows_per_backward=setting(self.args, "rows_per_backward"),
+        )
+        self._scored: Scored | None = None
+        self._pending: Sequence[RowBatch | None] | None = None
+        self._seconds = {"update": 0.0, "generation": 0.0}
+        if observer is not None:
+            self.add_callback(MetricsToObserver(observer))
+
+    def _default_method(self, tokenizer: ChatTokenizer, task: Task | None, segmenter: Steps | None) -> Method:
+        steps = segmenter or (task.steps if task is not None else lines_as_steps)
+        surroundings = Surroundings(
+            tokenizer=tokenizer,
+            prompts=prompts.load(task.prompt_set if task is not None else setting(self.args, "prompts")),
+            steps=steps,
+            rollout_max_tokens=self.args.max_completion_length,
+            seed=self.args.seed,
+            inspector=task if isinstance(task, Inspectable) else None,
+        )
+        return build(at=surroundings, auxiliaries=[experience_settings(self.args)])
+
+    def _refuse_what_has_no_rows(self, method: Method) -> None:
+        multi_turn = bool(self.tools) or self.environment_factories is not None
+        if method.auxiliaries and (self._is_vlm or multi_turn):
+            what = "images" if self._is_vlm else "tools or environments"
+            raise ValueError(
+                f"meta-experiences are made of text rollouts of one turn; {what} are not supported with auxiliaries "
+                f"({', '.join(a.name for a in method.auxiliaries)}): train without them, or with a method without any"
+            )
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if self.model.training:
+            total = (rewards * self.reward_weights.to(rewards)).nansum(dim=1)
+            total[rewards.isnan().all(dim=1)] = torch.nan
+            start = self.accelerator.process_index * len(prompts)
+            local = slice(start, start + len(prompts))
+            self._scored = Scored(
+                examples=inputs,
+                completion_ids=completion_ids_list,
+                rewards=total[local].tolist(),
+                all_rewards=total.tolist(),
+                rewards_per_function=rewards[local].tolist(),
+            )
+        return rewards
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        begin = perf_counter()
+        output = super()._generate_and_score_completions(inputs)
+        if not self.model.training or self._scored is None:
+            return output
+        accounting = Accounting()
+        accounting.add_seconds("rollout", begin)
+        accounting.tokens["rollout"] += sum(len(ids) for ids in self._scored.completion_ids)
+        learned: Learned = self._learner.learn(self._scored, output, accounting)
+        if learned.advantages is not None:
+            output["advantages"] = learned.advantages
+        self._scored, self._pending = None, learned.slots
+        self._note(learned.metrics)
+        self._seconds["generation"] += perf_counter() - begin
+        return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        inputs = super()._prepare_inputs(generation_batch)
+        # Only now: before, TRL shuffles and cuts every entry along the policy's batch.
+        if self.model.training and self._pending is not None and self._buffered_inputs is not None:
+            for slot, rows in zip(self._buffered_inputs, self._pending, strict=True):
+                slot[ROWS] = rows
+            self._pending = None
+        return inputs
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        if not self.model.training:
+            return super()._compute_loss(model, inputs)
+        self._update.before_policy(model, self._slots_ahead())
+        loss = super()._compute_loss(model, inputs)
+        rows = self._update.joint_loss(model, inputs.get(ROWS))
+        return loss if rows is None else loss + rows
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        begin = perf_counter()
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._note(self._update.after_micro_step(model))
+        self._seconds["update"] += perf_counter() - begin
+        if self.accelerator.sync_gradients:
+            self._note({"time_s/update": self._seconds["update"] - self._seconds["generation"]})
+            self._seconds = {"update": 0.0, "generation": 0.0}
+        return loss
+
+    def _slots_ahead(self) -> list[RowBatch | None]:
+        """Rows of this micro-step, then of those after it, as many as an optimizer step has."""
+        first = self._step % self.args.steps_per_generation
+        buffered = (self._buffered_inputs or [])[first : first + self.current_gradient_accumulation_steps]
+        return [slot.get(ROWS) for slot in buffered]
+
+    def _note(self, metrics: Any) -> None:
+        for name, value in metrics.items():
+            self._metrics["train"][name].append(value)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # Ours first: the trainer's own state file comes last and marks a checkpoint as whole.
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            state.save(folder, self._learner, self._update.weight)
+        super()._save_checkpoint(model, trial)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            state.load(checkpoint, self._learner, self._update.weight)

@@ -1,0 +1,171 @@
+"""Who says a response is right: the verifier the caller gives, or one of TRL's reward functions."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from torch import nn
+from trl import GRPOTrainer
+
+from mel.hosts.trl.problems import Example, Scored, problem_of
+from mel.ports import Tokenizer, Verifier
+from mel.types import Problem, Verdict
+
+
+class VerdictSource(Verifier, Protocol):
+    """A verifier that also knows the verdicts of the rollouts TRL just scored."""
+
+    def of_rollouts(self, scored: Scored) -> list[Verdict]:
+        """One verdict per rollout of this rank, in order."""
+        ...
+
+
+class RewardVerifier:
+    """The `Verifier` port over one reward function, called directly with the columns of the problem's dataset row.
+
+    Never through `GRPOTrainer._calculate_rewards`, which gathers over ranks and would hang where ranks have
+    different numbers of replays.
+
+    Args:
+        which: name or index of the reward function; None for the first.
+        threshold: a response is right iff its reward exceeds this.
+
+    Raises:
+        ValueError: no such reward function, or a reward model, whose scores need TRL's own path.
+    """
+
+    def __init__(self, trainer: GRPOTrainer, tokenizer: Tokenizer, *, which: str | None, threshold: float) -> None:
+        self._trainer: Any = trainer
+        self._tokenizer = tokenizer
+        self._threshold = threshold
+        self.index = reward_index(trainer.reward_func_names, which)
+        self._examples: dict[str, Example] = {}
+        if isinstance(trainer.reward_funcs[self.index], nn.Module):
+            raise ValueError(
+                f"mel_correctness: {trainer.reward_func_names[self.index]!r} is a reward model; verdicts need a "
+                "reward function that says right or wrong: name another one, or pass `verifier=`"
+            )
+
+    def of_rollouts(self, scored: Scored) -> list[Verdict]:
+        self._examples = {problem_of(e).id: e for e in scored.examples}
+        return self._judge([values[self.index] for values in scored.rewards_per_function])
+
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
+        if not responses:
+            return []
+        examples = [self._examples[p.id] for p in problems]
+        columns = {k: [e[k] for e in examples] for k in examples[0] if k not in ("completion", "completion_ids")}
+        prompts = columns.pop("prompt")
+        is_chat = not isinstance(prompts[0], str)
+        function = self._trainer.reward_funcs[self.index]
+        values = function(
+            prompts=prompts,
+            completions=[[{"role": "assistant", "content": r}] if is_chat else r for r in responses],
+            completion_ids=[list(self._tokenizer.encode(r)) for r in responses],
+            trainer_state=self._trainer.state,
+            # A replay is no rollout: its extra columns and metrics must not enter TRL's tables.
+            log_extra=_ignore,
+            log_metric=_ignore,
+            **columns,
+        )
+        if inspect.isawaitable(values):
+            values = asyncio.run_coroutine_threadsafe(_awaited(values), self._trainer.async_loop).result()
+        return self._judge([math.nan if v is None else float(v) for v in values])
+
+    def _judge(self, values: Sequence[float]) -> list[Verdict]:
+        return [self._verdict(value) for value in values]
+
+    def _verdict(self, value: float) -> Verdict:
+        if math.isnan(value):
+            return Verdict(is_correct=False, reason="unscored")
+        is_correct = value > self._threshold
+        return Verdict(is_correct=is_correct, reason="right" if is_correct else "wrong", detail=f"reward {value:g}")
+
+
+class VerifierReward:
+    """A TRL reward function over a `Verifier`: 1 for a right completion, else 0.
+
+    It keeps the verdicts of its last call, so that the trainer need not verify the same rollouts twice.
+    """
+
+    def __init__(self, verifier: Verifier, *, name: str = "correct") -> None:
+        self.__name__ = name
+        self.verifier = verifier
+        self.verdicts: list[Verdict] = []
+
+    def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
+        examples = [{k: v[i] for k, v in columns.items() if _is_column(v, prompts)} for i in range(len(prompts))]
+        problems = [problem_of({**e, "prompt": p}) for e, p in zip(examples, prompts, strict=True)]
+        self.verdicts = self.verifier.verify(problems, [response_text(c) for c in completions])
+        return [float(v.is_correct) for v in self.verdicts]
+
+
+class GivenVerifier:
+    """Verdicts from the verifier the caller gave, taken over from its `VerifierReward` where that already has them."""
+
+    def __init__(self, verifier: Verifier, reward: VerifierReward | None, tokenizer: Tokenizer) -> None:
+        self._verifier = verifier
+        self._reward = reward
+        self._tokenizer = tokenizer
+
+    def of_rollouts(self, scored: Scored) -> list[Verdict]:
+        if self._reward is not None:
+            return self._reward.verdicts
+        texts = [self._tokenizer.decode(ids) for ids in scored.completion_ids]
+        return self._verifier.verify([problem_of(e) for e in scored.examples], texts)
+
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
+        return self._verifier.verify(problems, responses)
+
+
+def verdict_source(
+    trainer: GRPOTrainer, tokenizer: Tokenizer, *, verifier: Verifier | None, which: str | None, threshold: float
+) -> VerdictSource:
+    """Who decides: `verifier` if given, else the reward function that `which` names."""
+    rewards = [r for r in trainer.reward_funcs if isinstance(r, VerifierReward)]
+    if verifier is None:
+        chosen = trainer.reward_funcs[reward_index(trainer.reward_func_names, which)]
+        if not isinstance(chosen, VerifierReward):
+            return RewardVerifier(trainer, tokenizer, which=which, threshold=threshold)
+        return GivenVerifier(chosen.verifier, chosen, tokenizer)
+    return GivenVerifier(verifier, next((r for r in rewards if r.verifier is verifier), None), tokenizer)
+
+
+def reward_index(names: Sequence[str], which: str | None) -> int:
+    """Position of the reward function that decides.
+
+    Raises:
+        ValueError: the names there are.
+    """
+    if which is None:
+        return 0
+    if which in names:
+        return list(names).index(which)
+    if which.isdigit() and int(which) < len(names):
+        return int(which)
+    raise ValueError(
+        f"mel_correctness: expected one of {', '.join(names)} or an index below {len(names)}, got {which!r}"
+    )
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def response_text(completion: Any) -> str:
+    """The text of a completion as TRL hands it to reward functions: a string, or a list of messages."""
+    if isinstance(completion, str):
+        return completion
+    return "".join(str(m.get("content") or "") for m in completion)
+
+
+def _is_column(value: Any, prompts: Sequence[Any]) -> bool:
+    return isinstance(value, list) and len(value) == len(prompts)
+
+
+def _ignore(*args: Any) -> None:
+    del args

@@ -1,0 +1,162 @@
+"""A language model of a few ten thousand parameters, its tokenizer, its data and rewards: real objects, tiny."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from mel.hosts.trl import MELConfig, MELTrainer
+from mel.methods import Method
+from mel.methods.carriers import CARRIERS
+from mel.methods.credit.outcome import Outcome as OutcomeCredit
+from mel.ports import Auxiliary, Credit, Requests
+from mel.types import Generate, Group, Outcome, Row, Sampling, Verdict, Verify
+
+WORDS = [f"w{i}" for i in range(40)]
+TEMPLATE = (
+    "{% for m in messages %}<{{ m.role }}> {{ m.content }} <end> {% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    vocabulary = {w: i for i, w in enumerate(["<pad>", "<end>", "<unk>", "<user>", "<assistant>", *WORDS])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", eos_token="<end>", unk_token="<unk>", padding_side="left"
+    )
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+def model(seed: int = 0) -> Qwen3ForCausalLM:
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=5 + len(WORDS),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        eos_token_id=1,
+        pad_token_id=0,
+        bos_token_id=None,
+        # Wide initial weights: rollouts of one prompt differ and gradients are far from zero.
+        initializer_range=0.2,
+    )
+    return Qwen3ForCausalLM(config)
+
+
+def dataset(count: int = 32) -> Dataset:
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": f"w{i % 40} w{(7 * i) % 40} w{(3 * i + 1) % 40}"}],
+                "answer": f"w{i % 40}",
+            }
+            for i in range(count)
+        ]
+    )
+
+
+def even_length(completions: Sequence[Any], **kwargs: Any) -> list[float]:
+    """1 for a completion with an even number of words, so that groups of a random model are mixed."""
+    return [float(len(c[0]["content"].split()) % 2 == 0) for c in completions]
+
+
+def config(path: Any, **changes: Any) -> MELConfig:
+    settings = {
+        "output_dir": str(path),
+        "per_device_train_batch_size": 8,
+        "num_generations": 4,
+        "gradient_accumulation_steps": 1,
+        "max_completion_length": 6,
+        "max_steps": 3,
+        "learning_rate": 1e-2,
+        "lr_scheduler_type": "constant",
+        "loss_type": "grpo",
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "report_to": [],
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "seed": 3,
+        "mel_prompts": "story_counts",
+    }
+    return MELConfig(**(settings | changes))
+
+
+def trainer(cls: type, args: Any, *, reward_funcs: Any = even_length, **keywords: Any) -> Any:
+    return cls(
+        model=keywords.pop("model", None) or model(),
+        reward_funcs=reward_funcs,
+        args=args,
+        train_dataset=dataset(),
+        processing_class=tokenizer(),
+        **keywords,
+    )
+
+
+def mel_trainer(
+    args: Any, *auxiliaries: Auxiliary, carrier: str = "grpo", credit: Credit | None = None, **keywords: Any
+):
+    """A MELTrainer with these auxiliaries and a verdict per rollout from `even_length`."""
+    method = Method(carrier=CARRIERS[carrier](), credit=credit or OutcomeCredit(None), auxiliaries=tuple(auxiliaries))
+    return trainer(MELTrainer, args, method=method, **keywords)
+
+
+class RowsFrom:
+    """An auxiliary that generates twice like MEL does and then yields the rows a function makes of its call number.
+
+    Args:
+        rows: call number (0-based) -> rows.
+        prompts: call number -> how many prompts to generate for.
+    """
+
+    name = "rows_from"
+
+    def __init__(self, rows: Any, prompts: Any = lambda call: 0) -> None:
+        self._rows = rows
+        self._prompts = prompts
+        self.calls = 0
+        self.answers: list[list[Any]] = []
+        self.groups: list[list[Group]] = []
+
+    def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        call, self.calls = self.calls, self.calls + 1
+        self.groups.append(list(groups))
+        asked = tuple(groups[i % len(groups)].prompt_ids for i in range(self._prompts(call)))
+        written = yield Generate(prompts=asked, sampling=Sampling(max_tokens=4, temperature=0.0), phase="construct")
+        replayed = yield Generate(prompts=asked, sampling=Sampling(max_tokens=5), phase="replay")
+        problems = tuple(groups[i % len(groups)].problem for i in range(len(asked)))
+        verdicts = yield Verify(problems=problems, responses=tuple(c.text for c in replayed))
+        assert all(isinstance(v, Verdict) for v in verdicts)
+        self.answers.append([list(written), list(replayed), list(verdicts)])
+        rows = tuple(self._rows(call))
+        return Outcome(rows=rows, counts={"rows": len(rows), "asked": len(asked)})
+
+
+def some_rows(call: int) -> list[Row]:
+    """Three rows of different lengths; call numbers shift the tokens."""
+    return [
+        Row(
+            context_ids=tuple(5 + (call + i + k) % 40 for k in range(3 + i)),
+            target_ids=tuple(5 + (call + 2 * i + k) % 40 for k in range(2 + i)),
+        )
+        for i in range(3)
+    ]
+
+
+def parameters(of: Any) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in of.model.named_parameters()}
