@@ -34,7 +34,7 @@ class Localization:
         chance: the same for an s* drawn uniformly from the steps of each wrong solution.
         rule_truth: the heuristic is true, of the parsed candidates where that can be checked.
         kept_localization, kept_rule_truth: the same two over kept candidates only.
-        retention: kept, of the parsed candidates.
+        retention: kept, of the candidates that were replayed (the filter itself, not the parser or the guard).
         leak_rate: M states the final answer, of the parsed candidates.
     """
 
@@ -71,7 +71,7 @@ def localization(replayed: Sequence[Replayed], truth: Truth) -> Localization:
         rule_truth=_share([hit for _, hit in ruled]),
         kept_localization=_share([hit for r, hit in located if r.is_kept]),
         kept_rule_truth=_share([hit for r, hit in ruled if r.is_kept]),
-        retention=_share([r.is_kept for r, _, _ in parsed]),
+        retention=_share([r.is_kept for r in replayed if r.attempts]),
         leak_rate=_share([r.candidate.states_answer for r, _, _ in parsed]),
     )
 

@@ -4,6 +4,7 @@ import pytest
 
 from mel.evaluate.localization import inspect, localization
 from mel.types import (
+    Attempt,
     Candidate,
     Completion,
     Group,
@@ -53,8 +54,14 @@ def _replayed(
         failure="" if star else "no_bifurcation",
         states_answer=leaks,
     )
+    verdict = Verdict(is_correct=is_kept, reason="right" if is_kept else "wrong")
+    attempts = (Attempt(completion=candidate.completion, response="", verdict=verdict),)
     return Replayed(
-        candidate=candidate, prefix_ids=(), attempts=(), is_kept=is_kept, reason="kept" if is_kept else "no"
+        candidate=candidate,
+        prefix_ids=(),
+        attempts=attempts if star else (),
+        is_kept=is_kept,
+        reason="kept" if is_kept else "no",
     )
 
 

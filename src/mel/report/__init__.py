@@ -1,0 +1,1 @@
+"""What came of a run, for people: tables in a terminal and one offline HTML page. Reads run directories only."""
