@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 
 from mel.hosts.trl import MELConfig, MELTrainer
 from mel.methods import Method
@@ -68,9 +68,14 @@ def dataset(count: int = 32) -> Dataset:
     )
 
 
-def even_length(completions: Sequence[Any], **kwargs: Any) -> list[float]:
-    """1 for a completion with an even number of words, so that groups of a random model are mixed."""
-    return [float(len(c[0]["content"].split()) % 2 == 0) for c in completions]
+def odd_first_word(completions: Sequence[Any], **kwargs: Any) -> list[float]:
+    """1 for a completion whose first word has an odd number: groups of a random model are mixed."""
+    return [float(int((c[0]["content"].split() or ["w0"])[0].strip("w<>endusrati") or 0) % 2) for c in completions]
+
+
+def constant(completions: Sequence[Any], **kwargs: Any) -> list[float]:
+    """The same reward for all: the policy's gradient is exactly zero and what remains is the rows'."""
+    return [1.0 for _ in completions]
 
 
 def config(path: Any, **changes: Any) -> MELConfig:
@@ -97,7 +102,7 @@ def config(path: Any, **changes: Any) -> MELConfig:
     return MELConfig(**(settings | changes))
 
 
-def trainer(cls: type, args: Any, *, reward_funcs: Any = even_length, **keywords: Any) -> Any:
+def trainer(cls: type, args: Any, *, reward_funcs: Any = odd_first_word, **keywords: Any) -> Any:
     return cls(
         model=keywords.pop("model", None) or model(),
         reward_funcs=reward_funcs,
@@ -111,7 +116,7 @@ def trainer(cls: type, args: Any, *, reward_funcs: Any = even_length, **keywords
 def mel_trainer(
     args: Any, *auxiliaries: Auxiliary, carrier: str = "grpo", credit: Credit | None = None, **keywords: Any
 ):
-    """A MELTrainer with these auxiliaries and a verdict per rollout from `even_length`."""
+    """A MELTrainer with these auxiliaries and a verdict per rollout from `odd_first_word`."""
     method = Method(carrier=CARRIERS[carrier](), credit=credit or OutcomeCredit(None), auxiliaries=tuple(auxiliaries))
     return trainer(MELTrainer, args, method=method, **keywords)
 
@@ -160,3 +165,25 @@ def some_rows(call: int) -> list[Row]:
 
 def parameters(of: Any) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in of.model.named_parameters()}
+
+
+class StepGradients(TrainerCallback):
+    """The gradient that each optimizer step applies, in order."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, torch.Tensor]] = []
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        named = model.module.named_parameters() if hasattr(model, "module") else model.named_parameters()
+        self.steps.append({n: p.grad.detach().clone() for n, p in named if p.grad is not None})
+
+
+def gradients_of(args: Any, *auxiliaries: Auxiliary, **keywords: Any) -> list[dict[str, torch.Tensor]]:
+    """The gradient of every optimizer step of a run."""
+    recorder = StepGradients()
+    mel_trainer(args, *auxiliaries, callbacks=[recorder], **keywords).train()
+    return recorder.steps
+
+
+def flat(gradient: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([gradient[name].reshape(-1).double() for name in sorted(gradient)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from mel.methods import MetaExperienceSettings
 from mel.objective.weight import Constant, GradNorm, Weight
@@ -84,8 +84,8 @@ def check_settings(args: GRPOConfig) -> None:
     experience_settings(args)
     weight = build_weight(args)
     check_groups(args)
-    steps, accumulation = args.steps_per_generation, args.gradient_accumulation_steps
-    if weight.every and steps is not None and steps % accumulation:
+    steps, accumulation = args.steps_per_generation or 1, int(args.gradient_accumulation_steps or 1)
+    if weight.every and steps % accumulation:
         raise ValueError(
             "measuring gradients (mel_weight='grad_norm' or mel_measure_every) needs every optimizer step to fall "
             f"within one generation batch: steps_per_generation ({steps}) must be a multiple of "

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from transformers import GenerationConfig
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.ranks import max_over_ranks
 from mel.ports import Tokenizer

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.accounting import Accounting
 from mel.hosts.trl.generator import TrainerGenerator

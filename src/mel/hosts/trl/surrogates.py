@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 SURROGATES: dict[str, dict[str, Any]] = {
     # Plain GRPO stays TRL's own path, bit for bit: whatever loss_type the configuration names.

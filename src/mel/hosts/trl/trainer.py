@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel import prompts
 from mel.hosts.trl import contract, state
@@ -46,6 +47,9 @@ class MELTrainer(GRPOTrainer):
         ContractError: the installed TRL is not one this host fits.
         ValueError: a group split over ranks, a weight rule that the layout rules out, no fast tokenizer, ...
     """
+
+    args: GRPOConfig
+    _buffered_inputs: Any
 
     def __init__(
         self,
@@ -96,7 +100,7 @@ class MELTrainer(GRPOTrainer):
             tokenizer=tokenizer,
             prompts=prompts.load(task.prompt_set if task is not None else setting(self.args, "prompts")),
             steps=steps,
-            rollout_max_tokens=self.args.max_completion_length,
+            rollout_max_tokens=self.args.max_completion_length or setting(self.args, "construct_max_tokens"),
             seed=self.args.seed,
             inspector=task if isinstance(task, Inspectable) else None,
         )
@@ -113,7 +117,7 @@ class MELTrainer(GRPOTrainer):
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        if self.model.training:
+        if self._is_training:
             total = (rewards * self.reward_weights.to(rewards)).nansum(dim=1)
             total[rewards.isnan().all(dim=1)] = torch.nan
             start = self.accelerator.process_index * len(prompts)
@@ -130,7 +134,7 @@ class MELTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         begin = perf_counter()
         output = super()._generate_and_score_completions(inputs)
-        if not self.model.training or self._scored is None:
+        if not self._is_training or self._scored is None:
             return output
         accounting = Accounting()
         accounting.add_seconds("rollout", begin)
@@ -146,14 +150,14 @@ class MELTrainer(GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         inputs = super()._prepare_inputs(generation_batch)
         # Only now: before, TRL shuffles and cuts every entry along the policy's batch.
-        if self.model.training and self._pending is not None and self._buffered_inputs is not None:
+        if self._is_training and self._pending is not None and self._buffered_inputs is not None:
             for slot, rows in zip(self._buffered_inputs, self._pending, strict=True):
                 slot[ROWS] = rows
             self._pending = None
         return inputs
 
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
-        if not self.model.training:
+        if not self._is_training:
             return super()._compute_loss(model, inputs)
         self._update.before_policy(model, self._slots_ahead())
         loss = super()._compute_loss(model, inputs)
@@ -170,9 +174,13 @@ class MELTrainer(GRPOTrainer):
             self._seconds = {"update": 0.0, "generation": 0.0}
         return loss
 
+    @property
+    def _is_training(self) -> bool:
+        return self.model is not None and self.model.training
+
     def _slots_ahead(self) -> list[RowBatch | None]:
         """Rows of this micro-step, then of those after it, as many as an optimizer step has."""
-        first = self._step % self.args.steps_per_generation
+        first = self._step % (self.args.steps_per_generation or 1)
         buffered = (self._buffered_inputs or [])[first : first + self.current_gradient_accumulation_steps]
         return [slot.get(ROWS) for slot in buffered]
 

@@ -11,7 +11,7 @@ import torch
 from accelerate.utils import DistributedType
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.objective.gradients import Gradients, add, compare, take
 from mel.objective.logprobs import token_logprobs

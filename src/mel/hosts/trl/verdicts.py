@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import nn
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.problems import Example, Scored, problem_of
 from mel.ports import Tokenizer, Verifier

@@ -1,0 +1,62 @@
+"""A plain function called after every optimizer step, before the checkpoint of that step is written."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+
+class AfterStep(TrainerCallback):
+    """Calls `function(step, model)` on every rank, with the model in evaluation mode and as it was afterwards."""
+
+    def __init__(self, function: Callable[[int, Any], None]) -> None:
+        self._function = function
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        model = kwargs["model"]
+        was_training = model.training
+        model.eval()
+        try:
+            self._function(state.global_step, model)
+        finally:
+            model.train(was_training)
+
+
+class SaveOnSigterm(TrainerCallback):
+    """On SIGTERM the trainer ends the step it is in, saves a checkpoint and stops; a scheduler's warning is enough.
+
+    The former handler is put back when training ends. Only the main thread can set one; elsewhere this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self._former: Any = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        try:
+            self._former = signal.signal(signal.SIGTERM, self._ask)
+        except ValueError:
+            self._former = None
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        if self.is_asked:
+            control.should_save = True
+            control.should_training_stop = True
+        return control
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._former is not None:
+            signal.signal(signal.SIGTERM, self._former)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.is_asked = True
