@@ -14,6 +14,15 @@ from typing import Any
 from mel.ports import Task
 
 TASKS: dict[str, str] = {
+    "aime24": "mel.tasks.benchmarks:aime24",
+    "aime25": "mel.tasks.benchmarks:aime25",
+    "amc23": "mel.tasks.benchmarks:amc23",
+    "dapo_math": "mel.tasks.dapo_math:dapo_math",
+    "dataset": "mel.tasks.dataset:dataset",
+    "gsm8k": "mel.tasks.gsm8k:gsm8k",
+    "math": "mel.tasks.hendrycks_math:math",
+    "math500": "mel.tasks.benchmarks:math500",
+    "olympiadbench": "mel.tasks.benchmarks:olympiadbench",
     "story_counts": "mel.tasks.story_counts:StoryCounts",
 }
 """Name in a recipe -> the class or function that makes the task from its options."""

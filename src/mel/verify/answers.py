@@ -105,7 +105,7 @@ def _rest_of_line(text: str, start: int) -> str:
             line_end = closed + len(closer)
             break
     line = _COURTESY.split(text[start:line_end], maxsplit=1)[0]
-    return line.strip().strip("*").strip()
+    return line.strip().strip("*").strip().rstrip(" .,;")
 
 
 def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
@@ -123,7 +123,7 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
             break
         parts.append(content)
         follower = box.start()
-    distinct = list(dict.fromkeys(p for p in reversed(parts) if p))
+    distinct = list(dict.fromkeys(p.rstrip(" .,;") for p in reversed(parts) if p.rstrip(" .,;")))
     last = boxes[-1].start()
     return last, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
 

@@ -1,4 +1,4 @@
-"""The verifier as a reward function for `trl.GRPOTrainer(reward_funcs=[...])`, for those who want nothing else of mel."""
+"""The verifier as a reward function for TRL's `GRPOTrainer(reward_funcs=[...])`, usable without the rest of mel."""
 
 from __future__ import annotations
 

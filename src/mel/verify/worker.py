@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from mel.verify.answers import BOXED
 
-_MATH = re.compile(r"\$|\\boxed|\\\(|\\\[")
+_MATH = re.compile(r"(?<!\\)\$|\\boxed|\\\(|\\\[")
+_DOLLAR = re.compile(r"(?<!\\)\$")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,3}(?:[ ,][0-9]{3})+(?:\.[0-9]+)?|-?[0-9]+(?:[.,][0-9]+)?|-?\.[0-9]+")
 _PERCENT = re.compile(
     r"\s*(?:\\?%|(?:\\(?:text|mathrm)\s*\{)?\s*(?:percent(?:age)?|pct)\b\s*\}?)\s*\.?\s*$", re.IGNORECASE
@@ -112,7 +113,7 @@ def _judge(job: Job) -> Judgment:
     if not answers:
         return False, "unreadable_answer", job.answer[:200]
     is_right = _agree(golds, answers, job) or (
-        job.has_parts and _parts_agree(job.gold, answer, job) or job.tolerance > 0 and _is_near(golds, answers, job)
+        (job.has_parts and _parts_agree(job.gold, answer, job)) or (job.tolerance > 0 and _is_near(golds, answers, job))
     )
     return (True, "right", job.answer[:200]) if is_right else (False, "wrong", job.answer[:200])
 
@@ -151,9 +152,8 @@ def _parse(answer: str, marker: str) -> list[Any]:
 
 def _one_formula(gold: str) -> str:
     """`$69$,$84$` as one formula: Math-Verify would read the last one only."""
-    if gold.count("$") <= 2 or "$$" in gold:
-        return gold
-    return "$" + gold.replace("$", " ").strip() + "$"
+    dollars = len(_DOLLAR.findall(gold))
+    return gold if dollars <= 2 or "$$" in gold else "$" + _DOLLAR.sub(" ", gold).strip() + "$"
 
 
 def _read(text: str) -> list[Any]:
@@ -208,14 +208,15 @@ def _value(parsed: Any) -> float | None:
 
 def _strip_unit(answer: str, unit: str) -> str:
     """The answer without the unit it may carry, in text, roman or bare, singular or plural."""
-    bare = re.sub(r"[\s${}\\^]|text|mathrm|circ", "", unit)
-    names = {re.escape(bare), re.escape(bare.rstrip("s")), re.escape(bare.rstrip("s") + "s")} if bare else set()
-    names.add(r"\^?\{?\\circ\}?|degrees?|°") if "circ" in unit else None
-    names.add(r"minutes?") if bare.startswith("min") else None
-    names.add(r"\\?%|percent") if bare == "%" else None
-    name = "|".join(sorted((n for n in names if n), key=len, reverse=True))
-    if not name:
-        return answer
-    name = name.replace(r"\^2", r"\^\{?2\}?")
-    tail = rf"\s*(?:\\[ ,;:!~]|~|\s)*(?:\\(?:text|mathrm|textrm|rm|mbox)\s*\{{?)?\s*(?:{name})\s*\}}?(?:\^\{{?2\}}?)?\s*\.?\s*$"
-    return re.sub(tail, "", answer) or answer
+    base = re.sub(r"\\(?:text|mathrm)|[\s${}\\^]", "", unit).removesuffix("2")
+    names = [re.escape(base.rstrip("s")) + "s?"]
+    if "circ" in base:
+        names = [r"\^?\{?\\circ", "degrees?", "°"]
+    elif base.startswith("min"):
+        names += ["minutes?"]
+    elif base == "%":
+        names = [r"\\?%", "percent"]
+    square = r"(?:\^\{?2\}?)?"
+    text = r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*)?"
+    tail = rf"(?:\\[ ,;:!]|[~\s])*{text}(?:{'|'.join(names)}){square}\s*\}}?{square}$"
+    return re.sub(tail, "", answer.rstrip(" .$")) or answer
