@@ -65,5 +65,5 @@ def split_sections(text: str, sections: Sections) -> dict[str, str]:
         for name, pattern in sections.headings.items()
         if (match := pattern.search(text)) is not None
     )
-    ends = [start for start, _, _ in starts[1:]] + [len(text)]
+    ends = [start for start, _, _ in starts[1:]] + [len(text)] * bool(starts)
     return {name: text[body:end] for (_, body, name), end in zip(starts, ends, strict=True)}
