@@ -42,7 +42,7 @@ class LocalGenerator:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1 prompt; got {batch_size}")
         self._model = model.eval()
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._batch_size = batch_size
         self._seed = seed
         self._calls = 0
@@ -90,7 +90,7 @@ class LocalGenerator:
             generation_config=self._config(sampling),
         )
         rows = [self._until_stop(row) for row in output_BT[:, longest:].tolist()]
-        texts = self._tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        texts = self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [
             Completion(token_ids=tuple(row), text=text, is_truncated=not row or row[-1] not in self._stops)
             for row, text in zip(rows, texts, strict=True)
