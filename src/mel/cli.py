@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:
     """Evaluate a model on the suites of a recipe: Pass@1 greedy, Avg@k and Pass@k with intervals."""
     from mel.config import load_recipe
-    from mel.run import evaluate_model
+    from mel.run.evaluation import evaluate_model
 
     evaluate_model(load_recipe(recipe, changes or ()), model, output=output, console=Console())
 
@@ -86,7 +86,7 @@ def quickstart(
     arms: Annotated[str, typer.Option(help="Recipes to compare, by name, the baseline first.")] = "grpo,recommended",
 ) -> None:
     """Train the miniature with GRPO and with MEL side by side and show what came of it."""
-    from mel.quickstart import quickstart as run
+    from mel.run.quickstart import quickstart as run
 
     run(arms.split(","), output=output, steps=steps, seed=seed, console=Console())
 
@@ -96,7 +96,7 @@ def doctor(
     self_test: Annotated[bool, typer.Option(help="Also run one training step.")] = True,
 ) -> None:
     """Show versions, cores, GPU and what each extra would add, and try one step."""
-    from mel.doctor import examine
+    from mel.run.doctor import examine
 
     if not examine(Console(), self_test=self_test):
         raise typer.Exit(1)

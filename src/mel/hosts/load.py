@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 
 def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
@@ -37,6 +42,28 @@ def load_model(path: str, *, dtype: str = "float32", attention: str | None = Non
     _check_exists(path)
     options = {} if attention is None else {"attn_implementation": attention}
     return AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **options)
+
+
+def lora_config(fields: Mapping[str, Any]) -> Any:
+    """The `peft.LoraConfig` of those fields, for a causal language model.
+
+    Raises:
+        ValueError: an unknown field.
+    """
+    valid = set(inspect.signature(LoraConfig).parameters)
+    unknown = sorted(set(fields) - valid)
+    if unknown:
+        raise ValueError(f"model.lora: {', '.join(unknown)} is no field of peft.LoraConfig")
+    return LoraConfig(**{"task_type": "CAUSAL_LM", **fields})
+
+
+def quiet_libraries() -> None:
+    """No bars and no notices of coming deprecations from the libraries underneath; their warnings stay.
+
+    A run shows its own progress, and what transformers will rename next year is for us to mend, not for the user.
+    """
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|accelerate)(\..*)?")
 
 
 def device_summary() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
 class AfterStep(TrainerCallback):
@@ -24,6 +24,11 @@ class AfterStep(TrainerCallback):
             self._function(state.global_step, model)
         finally:
             model.train(was_training)
+
+
+def without_printing(trainer: Trainer) -> None:
+    """Takes away the callback that prints every line of metrics: the observer has them."""
+    trainer.remove_callback(PrinterCallback)
 
 
 class SaveOnSigterm(TrainerCallback):

@@ -59,7 +59,7 @@ def examine(console: Console, *, self_test: bool) -> bool:
     if any(extra.name == "trl" and extra.missing for extra in found):
         console.print("training cannot run here: the extra trl is missing", style="red")
         return False
-    from mel.hosts.local import device_summary
+    from mel.hosts.load import device_summary
 
     console.print(device_summary())
     return self_test_step(console) if self_test else True

@@ -1,0 +1,120 @@
+"""What a host reports while it trains goes into the run directory, and to whoever is watching."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from mel.ports import Inspectable, Task
+from mel.record.run_directory import RunDirectory
+from mel.types import Group, Outcome, Replayed
+
+CUMULATIVE = ("tokens/generated", "tokens/trained", "time_s/total")
+"""Metrics summed over the run, those of earlier sittings included."""
+
+GENERATED = ("tokens/rollout", "tokens/construct", "tokens/replay")
+TRAINED = ("tokens/rollout", "tokens/rows")
+
+
+class Recorder:
+    """The host's observer: experiences and metrics to disk, a bar or plain lines to the console.
+
+    Args:
+        task: asked for true errors and rules if it knows them.
+        total_steps: of the run, for the time left.
+        batches_per_step: generation batches per optimizer step; token counts are logged per generation batch.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        task: Task,
+        *,
+        total_steps: int,
+        batches_per_step: float = 1.0,
+        console: Console,
+    ) -> None:
+        self._directory = directory
+        self._task = task
+        self._console = console
+        self._total = total_steps
+        self._batches_per_step = batches_per_step
+        self._started = self._seen = time.monotonic()
+        logged = directory.metrics.read()
+        self._step = int(logged[-1]["step"]) if logged else 0
+        self._sums = {n: _last(logged, n) for n in CUMULATIVE}
+        self._first: int | None = None
+        self._progress = _bar(console) if console.is_terminal else None
+        self._bar = self._progress.add_task("train", total=total_steps, note="") if self._progress else None
+
+    def __enter__(self) -> Recorder:
+        if self._progress:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
+        """Keep every candidate of a step, with the truth about it where the task knows it, in one transaction."""
+        first_errors, rules = self._truth(outcome.replayed)
+        self._directory.experiences.write_step(step, outcome.replayed, first_error=first_errors, rule_truth=rules)
+
+    def on_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Append the metrics of a step, with the sums so far, and show where the run stands."""
+        row = {name: value for name, value in metrics.items() if isinstance(value, float | int | str)}
+        if "reward/mean" in row:
+            row |= self._summed(step, row)
+        self._directory.metrics.append(step, row)
+        self._directory.set_status("running", step=step)
+        if "reward/mean" in row:
+            self._show(step, row)
+
+    def _summed(self, step: int, row: Mapping[str, Any]) -> dict[str, float]:
+        """Totals up to this step; a log line holds means per generation batch since the line before."""
+        batches = (step - self._step) * self._batches_per_step
+        now = time.monotonic()
+        self._sums["tokens/generated"] += batches * sum(row.get(name, 0.0) for name in GENERATED)
+        self._sums["tokens/trained"] += batches * sum(row.get(name, 0.0) for name in TRAINED)
+        self._sums["time_s/total"] += now - self._seen
+        self._step, self._seen = step, now
+        return dict(self._sums)
+
+    def _truth(self, replayed: Sequence[Replayed]) -> tuple[list[int | None] | None, list[bool | None] | None]:
+        task = self._task
+        if not isinstance(task, Inspectable):
+            return None, None
+        pairs = [(item.candidate.pair, item.candidate.experience) for item in replayed]
+        return (
+            [task.first_error(pair.problem, pair.wrong.text) for pair, _ in pairs],
+            [task.is_true_rule(pair.problem, m.heuristic) if m else None for pair, m in pairs],
+        )
+
+    def _show(self, step: int, metrics: Mapping[str, Any]) -> None:
+        note = f"reward {metrics['reward/mean']:.2f}"
+        if "experience/retention" in metrics:
+            note += f"  kept {metrics['experience/retention']:.0%}"
+        if "tokens/generated" in metrics:
+            note += f"  {metrics['tokens/generated'] / 1000:.0f}k tokens"
+        if self._progress and self._bar is not None:
+            self._progress.update(self._bar, completed=step, note=note)
+            return
+        self._first = self._first if self._first is not None else step
+        done, elapsed = step - self._first, time.monotonic() - self._started
+        left = f"  {elapsed / done * (self._total - step):.0f} s left" if done else ""
+        self._console.print(f"step {step}/{self._total}  {note}{left}", highlight=False)
+
+
+def _last(logged: Sequence[Mapping[str, Any]], name: str) -> float:
+    """The latest value of a metric, 0 if it was never logged."""
+    return next((float(row[name]) for row in reversed(logged) if name in row), 0.0)
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)

@@ -1,0 +1,216 @@
+"""`mel train`: one recipe from its first step to its last evaluation, in one run directory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mel.config import Recipe, nearest
+from mel.record.run_directory import RunDirectory
+from mel.run.evaluation import Evaluator
+from mel.run.recorder import Recorder
+from mel.run.wiring import Wiring, build_method, environment, wire
+from mel.types import Problem
+
+OURS = ("output_dir", "run_name", "logging_dir")
+"""GRPOConfig fields that the run directory settles."""
+
+DEFAULTS: dict[str, Any] = {
+    "logging_steps": 1,
+    "report_to": "none",
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+    "save_strategy": "steps",
+}
+"""Where we start from something else than TRL does; a recipe may say otherwise."""
+
+
+def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, console: Console | None = None) -> Path:
+    """Run a recipe to its end and return its run directory.
+
+    Args:
+        output: the run directory; default `runs/<recipe>-s<seed>`.
+        resume: continue from the last checkpoint; what was recorded after it is forgotten and done again.
+
+    Raises:
+        ValueError: bad input, before anything is trained.
+    """
+    console = console or Console(quiet=True)
+    wiring = wire(recipe)
+    problems = wiring.task.problems(recipe.task.split, recipe.task.count)
+    if not problems:
+        raise ValueError(f"task {recipe.task.name}: split {recipe.task.split!r} holds no problem; nothing to train on")
+    path = output or Path(recipe.output.path or f"runs/{recipe.name}-s{recipe.seed}")
+    arguments = _arguments(wiring, path)
+    directory, checkpoint = _open(path, wiring, resume=resume)
+    with directory:
+        try:
+            step = _train(wiring, problems, arguments, directory, checkpoint=checkpoint, console=console)
+        except BaseException as error:
+            if _is_main():
+                state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                directory.set_status(state, message=f"{type(error).__name__}: {error}")
+            raise
+        if _is_main():
+            directory.set_status("finished" if step >= arguments.max_steps > 0 else "stopped", step=step)
+    return path
+
+
+def _train(
+    wiring: Wiring,
+    problems: Sequence[Problem],
+    arguments: Any,
+    directory: RunDirectory,
+    *,
+    checkpoint: Path | None,
+    console: Console,
+) -> int:
+    from mel.hosts.load import load_model, quiet_libraries
+    from mel.hosts.trl import MELTrainer, VerifierReward
+    from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, without_printing
+
+    recipe = wiring.recipe
+    quiet_libraries()
+    model = load_model(wiring.model_path, dtype=recipe.model.dtype, attention=recipe.model.attention)
+    evaluator = Evaluator(wiring, directory, console=console)
+    if checkpoint is None and recipe.evaluation.before and _is_main():
+        evaluator.all_suites("before", model)
+    batches_per_step = arguments.gradient_accumulation_steps / (
+        arguments.steps_per_generation * arguments.num_iterations
+    )
+    recorder = Recorder(
+        directory, wiring.task, total_steps=arguments.max_steps, batches_per_step=batches_per_step, console=console
+    )
+    sigterm = SaveOnSigterm()
+    trainer = MELTrainer(
+        model=model,
+        reward_funcs=[VerifierReward(wiring.task)],
+        args=arguments,
+        train_dataset=_dataset(wiring, problems),
+        processing_class=wiring.tokenizer,
+        peft_config=_lora(recipe),
+        callbacks=[sigterm, AfterStep(lambda step, model: _evaluate_between(evaluator, recorder, step, model))],
+        method=build_method(wiring),
+        verifier=wiring.task,
+        observer=recorder,
+    )
+    without_printing(trainer)
+    with recorder:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    step = trainer.state.global_step
+    if sigterm.is_asked:
+        console.print(f"stopped by SIGTERM at step {step}; its checkpoint is saved, go on with --resume")
+        return step
+    if recipe.output.save_final:
+        trainer.save_model(str(directory.path / "model"))
+    if _is_main():
+        evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
+    return step
+
+
+def _evaluate_between(evaluator: Evaluator, recorder: Recorder, step: int, model: Any) -> None:
+    every = evaluator.settings.every
+    if every is not None and step % every == 0 and _is_main():
+        recorder.on_metrics(step, evaluator.greedy(model))
+
+
+def _arguments(wiring: Wiring, path: Path) -> Any:
+    """The TRL configuration of a recipe: its `trainer` section, the carrier's fields and the rows' weight.
+
+    Raises:
+        ValueError: an unknown field (the nearest valid one is named), or one that is set elsewhere.
+    """
+    from mel.hosts.trl import MELConfig, surrogate_fields
+    from mel.methods import CARRIERS
+
+    recipe = wiring.recipe
+    valid = [f.name for f in fields(MELConfig) if f.init and not f.name.startswith("mel_")]
+    for name in recipe.trainer:
+        if name in OURS:
+            raise ValueError(f"trainer.{name}: the run directory settles it; use output.path or --output")
+        if name not in valid:
+            raise ValueError(f"unknown key 'trainer.{name}'{nearest(name, valid)}")
+    rows: dict[str, Any] = {"mel_weight": "constant"}
+    for auxiliary in recipe.auxiliaries:
+        weight = auxiliary.weight
+        rows = {
+            "mel_weight": weight.kind,
+            "mel_lambda": weight.value,
+            "mel_share": weight.share,
+            "mel_measure_every": weight.every,
+            "mel_decay": weight.decay,
+            "mel_backward": auxiliary.backward,
+            "mel_rows_per_backward": auxiliary.rows_per_backward,
+        }
+    surrogate = surrogate_fields(CARRIERS[recipe.carrier]().surrogate)
+    names = {"output_dir": str(path / "checkpoints"), "run_name": path.name}
+    settings: dict[str, Any] = DEFAULTS | surrogate | recipe.trainer | rows | names
+    return MELConfig(**settings)
+
+
+def _dataset(wiring: Wiring, problems: Sequence[Problem]) -> Any:
+    from datasets import Dataset
+
+    from mel.hosts.trl import example_of
+
+    return Dataset.from_list([example_of(p, wiring.prompt_set.solve(p.text)) for p in problems])
+
+
+def _lora(recipe: Recipe) -> Any:
+    if recipe.model.lora is None:
+        return None
+    from mel.hosts.load import lora_config
+
+    return lora_config(recipe.model.lora)
+
+
+def _open(path: Path, wiring: Wiring, *, resume: bool) -> tuple[RunDirectory, Path | None]:
+    """The run directory and the checkpoint to go on from; only the main process makes or truncates it.
+
+    Raises:
+        ValueError: it exists and `resume` was not asked for, or it holds another recipe's run.
+    """
+    if not _is_main():
+        return _wait_for(path), _last_checkpoint(path) if resume else None
+    if not resume:
+        return RunDirectory.create(path, wiring.recipe.resolved(), environment(wiring)), None
+    directory = RunDirectory.open(path)
+    then, now = directory.environment["recipe_sha256"], wiring.recipe.sha256()
+    if then != now:
+        raise ValueError(
+            f"{path} holds a run of another recipe (sha256 {str(then)[:12]}, asked for {now[:12]}): resume it with "
+            f"`mel train {path / 'recipe.yaml'} --output {path} --resume`, or choose another --output"
+        )
+    checkpoint = _last_checkpoint(path)
+    directory.truncate_after(_step_of(checkpoint))
+    return directory, checkpoint
+
+
+def _last_checkpoint(path: Path) -> Path | None:
+    """The latest whole checkpoint: the trainer writes its state file last."""
+    found = [p for p in (path / "checkpoints").glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
+    return max(found, key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+
+
+def _wait_for(path: Path, *, timeout_s: float = 120.0) -> RunDirectory:
+    """The directory the main process makes; other ranks only read it."""
+    give_up = time.monotonic() + timeout_s
+    while not (path / "recipe.yaml").is_file():
+        if time.monotonic() > give_up:
+            raise ValueError(f"{path}: expected the main process to make it within {timeout_s:g} s; is it shared?")
+        time.sleep(0.2)
+    return RunDirectory.open(path)
+
+
+def _is_main() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0

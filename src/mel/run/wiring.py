@@ -1,0 +1,131 @@
+"""From the names in a recipe to the things they stand for."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mel import methods, prompts, tasks
+from mel.config import Recipe
+from mel.ports import Inspectable, Task
+from mel.prompts.chat import ChatTokenizer
+
+RECORDED = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm")
+"""Packages whose versions a run records."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wiring:
+    """What a recipe's names stand for."""
+
+    recipe: Recipe
+    task: Task
+    prompt_set: prompts.PromptSet
+    model_path: str
+    tokenizer: Any
+    chat: ChatTokenizer
+
+
+def wire(recipe: Recipe, *, model: str | None = None) -> Wiring:
+    """Load task, prompts and tokenizer of a recipe.
+
+    Args:
+        model: used instead of the recipe's own.
+
+    Raises:
+        ValueError: whatever a part refuses, with its own advice.
+    """
+    from mel.hosts.load import load_tokenizer
+
+    task = tasks.load(recipe.task.name, **recipe.task.options)
+    model_path = model_directory(model or recipe.model.path)
+    tokenizer = load_tokenizer(model_path, chat_template=recipe.model.chat_template)
+    return Wiring(
+        recipe=recipe,
+        task=task,
+        prompt_set=prompts.load(recipe.task.prompts or task.prompt_set),
+        model_path=model_path,
+        tokenizer=tokenizer,
+        chat=ChatTokenizer(tokenizer),
+    )
+
+
+def model_directory(path: str) -> str:
+    """A path, a hub id, or the directory of a shipped policy for `miniature:WORLD`.
+
+    Raises:
+        ValueError: no such world, or its policy is damaged.
+    """
+    scheme, _, world = path.partition(":")
+    if scheme != "miniature":
+        return path
+    from mel.miniature import policies
+
+    if not world.isdecimal():
+        raise ValueError(f"model.path: expected miniature:WORLD with a number, got {path!r}")
+    return str(policies.path(int(world)))
+
+
+def build_method(wiring: Wiring) -> methods.Method:
+    """The three slots of the recipe, filled."""
+    recipe = wiring.recipe
+    at = methods.Surroundings(
+        tokenizer=wiring.chat,
+        prompts=wiring.prompt_set,
+        steps=wiring.task.steps,
+        rollout_max_tokens=int(recipe.trainer.get("max_completion_length", 256)),
+        seed=recipe.seed,
+        inspector=wiring.task if isinstance(wiring.task, Inspectable) else None,
+    )
+    return methods.build(
+        at=at,
+        carrier=recipe.carrier,
+        credit=recipe.credit,
+        auxiliaries=[auxiliary.build() for auxiliary in recipe.auxiliaries],
+    )
+
+
+def environment(wiring: Wiring) -> dict[str, object]:
+    """What a run records of where it ran: versions, commit, cores, seed, hashes of recipe and prompts."""
+    return {
+        "mel": _version("mel-rl"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "versions": versions(),
+        "seed": wiring.recipe.seed,
+        "recipe_sha256": wiring.recipe.sha256(),
+        "prompts": {wiring.prompt_set.name: wiring.prompt_set.sha256},
+        "model": wiring.model_path,
+    }
+
+
+def versions() -> Mapping[str, str]:
+    """Version of each recorded package that is installed."""
+    return {name: found for name in RECORDED if (found := _version(name)) is not None}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the source tree this package runs from, with `+` if it was changed; None outside one."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+    head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    dirty = subprocess.run(["git", "-C", root, "status", "--porcelain"], capture_output=True, text=True, check=False)
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None
