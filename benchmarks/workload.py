@@ -1,0 +1,129 @@
+"""The miniature's training run as a benchmark: the same problems, policy and settings under stock TRL and under mel.
+
+An arm is `stock` (TRL's GRPOTrainer), `none` (MELTrainer without auxiliary) or the name of a recipe. Every
+run starts from the shipped policy of world 0 with the recipe's own trainer settings.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from trl import GRPOTrainer
+
+from mel import methods, prompts, tasks
+from mel.config import Recipe, load_recipe
+from mel.hosts.load import load_model, load_tokenizer
+from mel.hosts.trl import MELConfig, MELTrainer
+from mel.hosts.trl.problems import example_of
+from mel.hosts.trl.verdicts import VerifierReward
+from mel.methods import Method, Surroundings
+from mel.miniature import policies
+from mel.prompts.chat import ChatTokenizer
+
+STOCK, WITHOUT = "stock", "none"
+
+
+@dataclass(kw_only=True, slots=True)
+class Run:
+    """What one run of an arm took.
+
+    Args:
+        step_s: wall seconds from the end of one optimizer step to the end of the next, the first steps left out.
+        cpu_s: the same in processor seconds of this process, which a busy machine disturbs less.
+        tokens: completion tokens per step by phase, and those of the trained rows.
+        seconds: per step by phase.
+    """
+
+    arm: str
+    step_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    tokens: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class _Clock(TrainerCallback):
+    """When every optimizer step ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+        self.cpu: list[float] = []
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.ends.append(time.perf_counter())
+        self.cpu.append(time.process_time())
+
+
+def build_trainer(arm: str, *, steps: int, output: str, changes: Sequence[str] = ()) -> GRPOTrainer:
+    """The trainer of an arm, ready to run."""
+    recipe = load_recipe("grpo" if arm in (STOCK, WITHOUT) else arm, changes)
+    task = tasks.load(recipe.task.name, **recipe.task.options)
+    prompt_set = prompts.load(task.prompt_set)
+    path = str(policies.path(0))
+    tokenizer = load_tokenizer(path)
+    count = steps * int(recipe.trainer["per_device_train_batch_size"]) // int(recipe.trainer["num_generations"])
+    dataset = Dataset.from_list([example_of(p, prompt_set.solve(p.text)) for p in task.problems("train", count)])
+    settings = {**recipe.trainer, "max_steps": steps, "save_strategy": "no", "logging_steps": 1, "report_to": []}
+    settings |= {"output_dir": output, "disable_tqdm": True, "shuffle_dataset": False}
+    if recipe.auxiliaries:
+        chosen = recipe.auxiliaries[0]
+        settings |= {"mel_weight": chosen.weight.kind, "mel_lambda": chosen.weight.value}
+        settings |= {"mel_share": chosen.weight.share, "mel_measure_every": chosen.weight.every}
+        settings |= {"mel_backward": chosen.backward, "mel_rows_per_backward": chosen.rows_per_backward}
+        if chosen.weight.kind == "constant":
+            settings["mel_measure_every"] = None
+    shared: dict[str, Any] = {
+        "model": load_model(path),
+        "reward_funcs": VerifierReward(task),
+        "args": MELConfig(**settings),
+        "train_dataset": dataset,
+        "processing_class": tokenizer,
+    }
+    if arm == STOCK:
+        return GRPOTrainer(**shared)
+    return MELTrainer(**shared, task=task, method=_method(recipe, task, tokenizer, prompt_set))
+
+
+def _method(recipe: Recipe, task: Any, tokenizer: Any, prompt_set: prompts.PromptSet) -> Method:
+    at = Surroundings(
+        tokenizer=ChatTokenizer(tokenizer),
+        prompts=prompt_set,
+        steps=task.steps,
+        rollout_max_tokens=int(recipe.trainer["max_completion_length"]),
+        seed=recipe.seed,
+        inspector=task,
+    )
+    return methods.build(at=at, carrier=recipe.carrier, auxiliaries=[a.build() for a in recipe.auxiliaries])
+
+
+def run(arm: str, *, steps: int, skip: int = 2, changes: Sequence[str] = ()) -> Run:
+    """Train an arm for that many steps beyond the first `skip` and report what each took."""
+    with tempfile.TemporaryDirectory() as output:
+        trainer = build_trainer(arm, steps=steps + skip, output=output, changes=changes)
+        clock = _Clock()
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(clock)
+        trainer.train()
+        logs = [row for row in trainer.state.log_history if "reward" in row][skip:]
+    found = Run(arm=arm, step_s=_differences(clock.ends[skip - 1 :]), cpu_s=_differences(clock.cpu[skip - 1 :]))
+    found.tokens = _means(logs, "tokens/")
+    found.seconds = _means(logs, "time_s/")
+    if "tokens/rollout" not in logs[0]:  # stock TRL logs the mean length of a completion only
+        rollouts = trainer.args.per_device_train_batch_size * trainer.args.steps_per_generation
+        found.tokens["rollout"] = sum(row["completions/mean_length"] for row in logs) / len(logs) * rollouts
+    return found
+
+
+def _differences(times: Sequence[float]) -> list[float]:
+    return [after - before for before, after in pairwise(times)]
+
+
+def _means(logs: Sequence[dict[str, Any]], prefix: str) -> dict[str, float]:
+    names = sorted({name for row in logs for name in row if name.startswith(prefix)})
+    return {n.removeprefix(prefix): sum(float(row.get(n, 0.0)) for row in logs) / len(logs) for n in names}
