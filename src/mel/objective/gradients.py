@@ -73,7 +73,7 @@ def _inner(left: Gradients, right: Gradients) -> float:
         part = torch.dot(local_a.reshape(-1).float(), local_b.reshape(-1).float()).double()
         example, total = sums.get(key, (a if is_sharded else None, torch.zeros_like(part)))
         sums[key] = (example, total + part)
-    return sum(_over_shards(example, total) for example, total in sums.values())
+    return sum((_over_shards(example, total) for example, total in sums.values()), 0.0)
 
 
 def _over_shards(example: DTensor | None, total: Tensor) -> float:

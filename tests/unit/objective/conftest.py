@@ -1,0 +1,13 @@
+"""Shapes and dtypes of `mel.objective` are checked in tests: annotations become assertions at import."""
+
+import sys
+
+from jaxtyping import install_import_hook
+
+if "mel.objective.rows" not in sys.modules:
+    with install_import_hook("mel.objective", "beartype.beartype"):
+        import mel.objective.gradients
+        import mel.objective.logprobs
+        import mel.objective.losses
+        import mel.objective.rows
+        import mel.objective.weight  # noqa: F401
