@@ -65,17 +65,23 @@ class WeightSection(Section):
     Args:
         kind: `constant`: lambda as it is (paper: 1). `grad_norm`: lambda_t keeps the norm of the rows'
             gradient at `share` times that of the policy gradient.
-        every: `grad_norm` measures every so many optimizer steps.
+        every: gradients are measured every so many optimizer steps; 0: never (`constant` only; DeepSpeed needs it).
         decay: of the exponential mean of the measured ratio.
     """
 
     kind: Literal["constant", "grad_norm"] = "grad_norm"
     value: float = Field(default=1.0, ge=0.0, alias="lambda")
     share: float = Field(default=3.0, gt=0.0)
-    every: int = Field(default=1, ge=1)
+    every: int = Field(default=1, ge=0)
     decay: float = Field(default=0.9, ge=0.0, lt=1.0)
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+    @model_validator(mode="after")
+    def _is_measured(self) -> WeightSection:
+        if self.kind == "grad_norm" and self.every == 0:
+            raise ValueError("every: expected at least 1 optimizer step between measurements for grad_norm, got 0")
+        return self
 
 
 class AuxiliarySection(Section):
@@ -126,11 +132,13 @@ class EvaluationSection(Section):
     Args:
         every: greedy Pass@1 on the first suite every so many steps; null only before and after training.
         before: evaluate the untrained policy too.
+        after: evaluate the trained policy within the run; false where it lies in shards: use `mel eval` then.
     """
 
     suites: list[SuiteSection] = Field(default_factory=list)
     every: int | None = Field(default=None, ge=1)
     before: bool = True
+    after: bool = True
     batch_size: int = Field(default=256, ge=1)
 
 
@@ -211,13 +219,19 @@ def find_recipe(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    shipped = {p.stem: p for p in sorted(recipes_directory().glob("**/*.yaml"))}
+    shipped = shipped_recipes()
     if name_or_path in shipped:
         return shipped[name_or_path]
     raise ValueError(
         f"recipe: expected a YAML file or one of {', '.join(shipped)}; got {name_or_path!r}"
         f"{nearest(name_or_path, list(shipped))}"
     )
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name -> file of every recipe that comes with this package; `accelerate/` holds launch files, not recipes."""
+    files = sorted(recipes_directory().glob("**/*.yaml"))
+    return {p.stem: p for p in files if p.parent.name != "accelerate"}
 
 
 def recipes_directory() -> Path:

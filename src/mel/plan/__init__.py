@@ -1,0 +1,31 @@
+"""What a recipe will need before it runs: memory per GPU, tokens per step, context; see docs/scale.md for formulas.
+
+Pure arithmetic over a recipe, a model's config.json and an accelerate configuration; nothing here loads torch.
+"""
+
+from mel.plan.context import Longest, check_context, longest_row, longest_sequences
+from mel.plan.estimate import DoesNotFit, Plan, estimate
+from mel.plan.layout import Layout, assumed_layout, load_layout, parse_layout
+from mel.plan.render import render
+from mel.plan.shapes import ModelShape, shape_from_config, shape_of
+from mel.plan.tokens import Assumptions, Tokens
+
+__all__ = [
+    "Assumptions",
+    "DoesNotFit",
+    "Layout",
+    "Longest",
+    "ModelShape",
+    "Plan",
+    "Tokens",
+    "assumed_layout",
+    "check_context",
+    "estimate",
+    "load_layout",
+    "longest_row",
+    "longest_sequences",
+    "parse_layout",
+    "render",
+    "shape_from_config",
+    "shape_of",
+]

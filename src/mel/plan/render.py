@@ -1,0 +1,84 @@
+"""A plan as tables for a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from mel.plan.estimate import Plan
+from mel.plan.numbers import GIB
+
+
+def render(plan: Plan) -> Group:
+    """Memory per GPU, tokens per step, longest sequences and notes, to be printed by rich."""
+    parts = [_memory(plan), _verdict(plan), _tokens(plan), _context(plan)]
+    return Group(*parts, *[Text(f"note: {note}", style="yellow") for note in plan.notes])
+
+
+def _memory(plan: Plan) -> Table:
+    layout, batch = plan.layout, plan.batch
+    table = Table(
+        title=f"{plan.recipe}: {plan.total_parameters / 1e9:.2f} B parameters, {plan.trained_parameters / 1e6:.0f} M "
+        f"trained; {layout.strategy} over {layout.processes} GPUs ({layout.source})",
+        caption=f"{batch.step_problems} problems x {batch.group_size} = {batch.step_rollouts} rollouts per optimizer "
+        f"step: {layout.processes} GPUs x {batch.micro} rows x {batch.accumulation} micro-steps",
+    )
+    table.add_column("GiB per GPU")
+    table.add_column("training", justify="right")
+    table.add_column("generating", justify="right")
+    for name, size in plan.training.items():
+        other = plan.generating.get(name)
+        if size or other:
+            table.add_row(name, _gib(size), "" if other is None else _gib(other))
+    table.add_section()
+    table.add_row("sum", _gib(sum(plan.training.values())), _gib(sum(plan.generating.values())))
+    return table
+
+
+def _verdict(plan: Plan) -> Text:
+    spare = plan.limit - plan.peak
+    text = f"{plan.peak / GIB:.1f} of {plan.limit / GIB:.1f} GiB: "
+    text += f"fits, {spare / GIB:.1f} GiB to spare" if plan.fits else f"does not fit, {-spare / GIB:.1f} GiB short"
+    if plan.host:
+        text += f"; {plan.host / GIB:.0f} GiB of each node's memory"
+    if plan.cache_tokens:
+        text += f"; key-value cache for {plan.cache_tokens:,} tokens at once"
+    return Text(text, style="bold green" if plan.fits else "bold red")
+
+
+def _tokens(plan: Plan) -> Table:
+    t, at = plan.tokens, plan.assumptions
+    table = Table(
+        title="Tokens per optimizer step (expected)",
+        caption=f"assumed: solutions of {at.solution_tokens:g} tokens, M of {at.experience_tokens:g}, "
+        f"{at.mixed_share:.0%} of groups mixed, {at.parsed_share:.0%} parsed, {at.kept_share:.0%} of replays kept",
+    )
+    table.add_column("phase")
+    table.add_column("tokens", justify="right")
+    for name, value in (
+        ("rollout, sampled", t.rollout),
+        ("construct, sampled", t.construct),
+        ("replay, sampled", t.replay),
+        ("construct and replay prompts, read", t.read),
+        ("policy, trained (with prompts)", t.policy + t.policy_context),
+        ("rows, trained (with contexts)", t.rows + t.row_context),
+    ):
+        table.add_row(name, f"{value:,.0f}")
+    table.add_section()
+    table.add_row("MEL / GRPO, sampled", f"{t.generated_ratio:.2f}")
+    table.add_row("MEL / GRPO, trained", f"{t.trained_ratio:.2f}")
+    return table
+
+
+def _context(plan: Plan) -> Table:
+    table = Table(title="Longest sequences in tokens (worst case)")
+    for name in ("phase", "prompt", "completion", "sum"):
+        table.add_column(name, justify="left" if name == "phase" else "right")
+    for item in (*plan.longest, *((plan.row,) if plan.row else ())):
+        table.add_row(item.phase, f"{item.prompt:,}", f"{item.completion:,}", f"{item.tokens:,}")
+    return table
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f}"
