@@ -103,15 +103,29 @@ def names() -> list[str]:
 
 
 def _sections(text: str, root: Path) -> Sections:
-    table = tomllib.loads(text)
+    where = root / "sections.toml"
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where}: not a TOML file: {error}") from None
     headings = table.get("headings", {})
     lacking = sorted({"failure", "heuristic"} - set(headings))
     if lacking or "step_reference" not in table:
+        raise ValueError(f"{where}: needs step_reference and headings failure and heuristic; lacks {lacking}")
+    step_reference = _pattern(table["step_reference"], f"{where}: step_reference")
+    if step_reference.groups < 1:
         raise ValueError(
-            f"{root}/sections.toml: needs step_reference and headings failure and heuristic; lacks {lacking}"
+            f"{where}: step_reference: the step number must be in parentheses; got {table['step_reference']}"
         )
     return Sections(
         step_label=table.get("step_label", ""),
-        headings={name: re.compile(pattern) for name, pattern in headings.items()},
-        step_reference=re.compile(table["step_reference"]),
+        headings={name: _pattern(text, f"{where}: headings.{name}") for name, text in headings.items()},
+        step_reference=step_reference,
     )
+
+
+def _pattern(text: str, where: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{where}: not a regular expression ({error}); got {text}") from None

@@ -1,0 +1,82 @@
+"""Prompt sets: filled in one pass, versioned by their files, refused when something is missing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mel import prompts
+
+SHIPPED = Path(prompts.__file__).parent
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A directory with the miniature's prompt set, to be changed."""
+    return Path(shutil.copytree(SHIPPED / "story_counts", tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("name", prompts.names())
+def test_every_shipped_set_loads_and_fills(name: str) -> None:
+    prompt_set = prompts.load(name)
+    assert "the question" in prompt_set.solve("the question")
+    construct = prompt_set.construct("the question", "y plus", "y minus")
+    assert construct.index("the question") < min(construct.index("y plus"), construct.index("y minus"))
+    replay = prompt_set.replay("the question", "the lesson")
+    assert "the question" in replay
+    assert "the lesson" in replay
+    assert len(prompt_set.sha256) == 64
+
+
+def test_braces_in_a_value_are_left_alone() -> None:
+    assert (
+        prompts.fill("{problem} so {experience}", {"problem": "{experience}", "experience": "M"}) == "{experience} so M"
+    )
+    assert prompts.fill(r"\boxed{} {problem}", {"problem": r"\frac{1}{2}"}) == r"\boxed{} \frac{1}{2}"
+
+
+def test_a_directory_is_a_prompt_set(copy: Path) -> None:
+    assert prompts.load(str(copy)).solve("x") == "x"
+
+
+def test_the_hash_changes_with_any_file(copy: Path) -> None:
+    before = prompts.load(str(copy)).sha256
+    assert before == prompts.load("story_counts").sha256
+    for file in prompts.FILES:
+        path = copy / file
+        path.write_text(path.read_text() + "\n")
+        after = prompts.load(str(copy)).sha256
+        assert after != before
+        before = after
+
+
+def test_an_unknown_name_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"prompt set 'storycounts'.*story_counts.*solve\.txt"):
+        prompts.load("storycounts")
+
+
+@pytest.mark.parametrize("file", prompts.FILES)
+def test_a_set_without_one_of_its_files_is_refused(copy: Path, file: str) -> None:
+    (copy / file).unlink()
+    with pytest.raises(ValueError, match=rf"{file} not found in"):
+        prompts.load(str(copy))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("construct.txt", "{problem} {right}", r"construct\.txt: the placeholder\(s\) wrong must appear in braces"),
+        ("replay.txt", "{problem}", r"replay\.txt: the placeholder\(s\) experience"),
+        ("sections.toml", "step_reference = '(1)'", r"lacks \['failure', 'heuristic'\]"),
+        ("sections.toml", "step_reference = ", r"sections\.toml: not a TOML file"),
+        ("sections.toml", "step_reference='('\n[headings]\nfailure='a'\nheuristic='b'", "not a regular expression"),
+        ("sections.toml", "step_reference='1'\n[headings]\nfailure='a'\nheuristic='b'", "must be in parentheses"),
+        ("sections.toml", "step_reference='(1)'\n[headings]\nfailure='['\nheuristic='b'", r"headings\.failure: not a"),
+    ],
+)  # fmt: skip
+def test_a_faulty_file_is_refused_by_name(copy: Path, file: str, text: str, message: str) -> None:
+    (copy / file).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        prompts.load(str(copy))
