@@ -1,0 +1,88 @@
+"""What the documents say can be done: every recipe loads, every command they show is one the program knows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from typer.main import get_command
+
+from mel.cli import app
+from mel.config import load_recipe, recipes_directory
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+RECIPES = sorted(recipes_directory().glob("**/*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads_by_name_and_says_what_it_needs(path: Path) -> None:
+    recipe = load_recipe(path.stem)
+    assert recipe == load_recipe(str(path))
+    assert recipe.resolved()["name"] == path.stem
+    assert "hardware" in path.read_text().splitlines()[0].lower()
+
+
+def test_recipes_have_names_of_their_own() -> None:
+    stems = [path.stem for path in RECIPES]
+    assert len(stems) == len(set(stems)) > 0
+
+
+def code_lines() -> Iterator[tuple[str, str]]:
+    """(document, line) of every line of code in the documents, in blocks and in running text, continued lines joined."""
+    for document in DOCUMENTS:
+        text = document.read_text().replace("\\\n", " ")
+        blocks = re.findall(r"```(?:\w*)\n(.*?)```", text, flags=re.S)
+        spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.S))
+        for line in [line for block in blocks for line in block.splitlines()] + spans:
+            yield document.name, line.strip().removeprefix("$ ")
+
+
+MEL = re.compile(
+    r"^(?:[A-Z_]+=\S+ +)*(?:nice -n \d+ +)?(?:\.venv/bin/)?(?:accelerate launch .*-m +|torchrun .*-m +|python -m +)?mel +(\w.*)$"
+)
+COMMANDS = sorted({(name, match[1]) for name, line in code_lines() if (match := MEL.match(line))})
+TARGETS = sorted({(name, target) for name, line in code_lines() for target in re.findall(r"\bmake ([a-z]+)\b", line)})
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_every_mel_command_in_the_documents_is_understood(document: str, command: str) -> None:
+    words = shlex.split(command.split(" #")[0].split("  ")[0], comments=False)
+    group = get_command(app)
+    context = click.Context(group, info_name="mel")
+    while isinstance(group, click.Group) and words and group.get_command(context, words[0]):
+        name = words.pop(0)
+        group = group.get_command(context, name)
+        context = click.Context(group, info_name=name, parent=context)
+    assert not isinstance(group, click.Group) or not words, f"{document}: mel has no command {words[0]!r}"
+    known = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    asked = {word.split("=")[0] for word in words if word.startswith("--")}
+    assert asked <= known | {"--help"}, f"{document}: {group.name} knows {sorted(known)}"
+
+
+@pytest.mark.parametrize(("document", "command"), [c for c in COMMANDS if c[1].startswith("train ")])
+def test_every_recipe_named_in_the_documents_exists(document: str, command: str) -> None:
+    recipe = shlex.split(command)[1]
+    if recipe.isupper() or recipe.startswith(("<", "my")) or recipe in {"recipe.yaml"}:
+        return  # a placeholder, not a name
+    changes = re.findall(r"--set[ =](\S+)", command)
+    load_recipe(recipe, changes)
+
+
+@pytest.mark.parametrize(("document", "target"), TARGETS)
+def test_every_make_target_in_the_documents_exists(document: str, target: str) -> None:
+    assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), flags=re.M), document
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    dead = {
+        f"{document.name}: {target}"
+        for document in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
+        if "://" not in target and not (document.parent / target).exists()
+    }
+    assert dead == set()
