@@ -1,0 +1,75 @@
+"""Two ranks (gloo, torchrun) apply the gradients of one rank on the union batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import two_ranks
+
+HERE = Path(__file__).parent
+CASES = two_ranks.cases()
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Results of all cases by one rank and by two; one launch each."""
+    found = {}
+    for world, launcher in ((1, []), (2, ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"])):
+        folder = tmp_path_factory.mktemp(f"world{world}")
+        command = [sys.executable, *launcher, str(HERE / "two_ranks.py"), str(folder)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+        # `accelerate launch --cpu --num_processes 2` was seen to start one process without a word.
+        assert json.loads((folder / f"done-{world - 1}.json").read_text())["world"] == world
+        found[world] = folder
+    return found
+
+
+def load(folder, case, rank=0):
+    return torch.load(folder / f"{case}-rank{rank}.pt", weights_only=False)
+
+
+def generation_batch_mean(steps):
+    """Micro-batches are shuffled by rank, so only the steps of a whole generation batch together compare."""
+    names = sorted(steps[0])
+    return torch.cat([sum(step[n].double() for step in steps).reshape(-1) / len(steps) for n in names])
+
+
+def is_comparable(case):
+    # Lambda is set per optimizer step from that step's policy gradient, whose half of the rollouts is shuffled.
+    return not (case.endswith("grad_norm") and "generate_for_two_steps" in case)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if is_comparable(c)])
+def test_two_ranks_apply_the_gradient_of_one_rank_on_the_union_batch(folders, case):
+    one, two = (generation_batch_mean(load(folders[world], case)["steps"]) for world in (1, 2))
+    assert one.norm() > 0
+    assert ((one - two).norm() / one.norm()).item() < 1e-5
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_ranks_hold_the_same_gradient(folders, case):
+    left, right = (load(folders[2], case, rank)["steps"] for rank in (0, 1))
+    for a, b in zip(left, right, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_are_counted_over_ranks_and_filled_up_with_dummies(folders, case):
+    counts = CASES[case][1]
+    metrics = load(folders[2], case)["metrics"]
+    assert metrics["rows/real"] == sum(counts)
+    assert metrics["rows/dummy"] == 2 * max(counts) - sum(counts)
+    assert metrics["experience/rows"] == sum(counts)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.endswith("grad_norm") and sum(CASES[c][1])])
+def test_the_share_holds_on_two_ranks(folders, case):
+    metrics = load(folders[2], case)["metrics"]
+    applied = metrics["objective/lambda"] * metrics["objective/grad_norm_auxiliary"]
+    assert applied == pytest.approx(2.0 * metrics["objective/grad_norm_policy"])

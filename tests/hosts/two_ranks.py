@@ -1,0 +1,92 @@
+"""Run by torchrun from `test_trl_ranks`: trains every case on this rank and saves what its optimizer applied.
+
+The same file, run as one process, gives the reference: one rank with the union batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import tiny
+import torch
+
+from mel.types import Row
+
+GROUP = 4
+LAYOUTS = {
+    "accumulate_1": {"gradient_accumulation_steps": 1},
+    "accumulate_2": {"gradient_accumulation_steps": 2},
+    "generate_for_two_steps": {"gradient_accumulation_steps": 1, "steps_per_generation": 2},
+    "accumulate_2_generate_for_two_steps": {"gradient_accumulation_steps": 2, "steps_per_generation": 4},
+}
+ROWS = {"unequal": (3, 1), "zero_on_one": (0, 3), "none": (0, 0)}
+WEIGHTS = {
+    "grad_norm": {"mel_weight": "grad_norm", "mel_share": 2.0, "mel_rows_per_backward": 2},
+    "joint": {"mel_weight": "constant", "mel_lambda": 0.7, "mel_backward": "joint"},
+    "separate": {"mel_weight": "constant", "mel_lambda": 0.7, "mel_backward": "separate", "mel_rows_per_backward": 1},
+}
+
+
+def cases() -> dict[str, tuple[dict[str, Any], tuple[int, int], dict[str, Any]]]:
+    """Every layout under every distribution of rows, the weight rules in turn."""
+    rules = list(WEIGHTS)
+    chosen = [(layout, rows, rules[(i + j) % 3]) for i, layout in enumerate(LAYOUTS) for j, rows in enumerate(ROWS)]
+    chosen.append(("accumulate_2", "unequal", "grad_norm"))
+    return {f"{layout}-{rows}-{rule}": (LAYOUTS[layout], ROWS[rows], WEIGHTS[rule]) for layout, rows, rule in chosen}
+
+
+def fixed_completions(prompts: list[Any], trainer: Any) -> dict[str, Any]:
+    """Completions that depend on the prompt and the place in its group alone, not on the rank or its random state."""
+    ids = trainer._tokenize_prompts(prompts)[0]
+    completions = []
+    for i, prompt in enumerate(ids):
+        place = i % GROUP
+        words = [5 + (sum(prompt) * (place + 2) + 7 * k * k + place) % 40 for k in range(2 + (sum(prompt) + place) % 4)]
+        completions.append([*words, 1] if place % 2 else words)
+    return {"prompt_ids": ids, "completion_ids": completions, "logprobs": None}
+
+
+def rows_of(rank: int, counts: tuple[int, int]) -> list[Row]:
+    """The rows of one of two ranks; all different."""
+    start = 0 if rank == 0 else counts[0]
+    return [
+        Row(
+            context_ids=tuple(5 + (3 * i + k) % 40 for k in range(2 + i % 3)),
+            target_ids=tuple(5 + (5 * i + k) % 40 for k in range(1 + i % 4)),
+        )
+        for i in range(start, start + counts[rank])
+    ]
+
+
+def run(folder: Path) -> None:
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    for name, (layout, counts, weight) in cases().items():
+        slots = layout.get("steps_per_generation", layout["gradient_accumulation_steps"])
+        args = tiny.config(
+            folder / "out",
+            learning_rate=0.0,
+            max_grad_norm=0.0,
+            max_steps=max(1, slots // layout["gradient_accumulation_steps"]),
+            num_generations=GROUP,
+            per_device_train_batch_size=8 // world,
+            **layout,
+            **weight,
+        )
+        everyone = [row for r in range(2) for row in rows_of(r, counts)]
+        mine = rows_of(rank, counts) if world == 2 else everyone
+        auxiliary = tiny.RowsFrom(lambda call, mine=mine: mine, prompts=lambda call, mine=mine: len(mine) + rank)
+        recorder = tiny.StepGradients()
+        trainer = tiny.mel_trainer(args, auxiliary, callbacks=[recorder], rollout_func=fixed_completions)
+        assert trainer.accelerator.num_processes == world
+        trainer.train()
+        metrics = next(line for line in trainer.state.log_history if "rows/real" in line)
+        torch.save({"steps": recorder.steps, "metrics": metrics}, folder / f"{name}-rank{rank}.pt")
+    (folder / f"done-{rank}.json").write_text(json.dumps({"world": world}))
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))
