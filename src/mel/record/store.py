@@ -155,6 +155,13 @@ class ExperienceStore:
             ).fetchall()
             return Page(items=tuple(self._with_attempts(row) for row in rows), total=total, offset=offset)
 
+    def at(self, positions: Sequence[int]) -> tuple[StoredExperience, ...]:
+        """The experiences at these positions of the whole list, oldest first; positions count from 0."""
+        wanted = set(positions)
+        with _sqlite_errors(self.path, "reading the experiences"):
+            ids = [row["id"] for row in self._connection.execute("SELECT id FROM experiences ORDER BY step, rank, idx")]
+        return tuple(self.show(number) for position, number in enumerate(ids) if position in wanted)
+
     def show(self, number: int) -> StoredExperience:
         """The experience with that id.
 

@@ -1,0 +1,101 @@
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mel.evaluate.runner import Progress
+from mel.record import ExperienceStore, RunDirectory
+from mel.report.arms import read_run
+from mel.report.terminal import (
+    evaluation_progress,
+    evaluation_table,
+    experience_panel,
+    experiences_table,
+    results_table,
+)
+
+Make = Callable[..., Path]
+
+
+def shown(*things: object, width: int = 160) -> str:
+    console = Console(file=StringIO(), width=width, color_system=None)
+    console.print(*things)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_results_have_a_row_per_arm_with_scores_tokens_and_seconds(make_run: Make) -> None:
+    paths = [make_run("grpo", mel=False, gain=0.1), make_run("recommended", gain=0.7)]
+    text = shown(results_table(paths))
+    for heading in ("Pass@1", "Avg@8", "Pass@8", "tokens", "seconds", "heldout-l8"):
+        assert heading in text
+    run = read_run(paths[1])
+    score = run.evaluations["heldout"].pass_at_1
+    assert score is not None
+    assert f"{100 * score.value:.1f}" in text
+    assert f"{run.last('tokens/generated'):,.0f}" in text
+    assert "+" in text.split("recommended")[1]
+
+
+def test_an_evaluation_is_a_row_with_its_intervals(make_run: Make) -> None:
+    text = shown(evaluation_table(list(read_run(make_run("grpo")).evaluations.values())))
+    assert "heldout-l8" in text
+    assert " 32 " in text
+
+
+def test_experiences_are_listed_newest_first_and_paged(make_run: Make) -> None:
+    path = make_run("recommended")
+    with RunDirectory.open(path) as run:
+        total = run.experiences.list().total
+        newest = [str(e.id) for e in run.experiences.list(newest_first=True, limit=20)]
+    assert total > 20
+    text = shown(experiences_table(path))
+    assert f"page 1 of {-(-total // 20)}, {total} experiences" in text
+    assert [
+        line.split()[1] for line in text.splitlines() if line.startswith("│ ") and line.split()[1].isdecimal()
+    ] == newest
+    assert "no bifurcation" not in shown(experiences_table(path, kept=True))
+    with pytest.raises(ValueError, match=r"page: expected 1 to 2 .* got 9"):
+        experiences_table(path, page=9)
+
+
+def test_one_experience_is_shown_with_both_solutions_and_its_replay(make_run: Make) -> None:
+    path = make_run("recommended")
+    with RunDirectory.open(path) as run:
+        item = run.experiences.list(kept=True).items[0]
+    text = shown(experience_panel(path, item.id))
+    assert f"experience {item.id}, step 1: kept" in text
+    for part in (item.problem, item.right, item.wrong, item.heuristic, "replay 1  right"):
+        assert part is not None
+        assert part in text
+    with pytest.raises(ValueError, match="holds no experience 99999"):
+        experience_panel(path, 99999)
+
+
+def test_model_text_is_neither_markup_nor_a_terminal_command(make_run: Make) -> None:
+    path = make_run("recommended", steps=1)
+    with ExperienceStore.open(path / "experiences.db") as store:
+        number = store.list(kept=True).items[0].id
+        store._connection.execute("UPDATE experiences SET heuristic = ?", ("[red]\x1b]0;owned\x07[/] \x9b2J",))
+        store._connection.commit()
+    for text in (shown(experience_panel(path, number)), shown(experiences_table(path))):
+        assert "[red]\N{REPLACEMENT CHARACTER}]0;owned" in text
+        assert not set("\x1b\x07\x9b") & set(text)
+
+
+def test_progress_is_plain_lines_when_nobody_watches() -> None:
+    console = Console(file=StringIO(), width=100)
+    with evaluation_progress(console, "heldout") as progress:
+        progress(Progress(done=0, total=20, resumed=0, tokens=0, seconds=0.0))
+        progress(Progress(done=10, total=20, resumed=0, tokens=500, seconds=2.0))
+    assert console.file.getvalue() == (  # type: ignore[attr-defined]
+        "heldout: 0/20 responses\nheldout: 10/20 responses, 250 tokens/s, 2 s left\n"
+    )
+
+
+def test_progress_is_a_bar_in_a_terminal() -> None:
+    console = Console(file=StringIO(), width=100, force_terminal=True)
+    with evaluation_progress(console, "heldout") as progress:
+        progress(Progress(done=20, total=20, resumed=0, tokens=500, seconds=2.0))
+    assert "20/20" in console.file.getvalue()  # type: ignore[attr-defined]
