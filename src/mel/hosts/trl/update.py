@@ -107,8 +107,10 @@ class RowUpdate:
         accelerator = self._trainer.accelerator
         # DeepSpeed would otherwise scale by its own accumulation setting; TRL's losses are finished already.
         kwargs = {"scale_wrt_gas": False} if accelerator.distributed_type == DistributedType.DEEPSPEED else {}
+        # FSDP2 keeps whole gradients until it reduces them, so whoever asks for a reduction each time gets it here too.
+        each = accelerator.gradient_state.plugin_kwargs.get("sync_each_batch", False)
         for i, chunk in enumerate(chunks):
-            with gradient_sync(model, accelerator, enabled=sync_last and i == len(chunks) - 1):
+            with gradient_sync(model, accelerator, enabled=each or (sync_last and i == len(chunks) - 1)):
                 accelerator.backward(factor * self._loss(model, chunk), **kwargs)
 
     def _loss(self, model: Any, batch: RowBatch) -> Tensor:
