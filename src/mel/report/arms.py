@@ -14,6 +14,14 @@ from mel.record.run_directory import Status
 
 STEP, TOKENS, SECONDS = "step", "tokens/generated", "time_s/total"
 
+CUMULATIVE = (TOKENS, "tokens/trained", SECONDS)
+"""Metrics that are sums over the run; every other one is about its step."""
+
+GENERATED = ("tokens/rollout", "tokens/construct", "tokens/replay")
+
+BEFORE, AFTER = "before-", "after-"
+"""Prefixes of the evaluations of the untrained and the trained policy; a name without one counts as trained."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
@@ -42,9 +50,41 @@ class Run:
         """Name and seed."""
         return self.name if self.seed is None else f"{self.name}, seed {self.seed}"
 
+    @property
+    def before(self) -> dict[str, EvaluationResult]:
+        """Suite -> result of the untrained policy."""
+        return {n.removeprefix(BEFORE): r for n, r in self.evaluations.items() if n.startswith(BEFORE)}
+
+    @property
+    def after(self) -> dict[str, EvaluationResult]:
+        """Suite -> result of the trained policy."""
+        return {n.removeprefix(AFTER): r for n, r in self.evaluations.items() if not n.startswith(BEFORE)}
+
     def last(self, path: str) -> float | None:
         """The last value of a metric; None if it was never logged."""
         return next((float(row[path]) for row in reversed(self.metrics) if _is_number(row.get(path))), None)
+
+    def total(self, path: str) -> float | None:
+        """What a metric of tokens or seconds comes to over the run; None if it was never logged.
+
+        A row of `tokens/<phase>` or `time_s/<phase>` is the mean per generation batch (`time_s/update`: per step)
+        since the row before. How many batches a step has follows from the tokens generated in all.
+        """
+        if path in CUMULATIVE:
+            return self.last(path)
+        total = self._sum(path)
+        generated, in_all = sum(self._sum(p) or 0.0 for p in GENERATED), self.last(TOKENS)
+        if total is None or path == "time_s/update" or not generated or in_all is None:
+            return total
+        return total * in_all / generated
+
+    def _sum(self, path: str) -> float | None:
+        total, before = None, 0.0
+        for row in self.metrics:
+            if _is_number(row.get(path)):
+                total = (total or 0.0) + (row[STEP] - before) * row[path]
+                before = row[STEP]
+        return total
 
     def series(self, path: str, axis: str = STEP) -> list[tuple[float, float]]:
         """(x, y) of every step that has both; x of tokens and seconds counts from the start of the run."""

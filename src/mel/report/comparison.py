@@ -13,16 +13,13 @@ Scores = Callable[[EvaluationResult], Mapping[str, float]]
 
 RESAMPLES = 1000
 
-BEFORE = "before-"
-"""Prefix of the evaluations of the untrained policy; they stand beside the arms, not among the results."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """One score of one evaluation.
 
     Args:
-        evaluation: its name in the run directory.
+        evaluation: name of the suite.
         label: `Pass@1`, `Avg@8`, ...
         scores: problem id -> score of a result.
     """
@@ -89,15 +86,14 @@ def compare(arms: Sequence[Arm]) -> Comparison:
 
 
 def _columns(arms: Sequence[Arm]) -> list[Column]:
-    """Pass@1, Avg@k and Pass@k of every evaluation of a trained policy, in order of appearance."""
+    """Pass@1, Avg@k and Pass@k of every suite that some policy, trained or not, was evaluated on."""
     ks: dict[str, set[int]] = {}
     has_greedy: set[str] = set()
     for arm in arms:
         for run in arm.runs:
-            for name, result in run.evaluations.items():
-                if not name.startswith(BEFORE):
-                    ks.setdefault(name, set()).add(result.settings.k)
-                    has_greedy |= {name} if result.pass_at_1 else set()
+            for name, result in (*run.before.items(), *run.after.items()):
+                ks.setdefault(name, set()).add(result.settings.k)
+                has_greedy |= {name} if result.pass_at_1 else set()
     columns = []
     for name in sorted(ks, key=lambda n: (len(n), n)):
         if name in has_greedy:
@@ -114,7 +110,7 @@ def _before(arms: Sequence[Arm], columns: Sequence[Column]) -> list[ResultRow]:
     """The untrained policy as a row of its own, from the first run that evaluated it."""
     for arm in arms:
         for run in arm.runs:
-            found = {n.removeprefix(BEFORE): r for n, r in run.evaluations.items() if n.startswith(BEFORE)}
+            found = run.before
             if found:
                 cells = tuple(
                     Cell(score=_interval([c.scores(found[c.evaluation])]), num_seeds=1)
@@ -142,9 +138,7 @@ def _cell(arm: Arm, first: Arm, column: Column) -> Cell:
 
 def _tables(arm: Arm, column: Column) -> dict[int | None, Mapping[str, float]]:
     """Seed -> problem id -> score, of the runs that have it."""
-    found = {
-        r.seed: column.scores(r.evaluations[column.evaluation]) for r in arm.runs if column.evaluation in r.evaluations
-    }
+    found = {r.seed: column.scores(r.after[column.evaluation]) for r in arm.runs if column.evaluation in r.after}
     return {seed: table for seed, table in found.items() if table}
 
 

@@ -177,7 +177,7 @@ def _costs(arms: Sequence[Arm]) -> list[tuple[str, list[float | None]]]:
     paths = sorted(p for p in logged if p.startswith(("tokens/", "time_s/")) and p != "time_s/step")
     rows = []
     for path in sorted(paths, key=lambda p: (not p.startswith("tokens/"), p in (TOKENS, SECONDS), p)):
-        per_arm = [[v for run in arm.runs if (v := run.last(path)) is not None] for arm in arms]
+        per_arm = [[v for run in arm.runs if (v := run.total(path)) is not None] for arm in arms]
         rows.append((path, [sum(v) / len(v) if v else None for v in per_arm]))
     return rows
 
@@ -218,7 +218,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("model", model.get("path") if isinstance(model, dict) else model),
         ("task", task.get("name") if isinstance(task, dict) else task),
         ("steps", run.status.step),
-        ("commit", run.environment.get("commit")),
+        ("commit", str(run.environment.get("commit") or "")[:10]),
         ("started", run.status.started_at.replace("T", " ").removesuffix("+00:00") + " UTC"),
         ("resumed", f"{len(run.status.resumed_at)} times" if run.status.resumed_at else None),
         ("unfinished evaluations", ", ".join(run.unfinished)),

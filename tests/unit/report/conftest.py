@@ -96,25 +96,27 @@ def write_run(path: Path, name: str, *, seed: int, steps: int, gain: float, mel:
     environment = {"mel": "0.1.0", "commit": "1f2e3d4c", "python": "3.11.7", "torch": "2.13.0", "cores": 2}
     task, tokenizer, rng = StoryCounts(length=5), Words(), random.Random(seed)
     with RunDirectory.create(path, recipe, environment) as run:
-        tokens = dict.fromkeys(("rollout", "construct", "replay"), 0)
-        seconds = 0.0
+        generated, seconds = 0.0, 0.0
         for step in range(1, steps + 1):
             pupil = Pupil(0.2 + gain * step / steps, seed * 1000 + step, tokenizer)
             groups = [_group(p, pupil, task) for p in task.problems("train", 8)]
             replayed = _experiences(groups, pupil, task, rng) if mel else []
             truth = inspect(replayed, task)
             run.experiences.write_step(step, replayed, first_error=truth.first_error, rule_truth=truth.rule_truth)
-            tokens["rollout"] += sum(len(r.token_ids) for g in groups for r in g.rollouts)
-            tokens["construct"] += sum(len(r.candidate.completion.token_ids) for r in replayed)
-            tokens["replay"] += sum(len(a.completion.token_ids) for r in replayed for a in r.attempts)
+            tokens = {
+                "tokens/rollout": float(sum(len(r.token_ids) for g in groups for r in g.rollouts)),
+                "tokens/construct": float(sum(len(r.candidate.completion.token_ids) for r in replayed)),
+                "tokens/replay": float(sum(len(a.completion.token_ids) for r in replayed for a in r.attempts)),
+            }
+            generated += sum(tokens.values())
             seconds += 0.5 + 0.01 * len(replayed) + 0.05 * rng.random()
-            run.metrics.append(step, _metrics(groups, replayed, truth, tokens, seconds, rng))
+            run.metrics.append(step, tokens | _metrics(groups, replayed, truth, rng, generated, seconds))
         for suite, length in (("heldout", 5), ("heldout-l8", 8)):
             test = StoryCounts(length=length)
             final = Pupil(0.2 + gain, seed, tokenizer)
             evaluate(
                 test.problems("test", 32), test, final, tokenizer, PROMPTS,
-                out=run.evaluation(suite), max_tokens=64, k=8, temperature=1.0, model=str(path),
+                out=run.evaluation(f"after-{suite}"), max_tokens=64, k=8, temperature=1.0, model=str(path),
             )  # fmt: skip
         run.set_status(state, step=steps)  # type: ignore[arg-type]
     return path
@@ -158,7 +160,7 @@ def _replayed(pair: Pair, pupil: Pupil, task: StoryCounts, rng: random.Random) -
     return judge(candidate, (), [pupil._complete(answer)], [answer], verdicts, accept="right", margin=0.0)
 
 
-def _metrics(groups, replayed, truth, tokens, seconds, rng) -> dict[str, float]:
+def _metrics(groups, replayed, truth, rng, generated, seconds) -> dict[str, float]:
     parsed = [r for r in replayed if r.candidate.experience]
     attempted = [r for r in replayed if r.attempts]
     located = [
@@ -178,8 +180,7 @@ def _metrics(groups, replayed, truth, tokens, seconds, rng) -> dict[str, float]:
         "reward/mean": sum(rewards) / len(rewards),
         "reward/groups_mixed": sum(g.is_mixed for g in groups) / len(groups),
         **{path: top / under for path, (top, under) in rates.items() if under},
-        **{f"tokens/{phase}": float(n) for phase, n in tokens.items()},
-        "tokens/generated": float(sum(tokens.values())),
+        "tokens/generated": generated,
         "time_s/total": seconds,
     }
     if replayed:

@@ -17,7 +17,7 @@ def test_a_run_is_read_with_everything_a_report_needs(make_run: Make) -> None:
     assert run.last("tokens/generated") == run.metrics[-1]["tokens/generated"]
     assert run.last("no/such") is None
     assert run.ledger.candidates > run.ledger.kept > 0
-    assert set(run.evaluations) == {"heldout", "heldout-l8"}
+    assert set(run.after) == {"heldout", "heldout-l8"}
 
 
 def test_runs_that_differ_in_their_seed_only_are_one_arm(make_run: Make) -> None:
@@ -46,6 +46,23 @@ def test_an_evaluation_without_a_result_is_named_not_counted(make_run: Make) -> 
     assert read_run(path).unfinished == ("aime24",)
 
 
+def test_costs_by_phase_add_up_over_steps_and_generation_batches(tmp_path: Path) -> None:
+    with RunDirectory.create(tmp_path / "a", {"name": "a"}, {}) as run:
+        # Two generation batches per step, logged every second step, as means per batch.
+        run.metrics.append(2, {"tokens/rollout": 100, "tokens/replay": 20, "time_s/rollout": 1.0, "time_s/update": 3.0})
+        run.metrics.append(3, {"evaluation/heldout/pass_at_1": 0.5})
+        run.metrics.append(
+            4, {"tokens/rollout": 80, "time_s/rollout": 0.5, "time_s/update": 1.0, "tokens/generated": 800}
+        )
+    found = read_run(tmp_path / "a")
+    assert found.total("tokens/rollout") == 2 * (2 * 100 + 2 * 80)
+    assert found.total("tokens/replay") == 2 * 2 * 20
+    assert found.total("time_s/rollout") == 2 * (2 * 1.0 + 2 * 0.5)
+    assert found.total("time_s/update") == 2 * 3.0 + 2 * 1.0
+    assert found.total("tokens/generated") == 800
+    assert found.total("tokens/construct") is None
+
+
 def test_scores_and_differences_are_means_over_seeds_and_problems(make_run: Make) -> None:
     arms = read_arms([make_run(n, seed=s, gain=g) for n, g in (("a", 0.1), ("b", 0.7)) for s in (0, 1)])
     comparison = compare(arms)
@@ -53,7 +70,7 @@ def test_scores_and_differences_are_means_over_seeds_and_problems(make_run: Make
         (suite, label) for suite in ("heldout", "heldout-l8") for label in ("Pass@1", "Avg@8", "Pass@8")
     ]
     first, second = comparison.rows
-    by_hand = [sum(r.evaluations["heldout"].greedy_scores().values()) / 32 for r in arms[1].runs]
+    by_hand = [sum(r.after["heldout"].greedy_scores().values()) / 32 for r in arms[1].runs]
     assert second.cells[0].score is not None
     assert second.cells[0].score.value == pytest.approx(sum(by_hand) / 2)
     assert first.cells[0].difference is None
@@ -72,11 +89,11 @@ def test_arms_without_a_shared_seed_have_no_paired_difference(make_run: Make) ->
 
 def test_the_untrained_policy_is_a_row_of_its_own(make_run: Make) -> None:
     path = make_run("grpo")
-    (path / "evaluations" / "heldout").rename(path / "evaluations" / "before-heldout")
+    (path / "evaluations" / "after-heldout").rename(path / "evaluations" / "before-heldout")
+    (path / "evaluations" / "after-heldout-l8").rename(path / "evaluations" / "after-heldout")
     comparison = compare(read_arms([path]))
-    assert {c.evaluation for c in comparison.columns} == {"heldout-l8"}
-    (path / "evaluations" / "heldout-l8").rename(path / "evaluations" / "heldout")
-    before, after = compare(read_arms([path])).rows
+    assert {c.evaluation for c in comparison.columns} == {"heldout"}
+    before, after = comparison.rows
     assert (before.arm, before.seeds, before.tokens) == ("before training", (), None)
     assert before.cells[0].score is not None
     assert after.cells[0].score is not None

@@ -95,7 +95,7 @@ def test_the_page_shows_results_curves_costs_ledger_and_experiences(make_run: Ma
     html = out.read_text()
     assert "<title>grpo vs recommended · mel report</title>" in html
     run = read_run(paths[1])
-    score = run.evaluations["heldout"].pass_at_1
+    score = run.after["heldout"].pass_at_1
     assert score is not None
     assert f"<b>{100 * score.value:.1f}</b><small>[{100 * score.low:.1f}, " in html
     for path in (

@@ -31,7 +31,7 @@ def test_results_have_a_row_per_arm_with_scores_tokens_and_seconds(make_run: Mak
     for heading in ("Pass@1", "Avg@8", "Pass@8", "tokens", "seconds", "heldout-l8"):
         assert heading in text
     run = read_run(paths[1])
-    score = run.evaluations["heldout"].pass_at_1
+    score = run.after["heldout"].pass_at_1
     assert score is not None
     assert f"{100 * score.value:.1f}" in text
     assert f"{run.last('tokens/generated'):,.0f}" in text
@@ -56,7 +56,7 @@ def test_experiences_are_listed_newest_first_and_paged(make_run: Make) -> None:
         line.split()[1] for line in text.splitlines() if line.startswith("│ ") and line.split()[1].isdecimal()
     ] == newest
     assert "no bifurcation" not in shown(experiences_table(path, kept=True))
-    with pytest.raises(ValueError, match=r"page: expected 1 to 2 .* got 9"):
+    with pytest.raises(ValueError, match=r"page: expected 1 to 3 \(44 experiences match\); got 9"):
         experiences_table(path, page=9)
 
 
