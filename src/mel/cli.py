@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mel import cli_miniature
+
 app = typer.Typer(
     name="mel",
     help="Meta-Experience Learning for RLVR: learn from the step where a right and a wrong attempt part.",
@@ -17,9 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 experiences = typer.Typer(help="Browse the meta-experiences of a run.", no_args_is_help=True)
-miniature = typer.Typer(help="The tiny policy that runs the whole method on a CPU.", no_args_is_help=True)
 app.add_typer(experiences, name="experiences")
-app.add_typer(miniature, name="miniature")
+app.add_typer(cli_miniature.app, name="miniature")
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
@@ -122,27 +123,3 @@ def show_experience(run: RunPath, number: Annotated[int, typer.Argument(help="Nu
     from mel.report.terminal import experience_panel
 
     Console().print(experience_panel(run, number))
-
-
-@miniature.command("build")
-def build_miniature(
-    output: Annotated[Path, typer.Argument(help="Model directory to write.")],
-    world: Annotated[int, typer.Option(help="Seed of the world: which verbs are misconceived.")] = 0,
-    size: Annotated[str, typer.Option(help="s, m or l.")] = "s",
-    seed: Annotated[int, typer.Option(help="Seed of initialization and data.")] = 0,
-) -> None:
-    """Warm up a tiny Qwen3 on the story-count world and write an ordinary model directory."""
-    from mel.run import build_miniature as build
-
-    build(output, world=world, size=size, seed=seed, console=Console())
-
-
-@miniature.command("probe")
-def probe_miniature(
-    model: Annotated[str, typer.Argument(help="Model directory or miniature:WORLD.")] = "miniature:0",
-    world: Annotated[int, typer.Option(help="Seed of the world it was built for.")] = 0,
-) -> None:
-    """Print what the policy can do before any reinforcement learning."""
-    from mel.run import probe_miniature as probe
-
-    probe(model, world=world, console=Console())

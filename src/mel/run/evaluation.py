@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mel import prompts, tasks
 from mel.config import EvaluationSection, Recipe, SuiteSection
-from mel.evaluate.result import EvaluationResult, markdown
-from mel.evaluate.runner import Progress as Done
+from mel.evaluate.result import EvaluationResult
 from mel.evaluate.runner import evaluate
 from mel.ports import Task
 from mel.record.run_directory import RunDirectory
+from mel.report.terminal import evaluation_progress, evaluation_table
 from mel.run.wiring import Wiring, versions, wire
 from mel.types import Sampling
 
@@ -96,7 +94,7 @@ def evaluate_model(recipe: Recipe, model: str, *, output: Path, console: Console
         )
         for suite in suites
     ]
-    console.print(markdown(results), markup=False, highlight=False, soft_wrap=True)
+    console.print(evaluation_table(results))
     return results
 
 
@@ -112,7 +110,7 @@ def run_suite(
 ) -> EvaluationResult:
     """One suite with a progress bar; what `out` holds already is not generated again."""
     task, prompt_set = suite_task(wiring, suite)
-    with _Shown(console, suite.name) as progress:
+    with evaluation_progress(console, f"evaluate {out.name}") as progress:
         return evaluate(
             task.problems(suite.split, suite.count),
             task,
@@ -137,28 +135,3 @@ def suite_task(wiring: Wiring, suite: SuiteSection) -> tuple[Task, prompts.Promp
         return tasks.load(section.name, **{**section.options, **suite.options}), wiring.prompt_set
     task = tasks.load(suite.task, **suite.options)
     return task, prompts.load(section.prompts or task.prompt_set)
-
-
-class _Shown:
-    """A bar with tokens per second while it is entered; nothing where nobody looks."""
-
-    def __init__(self, console: Console, name: str) -> None:
-        columns = (TextColumn("evaluate {task.description}"), BarColumn(), MofNCompleteColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=console)
-        self._name = name
-        self._is_shown = console.is_terminal
-
-    def __enter__(self) -> Callable[[Done], None] | None:
-        if not self._is_shown:
-            return None
-        self._bar.start()
-        row = self._bar.add_task(self._name, total=None, rate="")
-
-        def show(at: Done) -> None:
-            self._bar.update(row, completed=at.done, total=at.total, rate=f"{at.tokens_per_s:.0f} tokens/s")
-
-        return show
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_shown:
-            self._bar.stop()
