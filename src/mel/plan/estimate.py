@@ -19,8 +19,9 @@ from mel.plan.context import (
     longest_sequences,
 )
 from mel.plan.engine import Engine, transformers_engine, vllm_engine
+from mel.plan.knobs import notes, refusal
 from mel.plan.layout import Layout, assumed_layout
-from mel.plan.numbers import GIB, Numbers, is_bf16, numbers
+from mel.plan.numbers import GIB, Numbers, numbers
 from mel.plan.shapes import ModelShape
 from mel.plan.states import States, measures_gradients, states, trained
 from mel.plan.tokens import Assumptions, Tokens, tokens_per_step
@@ -65,9 +66,14 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
+    def moments(self) -> dict[str, dict[str, float]]:
+        """Both moments by name."""
+        return {"training": self.training, "generating": self.generating}
+
+    @property
     def peak(self) -> float:
         """Bytes at the worse of the two moments."""
-        return max(sum(self.training.values()), sum(self.generating.values()))
+        return max(sum(parts.values()) for parts in self.moments.values())
 
     @property
     def fits(self) -> bool:
@@ -135,10 +141,12 @@ def estimate(
         row=row,
         tokens=tokens_per_step(recipe, batch, at),
         assumptions=at,
-        notes=tuple(_notes(recipe, layout, n, batch)),
+        notes=tuple(notes(recipe, layout, n, batch)),
     )
     if not plan.fits:
-        raise DoesNotFit(_refusal(plan, recipe, batch), plan)
+        moment, parts = max(plan.moments.items(), key=lambda item: sum(item[1].values()))
+        why = refusal(parts, recipe, layout, batch, moment=moment, limit=limit, engine=engine.kind)
+        raise DoesNotFit(why, plan)
     return plan
 
 
@@ -246,62 +254,3 @@ def _check_measuring(recipe: Recipe, layout: Layout, batch: Batch) -> None:
             f"gradient_accumulation_steps ({batch.accumulation}); change one, or use weight: {{kind: constant, "
             "lambda: ..., every: 0}"
         )
-
-
-def _notes(recipe: Recipe, layout: Layout, n: Numbers, batch: Batch) -> list[str]:
-    notes = []
-    if n.master == 2 and recipe.model.lora is None and float(recipe.trainer.get("learning_rate", 1e-6)) < 1e-5:
-        notes.append(
-            "bfloat16 weights without a float32 master: updates at this learning rate mostly round away; "
-            "set model.dtype: float32, or shard with FSDP2 or ZeRO, which keep masters"
-        )
-    if not is_bf16(recipe):
-        notes.append("no mixed precision (trainer.bf16: false): activations and working weights are as wide as loaded")
-    if layout.source.startswith("assumed"):
-        notes.append(f"{layout.source}; give --accelerate-config for another layout")
-    if batch.step_rollouts != 1024 and not recipe.trainer.get("use_cpu", False):
-        notes.append(
-            f"{batch.step_rollouts} rollouts per optimizer step; the paper's batch is 128 problems x 8 = 1024: with "
-            f"{layout.processes} processes, per_device_train_batch_size x gradient_accumulation_steps = "
-            f"{1024 / layout.processes:g}"
-        )
-    return notes
-
-
-def _refusal(plan: Plan, recipe: Recipe, batch: Batch) -> str:
-    moment, parts = max(
-        (("training", plan.training), ("generating", plan.generating)), key=lambda item: sum(item[1].values())
-    )
-    largest = sorted(parts.items(), key=lambda item: item[1], reverse=True)
-    listed = ", ".join(f"{name} {size / GIB:.1f}" for name, size in largest if size >= 0.05 * GIB)
-    knobs = [knob for name, _ in largest if (knob := _knob(name, plan, recipe, batch))]
-    return (
-        f"recipe {plan.recipe} does not fit: {plan.peak / GIB:.1f} GiB while {moment}, {plan.limit / GIB:.1f} GiB "
-        f"there is ({listed} GiB). Turn, the largest first: " + "; ".join(dict.fromkeys(knobs[:3]))
-    )
-
-
-def _knob(name: str, plan: Plan, recipe: Recipe, batch: Batch) -> str:
-    trainer, layout = recipe.trainer, plan.layout
-    shard = "train adapters (model.lora)" if layout.processes == 1 else "shard over more GPUs, or offload"
-    if name in ("parameters", "gradients", "optimizer"):
-        is_sharded = layout.strategy in ("fsdp2", "zero3", "single")
-        eight_bit = name == "optimizer" and "8bit" not in str(trainer.get("optim", "")) and layout.processes == 1
-        way = "optim: adamw_bnb_8bit" if eight_bit else shard
-        return way if is_sharded else f"{layout.strategy} keeps whole {name}: use FSDP2 or ZeRO-3"
-    if name.startswith("activations"):
-        rows = f", rows_per_backward ({recipe.auxiliaries[0].rows_per_backward})" if recipe.auxiliaries else ""
-        checkpoint = "" if trainer.get("gradient_checkpointing", True) else "gradient_checkpointing: true, "
-        return (
-            f"{checkpoint}lower per_device_train_batch_size ({batch.micro}){rows}, max_completion_length "
-            f"({completion_limit(recipe)}) or max_pair_tokens"
-        )
-    if name == "engine":
-        if plan.engine == "transformers":
-            return f"use_vllm: true, or generate fewer rollouts at once ({batch.local_rollouts} per GPU)"
-        value = trainer.get("vllm_gpu_memory_utilization", 0.3)
-        return f"lower vllm_gpu_memory_utilization ({value}), or vllm_enable_sleep_mode: true"
-    return {
-        "gradients not yet reduced": "trainer.accelerator_config.gradient_accumulation_kwargs.sync_each_batch: true",
-        "rows' gradient set aside": "weight: {kind: constant, lambda: ..., every: 0}",
-    }.get(name, "")

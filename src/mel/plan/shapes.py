@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -95,16 +95,17 @@ def lora_targets(lora: Mapping[str, Any]) -> tuple[str, ...]:
     """The linear maps that get an adapter; peft's default for these families is q_proj and v_proj.
 
     Raises:
-        ValueError: a target that is none of the layer's linear maps.
+        ValueError: a target that is none of the layer's linear maps, or a pattern instead of a list of names.
     """
     targets = lora.get("target_modules", ["q_proj", "v_proj"])
     if targets == "all-linear":
         return LINEARS
-    names: Sequence[str] = [targets] if isinstance(targets, str) else list(targets)
-    unknown = sorted(set(names) - set(LINEARS))
+    unknown = targets if isinstance(targets, str) else sorted(set(targets) - set(LINEARS))
     if unknown:
-        raise ValueError(f"model.lora.target_modules: a plan knows {', '.join(LINEARS)} and all-linear; got {unknown}")
-    return tuple(names)
+        raise ValueError(
+            f"model.lora.target_modules: a plan reads all-linear or a list of {', '.join(LINEARS)}; got {unknown!r}"
+        )
+    return tuple(targets)
 
 
 def shape_of(path: str) -> ModelShape:
