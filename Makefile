@@ -37,7 +37,7 @@ check: $(STAMP)  ## lint, formatting, types and import directions
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(STAMP)  ## let ruff fix what it can
 	$(BIN)/ruff check --fix
