@@ -85,11 +85,15 @@ def experiences_table(
     pages = max(1, -(-found.total // PAGE_SIZE))
     if not 1 <= page <= pages:
         raise ValueError(f"page: expected 1 to {pages} ({found.total} experiences match); got {page}")
-    table = Table(caption=f"page {page} of {pages}, {found.total:,} experiences; `mel experiences show RUN NUMBER`")
-    for heading in ("number", "step"):
-        table.add_column(heading, justify="right")
-    for heading in ("verdict", "s*", "heuristic", "problem"):
-        table.add_column(heading, overflow="ellipsis", no_wrap=heading != "heuristic")
+    table = Table(
+        expand=True, caption=f"page {page} of {pages}, {found.total:,} experiences; `mel experiences show RUN NUMBER`"
+    )
+    for heading, width in (("number", 6), ("step", 4)):
+        table.add_column(heading, justify="right", min_width=width, no_wrap=True)
+    table.add_column("verdict", min_width=13, no_wrap=True)
+    table.add_column("s*", min_width=2, no_wrap=True)
+    table.add_column("heuristic", ratio=3, no_wrap=True, overflow="ellipsis")
+    table.add_column("problem", ratio=2, no_wrap=True, overflow="ellipsis")
     for item in found:
         table.add_row(
             str(item.id),
@@ -119,6 +123,7 @@ def experience_panel(run: str | Path, number: int) -> Panel:
     ]
     if item.is_parsed:
         parts += [
+            Text.assemble(("s*        ", "dim"), _star(item), "  ", Text(_line(_step(item)), style="yellow")),
             Text.assemble(("critique  ", "dim"), _plain(item.critique or "")),
             Text.assemble(("heuristic ", "bold"), Text(_plain(item.heuristic or ""), style="bold")),
         ]
@@ -177,6 +182,12 @@ def _star(item: StoredExperience) -> Text:
         f"{item.bifurcation}" if is_hit else f"{item.bifurcation} (true {item.first_error})",
         style="" if is_hit else "red",
     )
+
+
+def _step(item: StoredExperience) -> str:
+    if item.bifurcation is None or item.bifurcation > len(item.wrong_steps):
+        return ""
+    return item.wrong[slice(*item.wrong_steps[item.bifurcation - 1])]
 
 
 def _solution(text: str, steps: Sequence[tuple[int, int]], bifurcation: int | None) -> Text:
