@@ -53,9 +53,8 @@ def agreement(data: Path) -> None:
             verifier = MathVerifier(AnswerFormat(markers=markers_of(source)), pool=pool)
             verdicts = verifier.verify([problem_of(r) for r in rows], [r["response"] for r in rows])
             wrong = [(r, v) for r, v in zip(rows, verdicts, strict=True) if v.is_correct != r["label"]]
-            print(
-                f"{source}: {len(rows) - len(wrong)}/{len(rows)} = {1 - len(wrong) / len(rows):.4f} {dict(verifier.counts)}"
-            )
+            agreed = len(rows) - len(wrong)
+            print(f"{source}: {agreed}/{len(rows)} = {agreed / len(rows):.4f} {dict(verifier.counts)}")
             for row, verdict in wrong:
                 print(
                     f"  label {row['label']!s:5} ours {verdict.reason:17} gold {row['gold'][:60]!r} ours read "
@@ -115,8 +114,8 @@ def throughput(data: Path, *, repeats: int) -> None:
                 verifier.verify([p for p, _, _ in items], [r for _, r, _ in items])
                 rate = len(items) / (time.perf_counter() - start)
             print(
-                f"{name}, n={len(items)}: plain {plain:,.0f}/s; pool of {pool.workers}, fast path {fast}: {rate:,.0f}/s; "
-                f"ratio {rate / plain:.2f}"
+                f"{name}, n={len(items)}: plain {plain:,.0f}/s; pool of {pool.workers}, "
+                f"fast path {fast}: {rate:,.0f}/s; ratio {rate / plain:.2f}"
             )
 
 

@@ -16,7 +16,7 @@ def dataset(
     config: str | None = None,
     splits: Mapping[str, str] | None = None,
     markers: tuple[str, ...] = (BOXED,),
-    name: str = "dataset",
+    label: str = "dataset",
     language: str = "all",
     holdout: int = 0,
     rows: int | str | None = None,
@@ -32,10 +32,10 @@ def dataset(
         extractor: what of the answer column is the gold: `text`, `boxed`, `hashes` or a regular expression.
         splits: our split name -> the source's; `{"train": "train", "test": "test"}` by default.
         markers: how a response marks its answer: `boxed`, or literals such as `####`.
-        name: prefix of the problem ids and name in the tables.
+        label: prefix of the problem ids and name in the tables.
     """
     definition = Definition(
-        name=name,
+        name=label,
         source=Source(location=source, splits=dict(splits or {"train": "train", "test": "test"})),
         answer_format=AnswerFormat(markers=tuple(markers)),
     )

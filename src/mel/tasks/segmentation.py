@@ -24,7 +24,9 @@ _LABEL = re.compile(
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')*]*\s+(?=[A-Z0-9\"'(*$\\])|(?<=[。!?;])\s*")
-_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|cf|vs|etc|resp|approx|Fig|Eq|No|Dr|Mr|Mrs|Ms|St|[A-Z]|\d{1,2})\.[\"')*]*$")
+_ABBREVIATION = re.compile(
+    r"\b(?:e\.g|i\.e|cf|vs|etc|resp|approx|Fig|Eq|No|Dr|Prof|Mr|Mrs|Ms|St|[A-Z]|\d{1,2})\.[\"')*]*$"
+)
 _FORMULA_ONLY = re.compile(r"\s*(?:\$\$|\\\[|\\begin\{|\[asy\])")
 
 
@@ -68,8 +70,13 @@ def _lines(text: str) -> list[int]:
 
 def _sentences(text: str) -> list[int]:
     inline = [match.span() for match in _INLINE.finditer(text)]
-    ends = [m for m in _SENTENCE.finditer(text) if not _ABBREVIATION.search(text, max(0, m.start() - 12), m.start())]
-    return _outside(inline, [match.end() for match in ends])
+    ends = [
+        match.end()
+        for match in _SENTENCE.finditer(text)
+        if not _ABBREVIATION.search(text, max(0, match.start() - 12), match.start())
+        and not _FORMULA_ONLY.match(text, match.end())
+    ]
+    return _outside(inline, ends)
 
 
 def _outside(spans: Sequence[tuple[int, int]], cuts: Sequence[int]) -> list[int]:

@@ -15,7 +15,9 @@ _CONNECTIVE = re.compile(
     r"\\(?:text|mathrm|textrm|mbox)\s*\{[^{}]{0,60}\}|\\(?:qquad|quad|[ ,;:!()\[\]\\])"
     r"|\b(?:and|or)\b|[A-Za-z](?:_(?:\w|\{\w{1,8}\}))?\s*=|[\s$,;&.*]"
 )
+_BRACE = re.compile(r"(?<!\\)[{}]")
 _MAX_BETWEEN_CHARS = 120
+_MAX_JOINED = 50
 _THINKING = re.compile(r"<think(?:ing)?>")
 _DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
 _COURTESY = re.compile(r"\.?\s*I hope it is correct")
@@ -115,7 +117,7 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
         return -1, None
     parts: list[str] = []
     follower = -1
-    for box in reversed(boxes):
+    for box in reversed(boxes[-_MAX_JOINED:]):
         content, end = _box_content(text, box.end())
         if content is None:
             break
@@ -140,8 +142,8 @@ def _box_content(text: str, start: int) -> tuple[str | None, int]:
         bare = _BARE_VALUE.match(text, start)
         return (bare[0].rstrip(".,;"), bare.end()) if bare else (None, start)
     depth = 0
-    for brace in re.finditer(r"(?<!\\)[{}]", text[start:]):
+    for brace in _BRACE.finditer(text, start):
         depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return text[start + 1 : start + brace.start()].strip(), start + brace.end()
+            return text[start + 1 : brace.start()].strip(), brace.end()
     return None, start

@@ -7,6 +7,7 @@ cannot interrupt a long C call (`10^8!` under gmpy2). They are switched off here
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -54,13 +55,13 @@ Judgment = tuple[bool, str, str]
 
 
 def initialize(memory_bytes: int) -> None:
-    """Cap this process's address space, and let it die by the first signal and with its parent."""
+    """Cap this process's address space, and let it die by the first signal and with its host."""
     import resource
     import signal
 
     # pebble's handler would run only once the C call at hand returns, and 10^10^10 never returns.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _die_with_parent()
+    _die_with_host()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -75,13 +76,24 @@ def silence() -> None:
     logging.getLogger("latex2sympy2_extended").setLevel(logging.ERROR)
 
 
-def _die_with_parent() -> None:
-    """Have the kernel kill this worker when the fork server goes, as it does when the host is killed (Linux)."""
-    if sys.platform == "linux":
-        import ctypes
-        import signal
+def _die_with_host() -> None:
+    """Have the kernel kill this worker when its host goes, even by SIGKILL and even inside a C call (Linux).
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+    The fork server ends with the last process that holds its life line. A worker is handed a copy of it, which
+    would keep the server alive for the worker and the worker for the server.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+    import signal
+    from multiprocessing import forkserver
+
+    server = getattr(forkserver, "_forkserver", None)
+    life_line = getattr(server, "_forkserver_alive_fd", None)
+    if life_line is not None:
+        os.close(life_line)
+        setattr(server, "_forkserver_alive_fd", None)  # noqa: B010  # a private name that typing does not know
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
 def judge_all(jobs: Sequence[Job]) -> list[Judgment]:

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("pebble")
+pytest.importorskip("math_verify")
+
+from mel.verify import Limits, MathVerifier, WorkerPool
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[WorkerPool]:
+    with WorkerPool(Limits(timeout_s=30.0, workers=1)) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def impatient_pool() -> Iterator[WorkerPool]:
+    with WorkerPool(Limits(timeout_s=1.0, memory_mb=1024, workers=1)) as pool:
+        yield pool
+
+
+@pytest.fixture
+def verifier(pool: WorkerPool) -> MathVerifier:
+    return MathVerifier(pool=pool)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from mel.verify import final_answer, last_boxed, plain_integer
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (r"So \boxed{42}.", "42"),
+        (r"First \boxed{41}, I mean \boxed{42}", "42"),
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed 7.", "7"),
+        (r"\fbox{7}", "7"),
+        (r"\boxed{x = \boxed{5}}", "5"),
+        (r"\boxed{42} \boxed{42} \boxed{42}", "42"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{42.}", "42"),
+    ],
+)
+def test_the_last_box_is_the_answer(response: str, expected: str) -> None:
+    found = final_answer(response)
+    assert found is not None
+    assert found.text == expected
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"$\boxed{1}$ and $\boxed{3}$",
+        r"\boxed{1}, \boxed{3}",
+        r"\[\boxed{1} \quad \text{and} \quad \boxed{3}\]",
+        r"\(x_1 = \boxed{1}\) and \(x_2 = \boxed{3}\)",
+    ],
+)
+def test_boxes_joined_by_a_connective_are_one_answer(response: str) -> None:
+    found = final_answer(response)
+    assert found is not None
+    assert found.text == "1, 3"
+
+
+def test_a_hedge_between_two_boxes_is_not_the_second_box() -> None:
+    found = final_answer(r"It is \boxed{41} or \boxed{42}")
+    assert found is not None
+    assert found.text == "41, 42"
+
+
+@pytest.mark.parametrize(
+    "response", ["", "42", "The answer is 42.", r"\boxed{42", r"\boxed{}", r"\boxed", "\\boxedx{1}"]
+)
+def test_a_response_without_a_closed_box_has_no_answer(response: str) -> None:
+    assert final_answer(response) is None
+
+
+def test_what_is_boxed_while_thinking_is_no_answer() -> None:
+    assert final_answer(r"<think>maybe \boxed{42}</think> I give up") is None
+    assert final_answer(r"<think>maybe \boxed{41}") is None
+    found = final_answer(r"<think>maybe \boxed{41}</think> \boxed{42}")
+    assert found is not None
+    assert found.text == "42"
+
+
+def test_a_literal_marker_takes_the_rest_of_its_line() -> None:
+    found = final_answer("48/2 = 24\n#### 72\n", ("boxed", "####"))
+    assert found is not None
+    assert (found.text, found.marker) == ("72", "####")
+
+
+def test_a_literal_marker_takes_a_formula_that_spans_lines() -> None:
+    found = final_answer("**Answer:** \\[\n 9 \n\\] as said", ("Answer:",))
+    assert found is not None
+    assert found.text == "\\[\n 9 \n\\]"
+
+
+def test_the_last_marker_counts_whichever_it_is() -> None:
+    found = final_answer("#### 7\nwait: \\boxed{8}", ("boxed", "####"))
+    assert found is not None
+    assert found.text == "8"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("42", "42"), ("1,000", "1000"), ("+007", "7"), ("-0", "0"), ("000", "0"), ("$-12$", "-12"), (" 5 ", "5")],
+)
+def test_plain_integers_have_one_form(text: str, expected: str) -> None:
+    assert plain_integer(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "4.0", "1,00", "1 000", "\uff14\uff12", "4\u00b2", "x", "1e3", "--1", "0x1f"])
+def test_anything_else_is_no_plain_integer(text: str) -> None:
+    assert plain_integer(text) is None
+
+
+def test_gold_of_a_worked_solution_is_its_last_box() -> None:
+    assert last_boxed(r"$x = \boxed{\dfrac{3}{4}}$.") == r"\dfrac{3}{4}"
+    assert last_boxed("no box") is None
+
+
+def test_reading_a_megabyte_takes_no_time() -> None:
+    start = time.perf_counter()
+    for unit in (r"\boxed{", r"\boxed{1}", "{", "\\", "$ ", "<think>", "\n", "Answer: $$"):
+        final_answer(r"\boxed{7}" + unit * (1_000_000 // len(unit)), ("boxed", "Answer:"))
+    assert time.perf_counter() - start < 10
