@@ -118,7 +118,7 @@ def mel_trainer(
 ):
     """A MELTrainer with these auxiliaries and a verdict per rollout from `odd_first_word`."""
     method = Method(carrier=CARRIERS[carrier](), credit=credit or OutcomeCredit(None), auxiliaries=tuple(auxiliaries))
-    return trainer(MELTrainer, args, method=method, **keywords)
+    return trainer(keywords.pop("cls", MELTrainer), args, method=method, **keywords)
 
 
 class RowsFrom:

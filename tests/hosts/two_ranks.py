@@ -6,6 +6,7 @@ The same file, run as one process, gives the reference: one rank with the union 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Any
 
 import tiny
 import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
+from mel.objective import gradients
 from mel.types import Row
 
 GROUP = 4
@@ -62,6 +66,21 @@ def rows_of(rank: int, counts: tuple[int, int]) -> list[Row]:
     ]
 
 
+def compare_shards() -> None:
+    """Norms, cosine and sums of sharded gradients (as FSDP2 holds them) are those of the whole ones."""
+    mesh = init_device_mesh("cpu", (2,))
+    torch.manual_seed(0)
+    whole = [[torch.randn(5, 3), torch.randn(4)] for _ in range(2)]
+    sharded = [[distribute_tensor(t, mesh, [Shard(0)]) for t in gradients] for gradients in whole]
+    expected, found = gradients.compare(*whole), gradients.compare(*sharded)
+    for name in ("left_norm", "right_norm", "cosine"):
+        assert math.isclose(getattr(found, name), getattr(expected, name), rel_tol=1e-6)
+    parameter = torch.nn.Parameter(distribute_tensor(torch.zeros(5, 3), mesh, [Shard(0)]))
+    parameter.grad = sharded[0][0]
+    gradients.add([parameter], [sharded[1][0]], factor=0.5)
+    assert torch.allclose(parameter.grad.full_tensor(), whole[0][0] + 0.5 * whole[1][0])
+
+
 def run(folder: Path) -> None:
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     for name, (layout, counts, weight) in cases().items():
@@ -85,6 +104,8 @@ def run(folder: Path) -> None:
         trainer.train()
         metrics = next(line for line in trainer.state.log_history if "rows/real" in line)
         torch.save({"steps": recorder.steps, "metrics": metrics}, folder / f"{name}-rank{rank}.pt")
+    if world == 2:
+        compare_shards()
     (folder / f"done-{rank}.json").write_text(json.dumps({"world": world}))
 
 

@@ -48,6 +48,10 @@ class MELTrainer(GRPOTrainer):
         ValueError: a group split over ranks, a weight rule that the layout rules out, no fast tokenizer, ...
     """
 
+    _tag_names = ["trl", "grpo", "mel"]  # noqa: RUF012 - as TRL declares them
+    _name = "MEL"
+    _paper = {"title": "Meta-Experience Learning", "id": "2602.10224"}  # noqa: RUF012
+
     args: GRPOConfig
     _buffered_inputs: Any
 

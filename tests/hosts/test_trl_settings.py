@@ -1,0 +1,212 @@
+"""What is refused, with words that say what to do; which reward function decides; which TRL fits."""
+
+import asyncio
+
+import pytest
+import tiny
+from trl import GRPOConfig, GRPOTrainer
+
+from mel.hosts.trl import ContractError, MELTrainer, VerifierReward, contract, example_of, problem_of, surrogate_fields
+from mel.hosts.trl.config import build_weight, experience_settings
+from mel.hosts.trl.problems import lines_as_steps
+from mel.hosts.trl.surrogates import SURROGATES
+from mel.hosts.trl.verdicts import RewardVerifier, reward_index, verdict_source
+from mel.methods import MetaExperienceSettings
+from mel.objective.weight import Constant, GradNorm
+from mel.prompts.chat import ChatTokenizer
+from mel.types import Problem, Verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"per_device_train_batch_size": 6, "gradient_accumulation_steps": 2, "steps_per_generation": 1,
+          "generation_batch_size": None, "num_generations": 4, "max_steps": 1}, "must be divisible by num_generations"),
+        ({"mel_backward": "both"}, "mel_backward: expected one of joint, separate, got 'both'"),
+        ({"mel_weight": "huge"}, "mel_weight: expected one of constant, grad_norm"),
+        ({"mel_reduction": "sum"}, "mel_reduction: expected one of row, token"),
+        ({"mel_rows_per_backward": 0}, "mel_rows_per_backward: expected at least 1"),
+        ({"mel_choose": "best"}, "meta_experience.choose: expected one of"),
+        ({"mel_share": -1.0}, "share: expected a finite number"),
+        ({"gradient_accumulation_steps": 4, "steps_per_generation": 2}, "multiple of gradient_accumulation_steps"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_work_are_refused_at_once(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny.config(tmp_path, **changes)
+
+
+def test_a_group_split_over_ranks_is_refused_with_the_numbers(tmp_path, monkeypatch):
+    # Two ranks of 6 rollouts: a whole number of groups of 4 together, but not on each.
+    monkeypatch.setattr(GRPOConfig, "world_size", property(lambda self: 2))
+    with pytest.raises(
+        ValueError, match=r"\(6\) x steps_per_generation \(1\) = 6 must be a multiple of num_generations \(4\)"
+    ):
+        tiny.config(tmp_path, per_device_train_batch_size=6, num_generations=4)
+
+
+def test_a_constant_weight_allows_any_layout(tmp_path):
+    args = tiny.config(tmp_path, gradient_accumulation_steps=4, steps_per_generation=2, mel_weight="constant")
+    assert args.mel_weight == "constant"
+
+
+def test_the_flat_fields_default_to_the_methods_own_defaults(tmp_path):
+    assert experience_settings(tiny.config(tmp_path)) == MetaExperienceSettings()
+    plain = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
+    assert experience_settings(plain) == MetaExperienceSettings()
+
+
+def test_the_weight_rule_is_built_from_the_flat_fields(tmp_path):
+    constant = build_weight(tiny.config(tmp_path, mel_weight="constant", mel_lambda=0.25))
+    assert isinstance(constant, Constant)
+    assert (constant.value, constant.every) == (0.25, 0)
+    matched = build_weight(tiny.config(tmp_path, mel_share=2.0, mel_measure_every=5, mel_decay=0.5))
+    assert isinstance(matched, GradNorm)
+    assert (matched.share, matched.every, matched.decay) == (2.0, 5, 0.5)
+
+
+def test_the_surrogate_of_another_carrier_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"'gspo' needs .*importance_sampling_level"):
+        tiny.mel_trainer(tiny.config(tmp_path), tiny.RowsFrom(lambda call: []), carrier="gspo")
+
+
+def test_every_carrier_has_its_surrogate_here():
+    assert {c().surrogate for c in tiny.CARRIERS.values()} <= set(SURROGATES)
+    with pytest.raises(ValueError, match="knows the surrogates"):
+        surrogate_fields("ppo")
+
+
+def test_the_installed_trl_fits():
+    assert contract.violations(GRPOTrainer) == []
+
+
+class Renamed(GRPOTrainer):
+    loss_is_scaled_for_ga = False
+    _compute_loss = None
+
+    def _generate_single_turn(self, prompt_ids, images):
+        raise AssertionError
+
+    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list, extra):
+        raise AssertionError
+
+
+def test_a_trl_that_changed_is_refused_by_the_members_name():
+    with pytest.raises(ContractError) as caught:
+        contract.require(Renamed)
+    text = str(caught.value)
+    assert "_generate_single_turn: expected (self, prompt_ids, images, multimodal_fields, num_generations" in text
+    assert "found (self, prompt_ids, images)" in text
+    assert "_calculate_rewards: expected" in text
+    assert "_compute_loss: expected (self, model, inputs), found no such member" in text
+    assert "loss_is_scaled_for_ga: expected True" in text
+    assert ">=1.15,<1.17" in text
+
+
+def test_a_dataset_row_and_its_problem_turn_into_each_other():
+    problem = Problem(id="p1", text="how many", answer="4", metadata={"level": 2})
+    assert problem_of(example_of(problem, "Solve: how many")) == problem
+
+
+def test_a_row_without_our_columns_still_has_a_problem():
+    found = problem_of(
+        {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], "solution": 3}
+    )
+    assert (found.text, found.answer) == ("q", "3")
+    assert found.id == problem_of({"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]}).id
+    assert found.id != problem_of({"prompt": "q"}).id
+
+
+def test_lines_are_the_steps_of_a_task_that_has_none():
+    text = "first\n\n second\nthird"
+    assert [(s.number, text[s.start : s.end]) for s in lines_as_steps(text)] == [
+        (1, "first\n"),
+        (2, " second\n"),
+        (3, "third"),
+    ]
+    assert lines_as_steps(" \n") == ()
+
+
+def test_the_reward_function_that_decides_is_found_by_name_or_index():
+    assert reward_index(["a", "b"], None) == 0
+    assert reward_index(["a", "b"], "b") == 1
+    assert reward_index(["a", "b"], "1") == 1
+    with pytest.raises(ValueError, match="mel_correctness: expected one of a, b or an index below 2, got 'c'"):
+        reward_index(["a", "b"], "c")
+
+
+async def says_answer(completions, answer, log_metric, **kwargs):
+    await asyncio.sleep(0)
+    log_metric("asked", 1.0)
+    return [
+        None if "w39" in c[0]["content"] else float(a in c[0]["content"].split())
+        for c, a in zip(completions, answer, strict=True)
+    ]
+
+
+def test_replays_are_judged_by_the_reward_function_with_the_columns_of_their_problem(tmp_path):
+    auxiliary = tiny.RowsFrom(lambda call: [], prompts=lambda call: 2)
+    trainer = tiny.mel_trainer(
+        tiny.config(tmp_path, max_steps=1, mel_correctness="says_answer"),
+        auxiliary,
+        reward_funcs=[tiny.odd_first_word, says_answer],
+    )
+    trainer.train()
+    source = trainer._learner._source
+    assert isinstance(source, RewardVerifier)
+    problem = auxiliary.groups[0][0].problem
+    found = source.verify([problem] * 3, [f"w1 {problem.answer}", "w38 w38 w38", "w39"])
+    assert [(v.is_correct, v.reason) for v in found] == [(True, "right"), (False, "wrong"), (False, "unscored")]
+    for group in auxiliary.groups[0]:
+        for rollout in group.rollouts:
+            assert rollout.verdict.is_correct is (group.problem.answer in rollout.text.split())
+    assert not trainer._pending_metrics
+
+
+class SaysWord:
+    """A verifier that counts what it is asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def verify(self, problems, responses):
+        self.asked += len(responses)
+        return [Verdict(is_correct="w1" in r, reason="right" if "w1" in r else "wrong") for r in responses]
+
+
+def test_a_verifiers_own_reward_is_not_asked_twice_about_a_rollout(tmp_path):
+    verifier = SaysWord()
+    auxiliary = tiny.RowsFrom(lambda call: [], prompts=lambda call: 2)
+    args = tiny.config(tmp_path, max_steps=1)
+    trainer = tiny.mel_trainer(args, auxiliary, reward_funcs=VerifierReward(verifier), verifier=verifier)
+    trainer.train()
+    assert verifier.asked == 8 + 2
+    for group in auxiliary.groups[0]:
+        assert all(r.verdict.is_correct is ("w1" in r.text) for r in group.rollouts)
+
+
+def test_a_verifier_beside_another_reward_decides_the_verdicts(tmp_path):
+    verifier = SaysWord()
+    auxiliary = tiny.RowsFrom(lambda call: [])
+    tiny.mel_trainer(tiny.config(tmp_path, max_steps=1), auxiliary, verifier=verifier).train()
+    assert verifier.asked == 8
+
+
+def test_a_reward_model_cannot_say_right_or_wrong(tmp_path):
+    trainer = tiny.trainer(GRPOTrainer, tiny.config(tmp_path))
+    trainer.reward_funcs = [trainer.model]
+    with pytest.raises(ValueError, match="is a reward model; verdicts need a reward function"):
+        verdict_source(trainer, ChatTokenizer(tiny.tokenizer()), verifier=None, which=None, threshold=0.5)
+
+
+def test_a_tokenizer_without_chat_template_is_refused(tmp_path):
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = None
+    with pytest.raises(ValueError, match="no chat template"):
+        MELTrainer(
+            model=tiny.model(),
+            reward_funcs=tiny.constant,
+            args=tiny.config(tmp_path),
+            train_dataset=tiny.dataset(),
+            processing_class=tokenizer,
+        )
