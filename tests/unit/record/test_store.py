@@ -1,4 +1,9 @@
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,3 +233,43 @@ def test_a_store_is_not_created_over_an_existing_file(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="expected no file yet"):
         ExperienceStore.create(path)
     assert path.read_text() == "mine"
+
+
+def test_a_killed_writer_leaves_whole_steps_only(tmp_path: Path, make_replayed: Make) -> None:
+    path = tmp_path / "experiences.db"
+    ExperienceStore.create(path).close()
+    child = os.fork()
+    if child == 0:
+        store = ExperienceStore.open(path)
+        for step in range(1, 1_000_000):
+            store.write_step(step, [make_replayed(critique="long " * 500)] * 5)
+        os._exit(1)
+    with ExperienceStore.open(path) as reader:
+        deadline = time.monotonic() + 30
+        while reader.list(limit=0).total < 50 and time.monotonic() < deadline:
+            time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with ExperienceStore.open(path) as store:
+        steps = [e.step for e in store.list(limit=-1)]
+        assert len(steps) >= 50
+        assert steps == [step for step in range(1, steps[-1] + 1) for _ in range(5)]
+
+
+def test_a_store_is_read_where_nothing_can_be_written(tmp_path: Path, make_replayed: Make) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root on Linux")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        with ExperienceStore.create(disk / "experiences.db") as store:
+            store.write_step(1, [make_replayed()])
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with ExperienceStore.open(disk / "experiences.db") as store:
+            assert store.list().total == 1
+            with pytest.raises(OSError, match="cannot be written"):
+                store.write_step(2, [make_replayed()])
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
