@@ -75,8 +75,9 @@ def test_a_holdout_is_disjoint_stable_under_reordering_and_counted(tmp_path: Pat
 
 def test_the_hubs_dapo_wrapper_is_taken_off(tmp_path: Path) -> None:
     wrapped = (
-        "Solve the following math problem step by step. The last line of your response should be of the form Answer: "
-        "$Answer (without quotes) where $Answer is the answer to the problem.\n\nWhat is $1+1$?\n\nRemember to put your "
+        "Solve the following math problem step by step. The last line of your response should be of the form "
+        "Answer: $Answer (without quotes) where $Answer is the answer to the problem.\n\n"
+        "What is $1+1$?\n\nRemember to put your "
         'answer on its own line after "Answer:".'
     )
     row = {"prompt": [{"role": "user", "content": wrapped}], "reward_model": {"ground_truth": "2", "style": "rule"}}
