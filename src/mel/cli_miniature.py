@@ -23,13 +23,14 @@ def build(
     directory: Annotated[Path, typer.Argument(help="New directory for the model.")],
     world: Annotated[int, typer.Option(help="Seed of the misconceptions.")] = 0,
     size: Annotated[str, typer.Option(help="s, m or l.")] = "s",
-    steps: Annotated[int | None, typer.Option(help="Steps of the warm-up; the default is the size's own.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of initialization and data.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the warm-up; as the shipped policies if none.")] = None,
 ) -> None:
     """Warm up a policy from nothing and write it as an ordinary model directory."""
     from mel.miniature.build import build as build_policy
     from mel.miniature.warmup import WarmUp
 
-    settings = WarmUp() if steps is None else WarmUp(steps=steps)
+    settings = WarmUp(seed=seed) if steps is None else WarmUp(seed=seed, steps=steps)
 
     def progress(step: int, losses: dict[str, float]) -> None:
         if step % 50 == 0 or step == settings.steps:
@@ -50,13 +51,11 @@ def probe(
     count: Annotated[int, typer.Option(help="Problems per length.")] = 200,
 ) -> None:
     """Print what a policy can do: solve, criticize, and make use of a hint."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    from mel.hosts.local import LocalGenerator
     from mel.miniature import policies
 
-    source = directory or policies.path(world)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
-    facts = _facts(model, tokenizer, world, count=count)
+    loaded = LocalGenerator.from_directory(directory or policies.path(world))
+    facts = _facts(loaded.model, loaded.tokenizer, world, count=count)
     typer.echo(f"{'':22}" + "".join(f"    L={length}" for length in facts))
     for name in next(iter(facts.values())):
         typer.echo(f"{name:22}" + "".join(f"{column[name]:7.3f}" for column in facts.values()))

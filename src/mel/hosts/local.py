@@ -41,7 +41,7 @@ class LocalGenerator:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1 prompt; got {batch_size}")
-        self._model = model.eval()
+        self.model = model.eval()
         self.tokenizer = tokenizer
         self._batch_size = batch_size
         self._seed = seed
@@ -59,15 +59,15 @@ class LocalGenerator:
         """
         if not (Path(directory) / "config.json").is_file():
             raise ValueError(f"expected a model directory with config.json; {directory} is none")
-        model = AutoModelForCausalLM.from_pretrained(directory).to(device)
-        return cls(model, AutoTokenizer.from_pretrained(directory), **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(directory)
+        return cls(model.to(device), AutoTokenizer.from_pretrained(directory), **options)
 
     def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
         """One completion per prompt, in the order given."""
         self._calls += 1
         by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         found: list[Completion | None] = [None] * len(prompts)
-        with _seeded(self._seed * 1_000_003 + self._calls, self._model.device), torch.no_grad():
+        with _seeded(self._seed * 1_000_003 + self._calls, self.model.device), torch.no_grad():
             for start in range(0, len(by_length), self._batch_size):
                 chunk = by_length[start : start + self._batch_size]
                 for i, completion in zip(chunk, self._decode([prompts[i] for i in chunk], sampling), strict=True):
@@ -78,13 +78,13 @@ class LocalGenerator:
 
     def _decode(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
         longest = max(map(len, prompts))
-        device = self._model.device
+        device = self.model.device
         ids_BT = torch.full((len(prompts), longest), self._pad)
         mask_BT = torch.zeros(len(prompts), longest, dtype=torch.long)
         for row, prompt in enumerate(prompts):
             ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
             mask_BT[row, longest - len(prompt) :] = 1
-        output_BT = self._model.generate(
+        output_BT = self.model.generate(
             input_ids=ids_BT.to(device),
             attention_mask=mask_BT.to(device),
             generation_config=self._config(sampling),

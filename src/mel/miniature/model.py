@@ -48,7 +48,6 @@ def build_model(size: Size, *, seed: int) -> Qwen3ForCausalLM:
         pad_token_id=VOCABULARY.index(PAD),
         eos_token_id=VOCABULARY.index(EOS),
         bos_token_id=None,
-        attn_implementation="sdpa",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -64,8 +63,8 @@ def _initialize(model: Qwen3ForCausalLM) -> None:
 
     Number words start from Fourier features of their value, a prior that saves minutes of learning to count.
     """
-    embedding_VD = model.get_input_embeddings().weight
-    width, layers = embedding_VD.shape[1], model.config.num_hidden_layers
+    embedding_VD = model.model.embed_tokens.weight
+    width, layers = model.config.hidden_size, model.config.num_hidden_layers
     torch.nn.init.normal_(embedding_VD, std=width**-0.5)
     first = VOCABULARY.index(NUMBERS[0])
     features_VF = _fourier(len(NUMBERS))

@@ -28,8 +28,7 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             shapes: dict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
             for p in group["params"]:
-                if p.grad is not None:
-                    shapes[p.shape].append(p)
+                shapes[p.shape].append(p)
             for same in shapes.values():
                 updates_KRC = orthogonalized(torch.stack([self._momentum(p, group["momentum"]) for p in same]))
                 scale = group["lr"] * max(same[0].shape) ** 0.5
@@ -38,8 +37,9 @@ class Muon(torch.optim.Optimizer):
 
     def _momentum(self, p: torch.nn.Parameter, beta: float) -> torch.Tensor:
         average = self.state[p].setdefault("momentum", torch.zeros_like(p))
-        average.lerp_(p.grad, 1 - beta)
-        return torch.lerp(p.grad, average, beta)
+        gradient = p.grad if p.grad is not None else torch.zeros_like(p)
+        average.lerp_(gradient, 1 - beta)
+        return gradient.lerp(average, beta)
 
 
 def orthogonalized(matrices_KRC: torch.Tensor, *, iterations: int = 5) -> torch.Tensor:

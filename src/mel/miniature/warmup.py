@@ -72,7 +72,8 @@ def warm_up(
             length = lengths.choice(spread if step > settings.curriculum * settings.steps else SHORT)
             loss = output_loss(model, [_encode(chat, make(length)) for _ in range(count)])
             loss.backward()
-            losses[name] = 0.95 * losses.get(name, loss.item()) + 0.05 * loss.item()
+            nll = float(loss.item())
+            losses[name] = 0.95 * losses.get(name, nll) + 0.05 * nll
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()

@@ -49,9 +49,8 @@ def _check_options(name: str, factory: Any, options: dict[str, Any]) -> None:
     known = [p.name for p in parameters]
     for option in options:
         if option not in known:
-            raise ValueError(
-                f"task {name}: unknown option {option!r}; it takes {', '.join(known) or 'none'}{_nearest(option, known)}"
-            )
+            takes = ", ".join(known) or "none"
+            raise ValueError(f"task {name}: unknown option {option!r}; it takes {takes}{_nearest(option, known)}")
 
 
 def _nearest(word: str, known: Any) -> str:

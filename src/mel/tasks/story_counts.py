@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mel.types import Problem, Step, Verdict
 
@@ -25,9 +26,9 @@ SAME = ("sees", "paints", "counts", "admires", "washes", "sorts", "photographs",
 # fmt: on
 VERBS = PLUS + MINUS + SAME
 MEANINGS = ("plus", "minus", "same")
-TRUE_MEANING: Mapping[str, str] = (
-    dict.fromkeys(PLUS, "plus") | dict.fromkeys(MINUS, "minus") | dict.fromkeys(SAME, "same")
-)
+TRUE_MEANING: Mapping[str, str] = {
+    verb: meaning for verbs, meaning in ((PLUS, "plus"), (MINUS, "minus"), (SAME, "same")) for verb in verbs
+}
 
 MAX_EVENTS = 8
 """With starts from 40 to 60 and amounts up to 5, every count stays in 0..100."""
@@ -192,7 +193,7 @@ class StoryCounts:
         """
         matches = list(_STEP.finditer(solution))
         is_numbered = [int(m[1]) for m in matches] == list(range(1, len(matches) + 1))
-        is_whole = all(not solution[a.end() : b.start()].strip() for a, b in zip(matches, matches[1:], strict=False))
+        is_whole = all(not solution[a.end() : b.start()].strip() for a, b in pairwise(matches))
         if not (is_numbered and is_whole):
             return ()
         return tuple(Step(number=i, start=m.start(), end=m.end()) for i, m in enumerate(matches, 1))
