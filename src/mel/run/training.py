@@ -13,9 +13,10 @@ from rich.console import Console
 
 from mel.config import Recipe, nearest
 from mel.record.run_directory import RunDirectory
+from mel.run.checked import CheckedVerifier
 from mel.run.evaluation import Evaluator
 from mel.run.recorder import Recorder
-from mel.run.wiring import Wiring, build_method, environment, wire
+from mel.run.wiring import Wiring, build_method, check_lengths, environment, wire
 from mel.types import Problem
 
 OURS = ("output_dir", "run_name", "logging_dir")
@@ -41,6 +42,8 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
     Raises:
         ValueError: bad input, before anything is trained.
     """
+    from mel.hosts.load import load_model, quiet_libraries
+
     console = console or Console(quiet=True)
     wiring = wire(recipe)
     problems = wiring.task.problems(recipe.task.split, recipe.task.count)
@@ -48,10 +51,13 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
         raise ValueError(f"task {recipe.task.name}: split {recipe.task.split!r} holds no problem; nothing to train on")
     path = output or Path(recipe.output.path or f"runs/{recipe.name}-s{recipe.seed}")
     arguments = _arguments(wiring, path)
+    quiet_libraries()
+    model = load_model(wiring.model_path, dtype=recipe.model.dtype, attention=recipe.model.attention)
+    check_lengths(wiring, problems, model.config.to_dict())
     directory, checkpoint = _open(path, wiring, resume=resume)
     with directory:
         try:
-            step = _train(wiring, problems, arguments, directory, checkpoint=checkpoint, console=console)
+            step = _train(wiring, model, problems, arguments, directory, checkpoint=checkpoint, console=console)
         except BaseException as error:
             if _is_main():
                 state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -64,6 +70,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
 
 def _train(
     wiring: Wiring,
+    model: Any,
     problems: Sequence[Problem],
     arguments: Any,
     directory: RunDirectory,
@@ -71,13 +78,10 @@ def _train(
     checkpoint: Path | None,
     console: Console,
 ) -> int:
-    from mel.hosts.load import load_model, quiet_libraries
     from mel.hosts.trl import MELTrainer, VerifierReward
     from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, without_printing
 
     recipe = wiring.recipe
-    quiet_libraries()
-    model = load_model(wiring.model_path, dtype=recipe.model.dtype, attention=recipe.model.attention)
     evaluator = Evaluator(wiring, directory, console=console)
     if checkpoint is None and recipe.evaluation.before and _is_main():
         evaluator.all_suites("before", model)
@@ -88,16 +92,17 @@ def _train(
         directory, wiring.task, total_steps=arguments.max_steps, batches_per_step=batches_per_step, console=console
     )
     sigterm = SaveOnSigterm()
+    verifier = CheckedVerifier(recipe.task.name, wiring.task)
     trainer = MELTrainer(
         model=model,
-        reward_funcs=[VerifierReward(wiring.task)],
+        reward_funcs=[VerifierReward(verifier)],
         args=arguments,
         train_dataset=_dataset(wiring, problems),
         processing_class=wiring.tokenizer,
         peft_config=_lora(recipe),
         callbacks=[sigterm, AfterStep(lambda step, model: _evaluate_between(evaluator, recorder, step, model))],
         method=build_method(wiring),
-        verifier=wiring.task,
+        verifier=verifier,
         observer=recorder,
     )
     without_printing(trainer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 
 from mel import methods, prompts, tasks
 from mel.config import Recipe
+from mel.plan import check_context, shape_from_config
 from mel.ports import Inspectable, Task
 from mel.prompts.chat import ChatTokenizer
+from mel.types import Problem
 
 RECORDED = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm")
 """Packages whose versions a run records."""
@@ -89,6 +91,31 @@ def build_method(wiring: Wiring) -> methods.Method:
         credit=recipe.credit,
         auxiliaries=[auxiliary.build() for auxiliary in recipe.auxiliaries],
     )
+
+
+def check_lengths(wiring: Wiring, problems: Sequence[Problem], config: Mapping[str, Any]) -> None:
+    """Refuse a recipe whose longest sequence does not fit the model's or the engine's context.
+
+    Args:
+        problems: of the training set; the longest prompt is measured under the run's own tokenizer.
+        config: of the model.
+
+    Raises:
+        ValueError: the phases that do not fit, with the numbers and what to turn.
+    """
+    prompt_set, chat = wiring.prompt_set, wiring.chat
+    longest = max(len(chat.chat(_turn(prompt_set.solve(p.text)))) for p in problems)
+    bare = (prompt_set.construct("", right="", wrong=""), prompt_set.replay("", experience=""))
+    check_context(
+        wiring.recipe,
+        shape_from_config(config, source=wiring.model_path),
+        prompt_tokens=longest,
+        instruction_tokens=max(len(chat.chat(_turn(turn))) for turn in bare),
+    )
+
+
+def _turn(content: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": content}]
 
 
 def environment(wiring: Wiring) -> dict[str, object]:

@@ -1,0 +1,70 @@
+"""The whole method on the miniature, read from the run directory: it learns, and it learns through its experiences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from mel.config import load_recipe
+from mel.evaluate.result import read_result
+from mel.record import RunDirectory
+from mel.report.page import build
+from mel.run import train
+
+pytestmark = pytest.mark.slow
+
+STEPS = 24
+CHANGES = [
+    f"trainer.max_steps={STEPS}",
+    "trainer.save_strategy='no'",
+    "evaluation.every=null",
+    "evaluation.suites=[{name: L5, options: {length: 5}, count: 128, k: 2, max_tokens: 44}]",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    path = train(load_recipe("recommended", CHANGES), output=tmp_path_factory.mktemp("end_to_end") / "run")
+    return RunDirectory.open(path)
+
+
+def test_reward_rises(run: RunDirectory) -> None:
+    rewards = [row["reward/mean"] for row in run.metrics.read() if "reward/mean" in row]
+    assert len(rewards) == STEPS
+    assert fmean(rewards[-8:]) > fmean(rewards[:8]) + 0.05
+
+
+def test_held_out_problems_are_solved_more_often_than_before(run: RunDirectory) -> None:
+    before, after = (read_result(run.path / "evaluations" / f"{when}-L5") for when in ("before", "after"))
+    assert before.pass_at_1 is not None
+    assert after.pass_at_1 is not None
+    assert after.pass_at_1.value > before.pass_at_1.value + 0.05
+
+
+def test_some_experiences_are_kept_and_some_are_not(run: RunDirectory) -> None:
+    ledger = run.experiences.ledger()
+    assert ledger.candidates > STEPS
+    assert 0 < ledger.kept < ledger.replayed <= ledger.parsed <= ledger.candidates
+    assert sum(ledger.reasons.values()) == ledger.candidates
+
+
+def test_the_bifurcation_is_found_more_often_than_by_chance(run: RunDirectory) -> None:
+    ledger = run.experiences.ledger()
+    assert ledger.locatable > 50
+    assert ledger.located / ledger.locatable > 0.4, "a step of five drawn at random is right in 1 of 5"
+
+
+def test_every_generated_token_is_accounted_for(run: RunDirectory) -> None:
+    rows = [row for row in run.metrics.read() if "reward/mean" in row]
+    phases = ("tokens/rollout", "tokens/construct", "tokens/replay")
+    assert rows[-1]["tokens/generated"] == sum(row.get(p, 0.0) for row in rows for p in phases)
+    assert rows[-1]["tokens/rollout"] == pytest.approx(rows[-1]["completions/mean_length"] * 64)
+
+
+def test_the_report_page_shows_the_run_without_any_network(run: RunDirectory, tmp_path: Path) -> None:
+    page = build([run.path], tmp_path / "report.html").read_text()
+    assert "recommended" in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page

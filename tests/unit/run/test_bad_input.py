@@ -1,0 +1,106 @@
+"""What a user can get wrong ends before training, with what was expected, what came and what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mel import tasks
+from mel.config import load_recipe
+from mel.miniature import policies
+from mel.run import train
+from mel.tasks.story_counts import StoryCounts
+from mel.types import Problem, Verdict
+
+QUICK = ["evaluation.suites=[]", "evaluation.every=null", "trainer.max_steps=1", "trainer.save_strategy='no'"]
+
+
+def refused(tmp_path: Path, *changes: str) -> str:
+    with pytest.raises(ValueError) as error:
+        train(load_recipe("recommended", [*QUICK, *changes]), output=tmp_path / "run")
+    return str(error.value)
+
+
+def test_an_unknown_trainer_field_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    assert "unknown key 'trainer.num_generation'; did you mean 'num_generations'?" in refused(
+        tmp_path, "trainer.num_generation=4"
+    )
+    assert not (tmp_path / "run").exists(), "nothing is written before the input is known to be good"
+
+
+def test_a_field_that_the_run_directory_settles_is_refused(tmp_path: Path) -> None:
+    assert "use output.path or --output" in refused(tmp_path, "trainer.output_dir=x")
+
+
+def test_a_group_that_does_not_divide_the_batch_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, "trainer.per_device_train_batch_size=60")
+    assert "60" in message
+    assert "8" in message
+
+
+def test_a_missing_model_directory_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, f"model.path={tmp_path}/none")
+    assert f"{tmp_path}/none" in message
+    assert "holds no config.json" in message
+
+
+def test_a_world_without_a_shipped_policy_is_refused(tmp_path: Path) -> None:
+    assert "mel miniature build" in refused(tmp_path, "model.path=miniature:99")
+
+
+def test_a_tokenizer_without_chat_template_is_refused_unless_one_is_given(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(policies.path(0), model)
+    config = json.loads((model / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (model / "tokenizer_config.json").write_text(json.dumps(config))
+    (model / "chat_template.jinja").unlink(missing_ok=True)
+    message = refused(tmp_path, f"model.path={model}")
+    assert "no chat template" in message
+    assert "model.chat_template" in message
+
+
+def test_an_unknown_chat_template_is_refused(tmp_path: Path) -> None:
+    assert "expected one of" in refused(tmp_path, "model.chat_template=nonesuch")
+
+
+def test_an_empty_training_set_is_refused(tmp_path: Path) -> None:
+    assert "holds no problem; nothing to train on" in refused(tmp_path, "task.count=0")
+
+
+def test_sequences_longer_than_the_context_are_refused_with_the_numbers(tmp_path: Path) -> None:
+    message = refused(tmp_path, "auxiliaries.0.settings.construct_max_tokens=4000")
+    assert "512" in message
+    assert "construct" in message
+
+
+class Raising(StoryCounts):
+    """A task whose verifier has a bug."""
+
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
+        raise KeyError("gold")
+
+
+class Short(StoryCounts):
+    """A task whose verifier forgets a verdict."""
+
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
+        return super().verify(problems, responses)[1:]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [("Raising", "task broken: its verifier raised KeyError: 'gold'"), ("Short", "expected 64 verdicts")],
+)
+def test_a_task_whose_verifier_fails_ends_the_run_with_the_task_named(
+    attribute: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tasks.TASKS, "broken", f"{__name__}:{attribute}")
+    assert message in refused(tmp_path, "task.name=broken", "task.options={}")
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert message.split(":")[0] in status["message"]
