@@ -55,31 +55,34 @@ def test_importing_mel_is_quick() -> None:
     assert extra < 0.25
 
 
-def tree_of_the_readme() -> dict[str, str]:
-    """Path under src/mel -> its line, from the first README code block that begins with `src/mel/`."""
+def tree_of_the_readme() -> dict[str, set[str]]:
+    """Folder under src/mel -> every word of its lines in the README's first code block that begins with `src/mel/`."""
     text = (ROOT / "README.md").read_text()
-    block = next((b for b in re.findall(r"```\w*\n(.*?)```", text, flags=re.S) if b.startswith("src/mel/")), "")
-    found: dict[str, str] = {}
-    folders: list[tuple[int, str]] = []
-    for line in block.splitlines()[1:]:
-        match = re.match(r"(\s+)(\S+)(?:\s+(.*))?$", line)
-        if not match:
-            break
-        indent, name, words = len(match[1]), match[2], match[3] or ""
-        folders = [(i, f) for i, f in folders if i < indent]
-        path = "".join(f for _, f in folders) + name
-        found[path] = words
-        if name.endswith("/"):
-            folders.append((indent, name))
-    return found
+    block = next(
+        (b for b in re.findall(r"```\w*\n(.*?)```", text, flags=re.S) if b.lstrip().startswith("src/mel/")), ""
+    )
+    words: dict[str, set[str]] = {"": set()}
+    open_folders: list[tuple[int, str]] = []
+    for line in block.strip("\n").splitlines()[1:]:
+        indent, found = len(line) - len(line.lstrip()), line.split()
+        open_folders = [(i, f) for i, f in open_folders if i < indent]
+        if found and found[0].endswith("/"):
+            open_folders.append((indent, found.pop(0)))
+        words.setdefault("".join(f for _, f in open_folders), set()).update(w.strip(",;") for w in found)
+    return words
 
 
-def test_the_readme_tree_has_a_line_for_every_module_and_no_other() -> None:
-    listed = tree_of_the_readme()
-    modules = {str(path) for path in MODULES if path.name != "__init__.py"}
-    packages = {f"{path.parent}/" for path in MODULES if path.name == "__init__.py" and path.parent != Path()}
-    python = {path for path in listed if path.endswith(".py")}
-    assert sorted(modules - python) == []
-    assert sorted(python - modules) == []
-    assert sorted(packages - set(listed)) == []
-    assert [path for path, words in listed.items() if not words] == []
+def test_the_readme_tree_names_every_module_and_no_other() -> None:
+    words = tree_of_the_readme()
+    folder_of = {path: "" if path.parent == Path() else f"{path.parent}/" for path in MODULES}
+    named = {path for path in MODULES if {path.stem, path.name} & words.get(folder_of[path], set())}
+    packages = {path for path in MODULES if path.name == "__init__.py" and folder_of[path] in words}
+    missing = sorted(set(MODULES) - named - packages)
+    assert missing == [], "\n".join(f"{path}  {first_line(SOURCE / path)}" for path in missing)
+    invented = {f"{folder}{w}" for folder, ws in words.items() for w in ws if w.endswith(".py")} - {*map(str, MODULES)}
+    assert invented == set()
+
+
+def first_line(path: Path) -> str:
+    """What the module says it is."""
+    return path.read_text().lstrip('"').split("\n")[0]
