@@ -101,7 +101,7 @@ def check_groups(args: GRPOConfig) -> None:
         ValueError: with the three numbers and what to change.
     """
     local = args.per_device_train_batch_size * (args.steps_per_generation or 1)
-    if local % args.num_generations:
+    if local % (args.num_generations or 1):
         raise ValueError(
             f"a group of rollouts would be split over ranks: per_device_train_batch_size "
             f"({args.per_device_train_batch_size}) x steps_per_generation ({args.steps_per_generation}) = {local} must "

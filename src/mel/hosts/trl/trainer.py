@@ -50,7 +50,10 @@ class MELTrainer(GRPOTrainer):
 
     _tag_names = ["trl", "grpo", "mel"]  # noqa: RUF012 - as TRL declares them
     _name = "MEL"
-    _paper = {"title": "Meta-Experience Learning", "id": "2602.10224"}  # noqa: RUF012
+    _paper = {  # noqa: RUF012
+        "title": "Internalizing Meta-Experience into Memory for Guided Reinforcement Learning in Large Language Models",
+        "id": "2602.10224",
+    }
 
     args: GRPOConfig
     _buffered_inputs: Any
