@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from mel.prompts.quoting import quoted, tags_of
+
 FILES = ("solve.txt", "construct.txt", "replay.txt", "sections.toml")
 
 _PLACEHOLDERS = {
@@ -33,16 +35,19 @@ class Sections:
         headings: section name -> pattern of its heading, tried anywhere in the text. `failure` (holds s*)
             and `heuristic` are required, further sections belong to the critique.
         step_reference: pattern whose first group is a step number, looked for in the `failure` section.
+        step_statement: pattern of the line that states s* outright, preferred to a mere reference; a number may
+            stand in any of its groups. None if the instruction asks for no such line.
     """
 
     step_label: str
     headings: Mapping[str, re.Pattern[str]]
     step_reference: re.Pattern[str]
+    step_statement: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptSet:
-    """One set of instructions; `fill` is the only way text gets into a template."""
+    """One set of instructions; `fill` is the only way text gets into a template, `quoted` where the template fences."""
 
     name: str
     templates: Mapping[str, str]
@@ -62,7 +67,11 @@ class PromptSet:
         return self._fill("replay.txt", problem=problem, experience=experience)
 
     def _fill(self, file: str, **values: str) -> str:
-        return fill(self.templates[file], values)
+        tags = tags_of(self.templates[file])
+        headings = tuple(self.sections.headings.values())
+        # An experience consists of sections, so its headings are its own.
+        quotes = {name: quoted(text, tags, () if name == "experience" else headings) for name, text in values.items()}
+        return fill(self.templates[file], quotes)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -117,10 +126,12 @@ def _sections(text: str, root: Path) -> Sections:
         raise ValueError(
             f"{where}: step_reference: the step number must be in parentheses; got {table['step_reference']}"
         )
+    statement = table.get("step_statement")
     return Sections(
         step_label=table.get("step_label", ""),
         headings={name: _pattern(text, f"{where}: headings.{name}") for name, text in headings.items()},
         step_reference=step_reference,
+        step_statement=_pattern(statement, f"{where}: step_statement") if statement else None,
     )
 
 

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from mel.prompts.quoting import broken_specials
 from mel.types import Message, TokenIds
 
 
@@ -31,10 +32,14 @@ class ChatTokenizer:
             )
         self._tokenizer = tokenizer
         self._template = chat_template
+        added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+        self._specials = {*tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
 
     def chat(self, messages: Sequence[Message]) -> TokenIds:
+        # A template renders text that is tokenized as a whole: `<|im_end|>` in a problem would end its turn.
+        safe = [{**turn, "content": broken_specials(turn["content"], self._specials)} for turn in messages]
         ids = self._tokenizer.apply_chat_template(
-            list(messages), chat_template=self._template, add_generation_prompt=True, tokenize=True, return_dict=True
+            safe, chat_template=self._template, add_generation_prompt=True, tokenize=True, return_dict=True
         )["input_ids"]
         return tuple(ids)
 

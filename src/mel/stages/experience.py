@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from mel.prompts import PromptSet, Sections
+from mel.prompts.quoting import without_labels
 from mel.types import Completion, MetaExperience, Pair, Step
 
-_THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
+_THINKING_END = re.compile(r"</think(?:ing)?>")
+_THINKING_START = re.compile(r"<think(?:ing)?>")
 
 
 def construction_turn(pair: Pair, prompts: PromptSet) -> str:
@@ -27,7 +29,8 @@ def numbered(solution: str, steps: tuple[Step, ...], *, label: str) -> str:
         label: text with `{number}`; empty if the task's steps carry their own numbers.
     """
     separator = "\n" if label else " "
-    return separator.join(label.replace("{number}", str(s.number)) + solution[s.start : s.end].strip() for s in steps)
+    texts = [without_labels(solution[s.start : s.end].strip(), label) for s in steps]
+    return separator.join(label.replace("{number}", str(s.number)) + text for s, text in zip(steps, texts, strict=True))
 
 
 def parse_experience(completion: Completion, sections: Sections, *, num_steps: int) -> MetaExperience | str:
@@ -41,21 +44,39 @@ def parse_experience(completion: Completion, sections: Sections, *, num_steps: i
     """
     if completion.is_truncated:
         return "truncated"
-    text = _THINKING.sub("", completion.text)
+    text = without_thinking(completion.text)
     found = split_sections(text, sections)
-    reference = sections.step_reference.search(found.get("failure", ""))
-    if reference is None:
+    bifurcation = stated_step(text, found.get("failure", ""), sections)
+    if bifurcation is None:
         return "no_bifurcation"
-    if not 1 <= int(reference[1]) <= num_steps:
+    if not 1 <= bifurcation <= num_steps:
         return "bifurcation_out_of_range"
     heuristic = found.get("heuristic", "").strip()
     if not heuristic:
         return "no_heuristic"
     critique = "\n".join(body.strip() for name, body in found.items() if name != "heuristic" and body.strip())
     start = min(m.start() for p in sections.headings.values() if (m := p.search(text)))
-    return MetaExperience(
-        bifurcation=int(reference[1]), critique=critique, heuristic=heuristic, text=text[start:].strip()
-    )
+    return MetaExperience(bifurcation=bifurcation, critique=critique, heuristic=heuristic, text=text[start:].strip())
+
+
+def without_thinking(text: str) -> str:
+    """What follows the last thinking block; nothing if one was opened and never closed.
+
+    A chat template may open the block itself, so that the completion holds its end only.
+    """
+    after = _THINKING_END.split(text)[-1]
+    return _THINKING_START.split(after)[0]
+
+
+def stated_step(text: str, failure: str, sections: Sections) -> int | None:
+    """The number of the step that the text blames: its statement, else the first step its failure section mentions.
+
+    A statement outside the section counts too, for a model that put it above the first heading.
+    """
+    statement = sections.step_statement
+    stated = (statement.search(failure) or statement.search(text)) if statement else None
+    match = stated or sections.step_reference.search(failure)
+    return next((int(number) for number in match.groups() if number), None) if match else None
 
 
 def split_sections(text: str, sections: Sections) -> dict[str, str]:

@@ -1,0 +1,51 @@
+"""Quoting: a problem or a solution put into an instruction stays data, whatever it contains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_TAG = re.compile(r"</?(\w+)>")
+_TURN = re.compile(r"^([ \t]*)(user|assistant|system|human)([ \t]*:)", re.IGNORECASE | re.MULTILINE)
+
+
+def tags_of(template: str) -> frozenset[str]:
+    """Names of the tags by which a template fences its placeholders; empty if it fences nothing."""
+    return frozenset(_TAG.findall(template))
+
+
+def quoted(text: str, tags: frozenset[str], headings: Iterable[re.Pattern[str]] = ()) -> str:
+    """The text with everything made harmless that could end its fence or pass for a part of the instruction.
+
+    A tag of the template loses its shape (`</problem>` becomes `< /problem>`), and a line that looks like a heading
+    of ours or like the start of a chat turn is marked as a quotation (`| `). Any other text comes back as it is.
+
+    Args:
+        tags: the template's tags; without any (a template that fences nothing) the text is returned unchanged.
+        headings: patterns of the sections that the instruction asks for; none for an experience, which has them.
+    """
+    if not tags:
+        return text
+    names = "|".join(sorted(map(re.escape, tags)))
+    text = re.sub(rf"<(\s*/?\s*(?:{names})\b)", r"< \1", text, flags=re.IGNORECASE)
+    text = _TURN.sub(r"\1| \2\3", text)
+    for heading in headings:
+        text = heading.sub(lambda match: f"| {match[0]}", text)
+    return text
+
+
+def without_labels(text: str, label: str) -> str:
+    """A step's text without what looks like a step's label of ours: `[Step 3]` becomes `(Step 3)`."""
+    bare = label.strip()
+    if not (bare.startswith("[") and bare.endswith("]")):
+        return text
+    pattern = re.escape(bare[1:-1]).replace(re.escape("{number}"), r"\s*(\d+)\s*")
+    return re.sub(rf"\[\s*{pattern}\s*\]", bare[1:-1].replace("{number}", r"\1").join("()"), text, flags=re.IGNORECASE)
+
+
+def broken_specials(text: str, specials: Iterable[str]) -> str:
+    """The text with every special token of the tokenizer split by a space, so that it is encoded as ordinary text."""
+    found = sorted((token for token in specials if len(token) > 1 and token in text), key=len, reverse=True)
+    for token in found:
+        text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
