@@ -126,7 +126,7 @@ def _of_experience(s: MetaExperienceSettings, limit: int, prompt: int, instructi
             knob="auxiliaries[0].settings.max_pair_tokens",
         )
     ]
-    if s.filter == "replay":
+    if s.filter != "none":
         kept = limit if s.replay_from == "bifurcation" else 0
         found.append(
             Longest(

@@ -25,8 +25,10 @@ def internalize(
     """The row that teaches a kept experience, or one word that says why there is none.
 
     Args:
-        target: `experience`: all of M as sampled (the paper). `heuristic`: H alone. `step`: the first step of
-            the accepted continuation. `solution`: all of the accepted replay.
+        target: `experience`: the whole completion that holds M, as sampled, reasoning and end of sequence included
+            (the paper). `heuristic`: H alone. `step`: the first step of the accepted continuation. `solution`: all
+            of the accepted replay, with the beginning of y- if the context lacks it. Of several accepted
+            attempts the first is taken.
         context: `retrospective`: [I, x, y+, y-] (the paper). `question`: x alone. `prefix`: x and y- before s*.
             Only the first contains M's sources; none contains M.
 
@@ -68,9 +70,12 @@ def _heuristic_row(replayed: Replayed, tokenizer: Tokenizer, *, context: Context
     if context == "question":
         return _row(replayed.candidate.pair.group.prompt_ids, tokenizer.encode(experience.heuristic))
     completion = replayed.candidate.completion
-    start = completion.text.rfind(experience.heuristic)
-    cut = tokenizer.token_index(completion.token_ids, start)
-    return _row(replayed.candidate.context_ids + completion.token_ids[:cut], completion.token_ids[cut:])
+    ids, start = completion.token_ids, completion.text.rfind(experience.heuristic)
+    end = start + len(experience.heuristic)
+    first = tokenizer.token_index(ids, start)
+    # As the last section it ends with the sequence, and that end is learned too.
+    last = tokenizer.token_index(ids, end) if completion.text[end:].strip() else len(ids)
+    return _row(replayed.candidate.context_ids + ids[:first], ids[first:last])
 
 
 def _row(context_ids: TokenIds, target_ids: TokenIds) -> Row | str:

@@ -19,7 +19,8 @@ class Selection:
     """The pairs of one group and what was passed over.
 
     Args:
-        skipped: counts by reason: `group_not_mixed` (of groups), `truncated` and `no_steps` (of rollouts).
+        skipped: counts by reason: `group_not_mixed` (of groups), `truncated` and `no_steps` (of rollouts),
+            `same_steps` (of pairs, by `closest_distinct`).
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -35,7 +36,8 @@ def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, 
     Args:
         steps: the task's segmentation of a solution.
         choose: `random`: uniformly over all right-wrong pairs. `closest`: the longest shared beginning, in
-            steps, first; ties at random. `closest_distinct`: the same, but each wrong rollout at most once.
+            steps, first; ties at random. `closest_distinct`: the same among pairs with a step that differs, and
+            each wrong rollout at most once.
         rng: seeded per (run, step, problem), so that a resumed run pairs alike.
     """
     if not group.is_mixed:
@@ -56,11 +58,17 @@ def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, 
         if not wrong.verdict.is_correct
     ]
     rng.shuffle(pairs)
+    if choose == "closest_distinct":
+        parting = [pair for pair in pairs if not _reads_the_same(pair)]
+        skipped.update({"same_steps": len(pairs) - len(parting)} if len(parting) < len(pairs) else {})
+        pairs = parting
     if choose != "random":
         pairs.sort(key=shared_steps, reverse=True)
     if choose == "closest_distinct":
-        pairs = list({pair.wrong_index: pair for pair in reversed(pairs)}.values())
-        pairs.sort(key=shared_steps, reverse=True)
+        nearest: dict[int, Pair] = {}
+        for pair in pairs:
+            nearest.setdefault(pair.wrong_index, pair)
+        pairs = list(nearest.values())
     return Selection(pairs=tuple(pairs[:per_group]), skipped=dict(skipped))
 
 
@@ -72,3 +80,8 @@ def shared_steps(pair: Pair) -> int:
             break
         count += 1
     return count
+
+
+def _reads_the_same(pair: Pair) -> bool:
+    """No step differs: the attempts part after their last step, so no step number could say where."""
+    return shared_steps(pair) == len(pair.right_steps) == len(pair.wrong_steps)

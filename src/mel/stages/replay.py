@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
-from mel.types import Attempt, Candidate, Completion, Replayed, TokenIds, Verdict
+from mel.types import Attempt, Candidate, Completion, MetaExperience, Problem, Replayed, TokenIds, Verdict
 
 Start = Literal["start", "bifurcation"]
 Accept = Literal["right", "uplift", "all"]
@@ -22,12 +23,24 @@ def replay_prefix(candidate: Candidate, tokenizer: Tokenizer, *, start: Start) -
     return wrong[: tokenizer.token_index(wrong, step.start)]
 
 
-def replay_prompt(candidate: Candidate, prefix_ids: TokenIds, tokenizer: Tokenizer, prompts: PromptSet) -> TokenIds:
+def replay_prompt(
+    problem: Problem, experience: MetaExperience, prefix_ids: TokenIds, tokenizer: Tokenizer, prompts: PromptSet
+) -> TokenIds:
     """Tokens to sample a replay from: x with M in the user's turn, then the kept beginning of y-."""
-    if candidate.experience is None:
-        raise ValueError(f"a candidate without an experience cannot be replayed (failure: {candidate.failure})")
-    turn = prompts.replay(candidate.pair.problem.text, candidate.experience.text)
+    turn = prompts.replay(problem.text, experience.text)
     return tokenizer.chat([{"role": "user", "content": turn}]) + prefix_ids
+
+
+def strangers(candidates: Sequence[Candidate]) -> list[MetaExperience | None]:
+    """For each candidate the experience of one about another problem, for a control: does M's content matter?
+
+    The candidates are rotated past the largest number of them that share a problem, so that each experience is
+    shown once. None where the rotation meets the same problem again, as it must if one has more than half of all.
+    """
+    ids = [c.pair.problem.id for c in candidates]
+    shift = max(Counter(ids).values(), default=0)
+    others = [candidates[(i + shift) % len(candidates)] for i in range(len(candidates))]
+    return [o.experience if o.pair.problem.id != own else None for o, own in zip(others, ids, strict=True)]
 
 
 def judge(
@@ -43,6 +56,7 @@ def judge(
     """Decide whether a candidate joins D_M*; it comes back either way, since the retention rate is a result.
 
     Args:
+        completions, responses, verdicts: one of each per attempt, at least one, in sampling order.
         accept: `right`: at least one attempt is right (the paper's rule for one sample). `all`: every attempt is.
             `uplift`: the success rate exceeds the group's pass rate by more than `margin`; the pass rate
             estimates success without M, which a problem that is easy anyway would reach too.
@@ -53,7 +67,8 @@ def judge(
     )
     rate = sum(v.is_correct for v in verdicts) / len(verdicts)
     if accept == "uplift":
-        is_kept = rate > candidate.pair.group.pass_rate + margin
+        # Rates are quotients: 8/10 must not beat 7/10 by "more than" 1/10 for a rounding error.
+        is_kept = rate - candidate.pair.group.pass_rate > margin + 1e-9
         reason = "kept" if is_kept else "no_uplift"
     else:
         is_kept = rate == 1.0 if accept == "all" else rate > 0.0

@@ -37,7 +37,7 @@ class MELConfig(GRPOConfig):
     mel_replay_temperature: float = field(default=1.0, metadata={"help": "Sampling temperature of replays."})
     mel_accept: str = field(default="right", metadata={"help": "Keep iff right, uplift or all."})
     mel_margin: float = field(default=0.0, metadata={"help": "What uplift adds to the group's pass rate."})
-    mel_filter: str = field(default="replay", metadata={"help": "replay, or the control none."})
+    mel_filter: str = field(default="replay", metadata={"help": "replay, or a control: none, shuffled."})
     mel_target: str = field(default="step", metadata={"help": "Learn experience, heuristic, step or solution."})
     mel_context: str = field(default="prefix", metadata={"help": "In context retrospective, question or prefix."})
     mel_reduction: str = field(default="row", metadata={"help": "Mean per row, then rows; or over all tokens."})
@@ -54,6 +54,12 @@ class MELConfig(GRPOConfig):
         default=None, metadata={"help": "Name or index of the reward function that says right or wrong; None: first."}
     )
     mel_right_above: float = field(default=0.5, metadata={"help": "Right iff that reward exceeds this."})
+    mel_engine_check_every: int = field(
+        default=50, metadata={"help": "Generation batches between two checks of the engine's weights; 0: never."}
+    )
+    mel_engine_tolerance: float = field(
+        default=0.2, metadata={"help": "Nats per token by which engine and trainer may differ on sampled tokens."}
+    )
     mel_prompts: str = field(default="math", metadata={"help": "Prompt set: a name or a directory."})
     mel_chat_template: str | None = field(default=None, metadata={"help": "Jinja text instead of the tokenizer's."})
 

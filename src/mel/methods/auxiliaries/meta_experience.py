@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mel.methods.auxiliaries.ledger import tally
 from mel.methods.auxiliaries.settings import MetaExperienceSettings
+from mel.methods.requests import completed, verified
 from mel.ports import Inspectable, Requests, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.stages.experience import construction_turn, parse_experience
 from mel.stages.guard import states_answer
 from mel.stages.internalize import internalize
 from mel.stages.pairs import select_pairs
-from mel.stages.replay import judge, rejected, replay_prefix, replay_prompt
+from mel.stages.replay import judge, rejected, replay_prefix, replay_prompt, strangers
 from mel.types import (
     Candidate,
     Completion,
@@ -26,7 +28,7 @@ from mel.types import (
     Replayed,
     Row,
     Sampling,
-    Verdict,
+    TokenIds,
     Verify,
 )
 
@@ -66,7 +68,7 @@ class MetaExperienceLearning:
         candidates = yield from self._construct(pairs, counts)
         replayed = yield from self._replay(candidates)
         rows = self._internalize(replayed, counts)
-        self._count(replayed, counts)
+        counts.update(tally(replayed, self._at.inspector))
         return Outcome(rows=tuple(rows), replayed=tuple(replayed), counts=dict(counts))
 
     def _pairs(self, groups: Sequence[Group], step: int, counts: Counter[str]) -> list[Pair]:
@@ -86,7 +88,7 @@ class MetaExperienceLearning:
 
     def _construct(self, pairs: Iterable[Pair], counts: Counter[str]) -> Requests[list[Candidate]]:
         limit = self.settings.max_pair_tokens
-        asked: list[tuple[Pair, tuple[int, ...]]] = []
+        asked: list[tuple[Pair, TokenIds]] = []
         for pair in pairs:
             turn = construction_turn(pair, self._at.prompts)
             context_ids = self._at.tokenizer.chat([{"role": "user", "content": turn}])
@@ -97,38 +99,44 @@ class MetaExperienceLearning:
         sampling = Sampling(
             max_tokens=self.settings.construct_max_tokens, temperature=self.settings.construct_temperature
         )
-        completions = yield Generate(prompts=tuple(ids for _, ids in asked), sampling=sampling, phase="construct")
-        return [self._candidate(pair, ids, c) for (pair, ids), c in zip(asked, _completions(completions), strict=True)]
+        completions = yield from completed(
+            Generate(prompts=tuple(ids for _, ids in asked), sampling=sampling, phase="construct")
+        )
+        return [self._candidate(pair, ids, c) for (pair, ids), c in zip(asked, completions, strict=True)]
 
-    def _candidate(self, pair: Pair, context_ids: tuple[int, ...], completion: Completion) -> Candidate:
+    def _candidate(self, pair: Pair, context_ids: TokenIds, completion: Completion) -> Candidate:
         sections = self._at.prompts.sections
         parsed = parse_experience(completion, sections, num_steps=len(pair.wrong_steps))
-        is_parsed = isinstance(parsed, MetaExperience)
+        if isinstance(parsed, str):
+            return Candidate(pair=pair, context_ids=context_ids, completion=completion, experience=None, failure=parsed)
         return Candidate(
             pair=pair,
             context_ids=context_ids,
             completion=completion,
-            experience=parsed if is_parsed else None,
-            failure="" if is_parsed else parsed,
-            states_answer=is_parsed
-            and states_answer(parsed, pair.problem.answer, step_reference=sections.step_reference),
+            experience=parsed,
+            states_answer=states_answer(parsed, pair.problem.answer, step_reference=sections.step_reference),
         )
 
     def _replay(self, candidates: Sequence[Candidate]) -> Requests[list[Replayed]]:
         if self.settings.filter == "none":
-            yield Generate(prompts=(), sampling=self._replay_sampling(), phase="replay")
+            # Asked for all the same: hosts count on two requests.
+            yield from completed(Generate(prompts=(), sampling=self._replay_sampling(), phase="replay"))
             return [self._unfiltered(c) for c in candidates]
         n, tokenizer = self.settings.replay_samples, self._at.tokenizer
-        live = [c for c in candidates if not self._refusal(c)]
-        prefixes = [replay_prefix(c, tokenizer, start=self.settings.replay_from) for c in live]
-        prompts = [replay_prompt(c, p, tokenizer, self._at.prompts) for c, p in zip(live, prefixes, strict=True)]
-        answers = yield Generate(
-            prompts=tuple(p for p in prompts for _ in range(n)), sampling=self._replay_sampling(), phase="replay"
+        trials = self._trials(candidates)
+        prefixes = [replay_prefix(c, tokenizer, start=self.settings.replay_from) for c, _ in trials]
+        prompts = [
+            replay_prompt(c.pair.problem, experience, prefix, tokenizer, self._at.prompts)
+            for (c, experience), prefix in zip(trials, prefixes, strict=True)
+        ]
+        completions = yield from completed(
+            Generate(
+                prompts=tuple(p for p in prompts for _ in range(n)), sampling=self._replay_sampling(), phase="replay"
+            )
         )
-        completions = _completions(answers)
         responses = [tokenizer.decode(prefixes[i // n] + c.token_ids) for i, c in enumerate(completions)]
-        problems = tuple(c.pair.problem for c in live for _ in range(n))
-        verdicts = [v for v in (yield Verify(problems=problems, responses=tuple(responses))) if isinstance(v, Verdict)]
+        problems = tuple(c.pair.problem for c, _ in trials for _ in range(n))
+        verdicts = yield from verified(Verify(problems=problems, responses=tuple(responses)))
         judged = {
             id(candidate): judge(
                 candidate,
@@ -139,9 +147,15 @@ class MetaExperienceLearning:
                 accept=self.settings.accept,
                 margin=self.settings.margin,
             )
-            for i, candidate in enumerate(live)
+            for i, (candidate, _) in enumerate(trials)
         }
-        return [judged.get(id(c)) or rejected(c, self._refusal(c)) for c in candidates]
+        return [judged.get(id(c)) or rejected(c, self._refusal(c) or "no_other_problem") for c in candidates]
+
+    def _trials(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, MetaExperience]]:
+        """The candidates to replay, each with the experience to replay it with: its own, unless they are shuffled."""
+        live = [c for c in candidates if not self._refusal(c)]
+        shown = strangers(live) if self.settings.filter == "shuffled" else [c.experience for c in live]
+        return [(c, experience) for c, experience in zip(live, shown, strict=True) if experience is not None]
 
     def _replay_sampling(self) -> Sampling:
         limit = self.settings.replay_max_tokens or self._at.rollout_max_tokens
@@ -172,39 +186,3 @@ class MetaExperienceLearning:
                 counts[f"not_learned/{row}"] += 1
         counts["rows"] += len(rows)
         return rows
-
-    def _count(self, replayed: Sequence[Replayed], counts: Counter[str]) -> None:
-        for item in replayed:
-            candidate = item.candidate
-            counts["candidates"] += 1
-            counts["parsed"] += candidate.experience is not None
-            counts["leaks"] += candidate.states_answer
-            counts["replayed"] += bool(item.attempts)
-            counts["attempts"] += len(item.attempts)
-            counts["attempts_right"] += sum(a.verdict.is_correct for a in item.attempts)
-            counts["kept"] += item.is_kept
-            if not item.is_kept:
-                counts[f"failure/{item.reason}"] += 1
-            self._inspect(item, counts)
-
-    def _inspect(self, item: Replayed, counts: Counter[str]) -> None:
-        inspector, experience = self._at.inspector, item.candidate.experience
-        if inspector is None or experience is None:
-            return
-        pair = item.candidate.pair
-        first_error = inspector.first_error(pair.problem, pair.wrong.text)
-        if first_error is not None:
-            counts["locatable"] += 1
-            counts["located"] += first_error == experience.bifurcation
-            counts["kept_locatable"] += item.is_kept
-            counts["kept_located"] += item.is_kept and first_error == experience.bifurcation
-        is_true = inspector.is_true_rule(pair.problem, experience.heuristic)
-        if is_true is not None:
-            counts["rules"] += 1
-            counts["rules_true"] += is_true
-            counts["kept_rules"] += item.is_kept
-            counts["kept_rules_true"] += item.is_kept and is_true
-
-
-def _completions(answers: Sequence[Completion] | Sequence[Verdict]) -> list[Completion]:
-    return [a for a in answers if isinstance(a, Completion)]

@@ -10,6 +10,7 @@ from mel.stages.pairs import Choose
 from mel.stages.replay import Accept, Start
 
 Guard = Literal["count", "reject"]
+Filter = Literal["replay", "none", "shuffled"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,8 @@ class MetaExperienceSettings:
         replay_temperature: as the rollouts' in the paper (1).
         accept: see `mel.stages.replay.judge` (paper: right).
         margin: by how much `uplift` must beat the group's pass rate, 0 to 1.
-        filter: `replay` (paper), or the control `none`: every parsed candidate is learned, no replay is made.
+        filter: `replay` (paper), or a control. `none`: every parsed candidate is learned, no replay is made.
+            `shuffled`: each is replayed, and judged, with the experience of a candidate about another problem.
         target: what is trained (paper: experience).
         context: in which context (paper: retrospective).
     """
@@ -46,7 +48,7 @@ class MetaExperienceSettings:
     replay_temperature: float = 1.0
     accept: Accept = "right"
     margin: float = 0.0
-    filter: Literal["replay", "none"] = "replay"
+    filter: Filter = "replay"
     target: Target = "step"
     context: Context = "prefix"
 
@@ -55,9 +57,10 @@ class MetaExperienceSettings:
             value = getattr(self, field)
             if value not in get_args(kind):
                 raise ValueError(f"meta_experience.{field}: expected one of {list(get_args(kind))}, got {value!r}")
-        for field in ("pairs_per_group", "construct_max_tokens", "replay_samples"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"meta_experience.{field}: expected at least 1, got {getattr(self, field)}")
+        for field, least in _LEAST.items():
+            _check_number(field, getattr(self, field), least)
+        if not self.margin <= 1:
+            raise ValueError(f"meta_experience.margin: expected a difference of rates, 0 to 1, got {self.margin}")
         if self.context not in ALLOWED[self.target]:
             raise ValueError(
                 f"meta_experience: target {self.target!r} is trained in context {' or '.join(ALLOWED[self.target])}; "
@@ -75,12 +78,34 @@ class MetaExperienceSettings:
             )
 
 
+def _check_number(field: str, value: object, least: int) -> None:
+    if value is None and field in _OPTIONAL:
+        return
+    kinds = (int, float) if field in _REAL else int
+    if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least:
+        what = "number" if field in _REAL else "whole number"
+        raise ValueError(f"meta_experience.{field}: expected a {what} of at least {least}, got {value!r}")
+
+
+_LEAST = {
+    "pairs_per_group": 1,
+    "construct_max_tokens": 1,
+    "construct_temperature": 0,
+    "max_pair_tokens": 1,
+    "replay_samples": 1,
+    "replay_max_tokens": 1,
+    "replay_temperature": 0,
+    "margin": 0,
+}
+_REAL = ("construct_temperature", "replay_temperature", "margin")
+_OPTIONAL = ("max_pair_tokens", "replay_max_tokens")
+
 _CHOICES = {
     "choose": Choose,
     "guard": Guard,
     "replay_from": Start,
     "accept": Accept,
-    "filter": Literal["replay", "none"],
+    "filter": Filter,
     "target": Target,
     "context": Context,
 }
