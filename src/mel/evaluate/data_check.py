@@ -1,0 +1,187 @@
+"""Check of a training set: what is in it, how long it is, and which benchmark problems it contains."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mel.ports import Task, Tokenizer
+from mel.prompts import PromptSet
+from mel.tasks.mathematics import Loaded
+from mel.types import Problem
+
+GRAM = 13
+SHARE = 0.5
+_WORD = re.compile(r"[a-z0-9]+")
+
+Gram = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lengths:
+    """Lengths of the training prompts in tokens, chat template and instruction included.
+
+    Args:
+        histogram: upper bound of a bin (a power of two) -> prompts longer than the bin below and not longer than it.
+        too_long: prompts beyond `limit`; None without a limit.
+    """
+
+    histogram: Mapping[int, int]
+    mean: float
+    median: int
+    p95: int
+    longest: int
+    limit: int | None = None
+    too_long: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overlap:
+    """Benchmark problems that the training set contains.
+
+    Args:
+        ids: the contained problems, for scores without them (`evaluate.result.summarize(only=...)`).
+        pairs: contained problem and the training problem that contains it, for a person to read.
+        too_short: problems with fewer than 13 words, for which nothing can be said.
+    """
+
+    benchmark: str
+    problems: int
+    ids: frozenset[str]
+    pairs: tuple[tuple[str, str], ...]
+    too_short: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataCheck:
+    """What `mel data check` shows.
+
+    Args:
+        rows, unique, conflicts, dropped: see `mel.tasks.mathematics.Loaded`; a task without that account drops nothing.
+        problems: left to train on.
+    """
+
+    task: str
+    split: str
+    rows: int
+    unique: int
+    conflicts: int
+    dropped: Mapping[str, int]
+    problems: int
+    lengths: Lengths | None
+    overlaps: tuple[Overlap, ...]
+
+
+def check_data(
+    task: Task,
+    benchmarks: Mapping[str, Sequence[Problem]],
+    *,
+    split: str = "train",
+    count: int | None = None,
+    tokenizer: Tokenizer | None = None,
+    prompts: PromptSet | None = None,
+    max_prompt_tokens: int | None = None,
+) -> DataCheck:
+    """Rows, drops, prompt lengths and overlap of one training split.
+
+    Args:
+        benchmarks: name -> problems to look for in the training set.
+        count: the recipe trains on the first so many problems only; None for all.
+        tokenizer, prompts: for the lengths; without both there are none.
+        max_prompt_tokens: counts the prompts beyond it.
+    """
+    problems = task.problems(split, count)
+    account = _account(task, split, problems)
+    lengths = None
+    if tokenizer is not None and prompts is not None:
+        lengths = prompt_lengths(problems, tokenizer, prompts, limit=max_prompt_tokens)
+    return DataCheck(
+        task=task.name,
+        split=split,
+        rows=account.rows,
+        unique=account.unique,
+        conflicts=account.conflicts,
+        dropped=account.dropped,
+        problems=len(problems),
+        lengths=lengths,
+        overlaps=tuple(overlap(problems, found, name=name) for name, found in benchmarks.items()),
+    )
+
+
+def prompt_lengths(
+    problems: Sequence[Problem], tokenizer: Tokenizer, prompts: PromptSet, *, limit: int | None = None
+) -> Lengths:
+    """Token counts of the solve prompts.
+
+    Raises:
+        ValueError: no problems.
+    """
+    if not problems:
+        raise ValueError("expected at least one problem to measure, got none")
+    found = sorted(len(tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}])) for p in problems)
+    bins = Counter(1 << max(0, length - 1).bit_length() for length in found)
+    return Lengths(
+        histogram=dict(sorted(bins.items())),
+        mean=sum(found) / len(found),
+        median=found[len(found) // 2],
+        p95=found[min(len(found) - 1, len(found) * 95 // 100)],
+        longest=found[-1],
+        limit=limit,
+        too_long=sum(length > limit for length in found) if limit is not None else None,
+    )
+
+
+def overlap(training: Sequence[Problem], benchmark: Sequence[Problem], *, name: str = "benchmark") -> Overlap:
+    """Benchmark problems of whose 13-grams at least half stand in one training problem.
+
+    Words are runs of ASCII letters and digits in lower case, so that LaTeX spelling and Chinese text do not count.
+    One training problem must hold the half by itself: the union over a large set would flag common phrases.
+    """
+    wanted = {problem.id: grams(problem.text) for problem in benchmark}
+    holders: dict[Gram, list[str]] = defaultdict(list)
+    for identity, found in wanted.items():
+        for gram in found:
+            holders[gram].append(identity)
+    pairs: list[tuple[str, str]] = []
+    for problem in training:
+        hits = Counter(identity for gram in grams(problem.text) for identity in holders.get(gram, ()))
+        pairs += [(identity, problem.id) for identity, hit in hits.items() if hit >= SHARE * len(wanted[identity])]
+    return Overlap(
+        benchmark=name,
+        problems=len(benchmark),
+        ids=frozenset(identity for identity, _ in pairs),
+        pairs=tuple(sorted(pairs)),
+        too_short=sum(not found for found in wanted.values()),
+    )
+
+
+def overlapping_ids(training: Sequence[Problem], benchmark: Sequence[Problem]) -> frozenset[str]:
+    """Ids of the benchmark problems that the training set contains."""
+    return overlap(training, benchmark).ids
+
+
+def grams(text: str) -> frozenset[Gram]:
+    """The different 13-grams of a text; none for a text of fewer than 13 words."""
+    words = _WORD.findall(text.lower())
+    return frozenset(tuple(words[at : at + GRAM]) for at in range(len(words) - GRAM + 1))
+
+
+def _account(task: Task, split: str, problems: Sequence[Problem]) -> Loaded:
+    loaded = getattr(task, "loaded", None)
+    if callable(loaded):
+        found = loaded(split)
+        if isinstance(found, Loaded):
+            return found
+    return Loaded(
+        problems=tuple(problems),
+        rows=len(problems),
+        unique=len(_texts(problems)),
+        conflicts=0,
+        dropped={},
+    )
+
+
+def _texts(problems: Iterable[Problem]) -> set[str]:
+    return {" ".join(problem.text.split()) for problem in problems}

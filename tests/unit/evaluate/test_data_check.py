@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mel.evaluate.data_check import DataCheck, Overlap, check_data, grams, overlap, prompt_lengths
+from mel.prompts import load as load_prompts
+from mel.report.data_check import data_check_markdown, data_check_table
+from mel.tasks import load
+from mel.types import Message, Problem, TokenIds
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+FIFTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+
+
+def problem(identity: str, text: str) -> Problem:
+    return Problem(id=identity, text=text, answer="1")
+
+
+class WordTokenizer:
+    """A token per word; the template adds two."""
+
+    def chat(self, messages: Sequence[Message]) -> TokenIds:
+        return tuple(range(2 + sum(len(m["content"].split()) for m in messages)))
+
+    def encode(self, text: str) -> TokenIds:
+        return tuple(range(len(text.split())))
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return " ".join(map(str, token_ids))
+
+    def token_index(self, token_ids: Sequence[int], char: int) -> int:
+        return 0
+
+
+def test_a_text_of_fifteen_words_has_three_13_grams() -> None:
+    assert len(grams(FIFTEEN)) == 3
+    assert grams("twelve words " * 6) == frozenset()
+
+
+def test_spelling_that_latex_adds_does_not_hide_a_gram() -> None:
+    assert grams(FIFTEEN.title().replace(" ", r"$\, $")) == grams(FIFTEEN)
+
+
+def test_half_of_the_grams_in_one_training_problem_is_an_overlap() -> None:
+    first_two = " ".join(FIFTEEN.split()[:14])
+    first_one = " ".join(FIFTEEN.split()[:13])
+    last_one = " ".join(FIFTEEN.split()[2:])
+    found = overlap([problem("t", f"Find {first_two} now")], [problem("b", FIFTEEN)])
+    assert (found.ids, found.pairs) == (frozenset({"b"}), (("b", "t"),))
+    # One third each, two thirds together: no single training problem holds half.
+    assert overlap([problem("t", first_one), problem("u", last_one)], [problem("b", FIFTEEN)]).ids == frozenset()
+
+
+def test_a_problem_too_short_to_tell_is_counted_and_not_flagged() -> None:
+    found = overlap([problem("t", "What is 1 + 1?")], [problem("b", "What is 1 + 1?")])
+    assert (found.ids, found.too_short) == (frozenset(), 1)
+
+
+def test_prompt_lengths_count_instruction_and_template() -> None:
+    prompts = load_prompts("story_counts")
+    problems = [problem(str(n), "w " * n) for n in (1, 2, 6, 7)]
+    lengths = prompt_lengths(problems, WordTokenizer(), prompts, limit=8)
+    assert lengths.histogram == {4: 2, 8: 1, 16: 1}
+    assert (lengths.mean, lengths.median, lengths.p95, lengths.longest) == (6.0, 8, 9, 9)
+    assert lengths.too_long == 1
+
+
+def test_lengths_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one problem"):
+        prompt_lengths([], WordTokenizer(), load_prompts("story_counts"))
+
+
+def test_a_task_without_an_account_is_checked_too() -> None:
+    task = load("story_counts")
+    check = check_data(
+        task,
+        {"itself": task.problems("train", 5)},
+        count=20,
+        tokenizer=WordTokenizer(),
+        prompts=load_prompts("story_counts"),
+    )
+    assert (check.problems, check.rows, check.dropped) == (20, 20, {})
+    assert check.lengths is not None
+
+
+def test_the_check_is_shown_in_the_terminal_and_as_markdown() -> None:
+    check = DataCheck(
+        task="dapo_math",
+        split="train",
+        rows=10,
+        unique=8,
+        conflicts=1,
+        dropped={"duplicate": 2, "conflicting_gold": 1},
+        problems=7,
+        lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), load_prompts("story_counts"), limit=2),
+        overlaps=(Overlap(benchmark="amc23", problems=40, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=0),),
+    )
+    text = data_check_markdown(check)
+    assert "| dropped: duplicate | 2 |" in text
+    assert "| amc23 | 40 | 1 | 2.5 % | 0 |" in text
+    assert "| over 2 | 1 | longer than the limit |" in text
+    out = io.StringIO()
+    Console(file=out, width=100).print(data_check_table(check))
+    assert "questions with more than one gold" in out.getvalue()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the development data in ../shared/data")
+def test_dapo_contains_the_published_numbers_of_benchmark_problems() -> None:
+    pytest.importorskip("datasets")
+    pytest.importorskip("pebble")
+    names = ("aime24", "aime25", "amc23", "math500", "olympiadbench")
+    benchmarks = {n: load(n, source=str(DATA / f"benchmarks/{n}.jsonl")).problems("test") for n in names}
+    check = check_data(load("dapo_math", source=str(DATA / "train/dapo_math_17k.jsonl.gz")), benchmarks)
+    assert (check.rows, check.unique, check.conflicts) == (17_917, 17_188, 12)
+    assert check.problems == 17_176
+    found = {o.benchmark: len(o.ids) for o in check.overlaps}
+    assert found == {"aime24": 0, "aime25": 0, "amc23": 22, "math500": 18, "olympiadbench": 47}
