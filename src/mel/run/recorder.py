@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mel.ports import Inspectable, Task
+from mel.evaluate.localization import inspect
+from mel.ports import Task
 from mel.record.run_directory import RunDirectory
-from mel.types import Group, Outcome, Replayed
+from mel.types import Group, Outcome
 
 CUMULATIVE = ("tokens/generated", "tokens/trained", "time_s/total")
 """Metrics summed over the run, those of earlier sittings included."""
@@ -40,6 +41,7 @@ class Recorder:
     ) -> None:
         self._directory = directory
         self._task = task
+        self._written = (0, 0)
         self._console = console
         self._total = total_steps
         self._batches_per_step = batches_per_step
@@ -62,8 +64,17 @@ class Recorder:
 
     def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
         """Keep every candidate of a step, with the truth about it where the task knows it, in one transaction."""
-        first_errors, rules = self._truth(outcome.replayed)
-        self._directory.experiences.write_step(step, outcome.replayed, first_error=first_errors, rule_truth=rules)
+        # Several generation batches of one step follow each other; a step written anew starts from its first.
+        first_index = self._written[1] if self._written[0] == step else 0
+        truth = inspect(outcome.replayed, self._task)
+        self._directory.experiences.write_step(
+            step,
+            outcome.replayed,
+            first_error=truth.first_error,
+            rule_truth=truth.rule_truth,
+            first_index=first_index,
+        )
+        self._written = (step, first_index + len(outcome.replayed))
 
     def on_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append the metrics of a step, with the sums so far, and show where the run stands."""
@@ -84,16 +95,6 @@ class Recorder:
         self._sums["time_s/total"] += now - self._seen
         self._step, self._seen = step, now
         return dict(self._sums)
-
-    def _truth(self, replayed: Sequence[Replayed]) -> tuple[list[int | None] | None, list[bool | None] | None]:
-        task = self._task
-        if not isinstance(task, Inspectable):
-            return None, None
-        pairs = [(item.candidate.pair, item.candidate.experience) for item in replayed]
-        return (
-            [task.first_error(pair.problem, pair.wrong.text) for pair, _ in pairs],
-            [task.is_true_rule(pair.problem, m.heuristic) if m else None for pair, m in pairs],
-        )
 
     def _show(self, step: int, metrics: Mapping[str, Any]) -> None:
         note = f"reward {metrics['reward/mean']:.2f}"

@@ -114,7 +114,7 @@ def _train(
         return step
     if recipe.output.save_final:
         trainer.save_model(str(directory.path / "model"))
-    if _is_main():
+    if recipe.evaluation.after and _is_main():
         evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
     return step
 
