@@ -7,6 +7,9 @@ import unicodedata
 
 from mel.types import MetaExperience
 
+_SIGN = "\N{SUPERSCRIPT MINUS}"
+"""Stands for the minus of a negative number, so that 7 - 3 and 7-3 keep their 3 and "gets -3" does not."""
+
 _BULLET = re.compile(r"^\s*[-*+]\s+", re.MULTILINE)
 _DELIMITER = re.compile(r"\\(?:left|right|boxed|text[a-z]*|math[a-z]+)(?![a-z])|\\[()\[\] ]|\\?\$|[{}]")
 
@@ -23,8 +26,7 @@ def states_answer(experience: MetaExperience, answer: str, *, step_reference: re
     if not needle:
         return False
     text = _plain(step_reference.sub(" ", experience.text))
-    # A minus behind an operand is a difference and leaves the number itself; any other is the number's sign.
-    before = r"(?<![\w.])(?<!(?<![\w)\]])-)" if needle[0].isalnum() else ""
+    before = rf"(?<![\w.{_SIGN}])" if needle[0].isalnum() else ""
     after = r"(?!\w|\.\d)" if needle[-1].isalnum() else ""
     return re.search(before + re.escape(needle) + after, text) is not None
 
@@ -34,5 +36,6 @@ def _plain(text: str) -> str:
     text = re.sub(r"\{,\}|\\[,;!:]", lambda m: "," if "{" in m[0] else "", _BULLET.sub("", text))
     text = _DELIMITER.sub(" ", text.replace(r"\%", "%"))
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    text = re.sub(r"(?<![\w)\]])-(?=\.?\d)", _SIGN, text)
     # Spaces that touch a sign carry no meaning ("x = 3"); between words, and after a full stop, they keep words apart.
     return re.sub(r"\s*([^\w\s.])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()

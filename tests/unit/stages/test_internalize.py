@@ -1,0 +1,157 @@
+"""Which tokens a kept experience teaches, and in which context."""
+
+from dataclasses import replace
+
+import pytest
+from stories import (
+    ANALYSIS,
+    CONTINUED,
+    M_AT_2,
+    PROBLEM,
+    RIGHT,
+    TASK,
+    WALK,
+    WRONG_AT_2,
+    bytes_bpe,
+    candidate,
+    ended,
+    experience,
+    ids,
+    rejected_item,
+    replayed,
+    words,
+)
+
+from mel.prompts.chat import ChatTokenizer
+from mel.stages.internalize import ALLOWED, Context, Target, first_step, internalize
+from mel.types import Replayed, Row
+
+PREFIX = "1) finds plus 3 = 53"
+QUESTION = f"<user> {PROBLEM.text} <assistant>"
+
+
+def row(item: Replayed, target: Target, context: Context, tokenizer: ChatTokenizer | None = None) -> Row:
+    found = internalize(item, tokenizer or words(), TASK.steps, target=target, context=context)
+    assert isinstance(found, Row)
+    assert (found.term, found.weight) == ("nll", 1.0)
+    return found
+
+
+def from_bifurcation(*continuations: str) -> Replayed:
+    return replayed(candidate(), *continuations or (CONTINUED,), prefix=ids(PREFIX))
+
+
+def from_start() -> Replayed:
+    return replayed(candidate(), RIGHT)
+
+
+def test_the_papers_row_is_the_whole_completion_after_what_it_was_drawn_from() -> None:
+    found = row(from_start(), "experience", "retrospective")
+    assert found.context_ids == ids("start 50")  # the candidate's own context
+    assert found.target_ids == ended(ANALYSIS)
+
+
+def test_an_experience_on_the_question_follows_the_rollouts_prompt() -> None:
+    found = row(from_start(), "experience", "question")
+    assert (found.context_ids, found.target_ids) == (ids(QUESTION), ended(ANALYSIS))
+
+
+def test_a_heuristic_in_retrospect_follows_all_that_was_written_before_it() -> None:
+    found = row(from_start(), "heuristic", "retrospective")
+    assert found.context_ids == ids(f"start 50 {WALK} at 2) sorts not minus ; rule")
+    assert found.target_ids == ended("sorts means same")
+
+
+def test_a_heuristic_followed_by_another_section_ends_where_it_ends() -> None:
+    text = "rule sorts means same at 2) sorts not minus ;"
+    item = replayed(candidate(analysis=text, m=experience(text=text)), RIGHT)
+    found = row(item, "heuristic", "retrospective")
+    assert found.context_ids == ids("start 50 rule")
+    assert found.target_ids == ids("sorts means same")
+
+
+def test_a_heuristic_on_the_question_is_its_text_alone() -> None:
+    found = row(from_start(), "heuristic", "question")
+    assert (found.context_ids, found.target_ids) == (ids(QUESTION), ids("sorts means same"))
+
+
+def test_a_step_is_the_first_of_the_continuation_after_the_kept_beginning() -> None:
+    found = row(from_bifurcation(), "step", "prefix")
+    assert found.context_ids == ids(f"{QUESTION} {PREFIX}")
+    assert found.target_ids == ids("2) sorts same 2 = 53")
+
+
+def test_m_is_in_no_context_but_its_own() -> None:
+    for target, context in [("step", "prefix"), ("solution", "prefix"), ("solution", "question")]:
+        found = row(from_bifurcation(), target, context)
+        assert not set(found.context_ids + found.target_ids) & set(ids("note at rule means"))
+
+
+def test_a_solution_after_the_prefix_is_the_continuation_with_its_end() -> None:
+    found = row(from_bifurcation(), "solution", "prefix")
+    assert (found.context_ids, found.target_ids) == (ids(f"{QUESTION} {PREFIX}"), ended(CONTINUED))
+
+
+def test_a_solution_on_the_question_is_whole_wherever_the_replay_started() -> None:
+    assert row(from_bifurcation(), "solution", "question").target_ids == ended(f"{PREFIX} {CONTINUED}")
+    found = row(from_start(), "solution", "question")
+    assert (found.context_ids, found.target_ids) == (ids(QUESTION), ended(RIGHT))
+
+
+def test_of_several_attempts_the_first_right_one_teaches() -> None:
+    wrong = "2) sorts plus 2 = 55 3) loses minus 5 = 50 answer 50"
+    lucky = "2) sorts minus 2 = 51 3) loses minus 3 = 48 answer 48"
+    found = row(from_bifurcation(wrong, lucky, CONTINUED), "step", "prefix")
+    assert found.target_ids == ids("2) sorts minus 2 = 51")
+
+
+def test_a_step_at_the_very_beginning_has_the_question_as_its_context() -> None:
+    item = replayed(candidate(step=1), RIGHT, prefix=())
+    found = row(item, "step", "prefix")
+    assert (found.context_ids, found.target_ids) == (ids(QUESTION), ids(PREFIX))
+
+
+def test_a_continuation_without_a_readable_step_teaches_none() -> None:
+    # Right by its answer only: the steps are numbered 1, 3, so none can be read.
+    item = from_bifurcation()
+    attempt = replace(item.attempts[0], response=f"{PREFIX} 3) loses minus 5 = 48 answer 48")
+    item = replace(item, attempts=(attempt,))
+    assert internalize(item, words(), TASK.steps, target="step", context="prefix") == "no_step"
+
+
+def test_a_continuation_that_only_answers_teaches_none() -> None:
+    item = from_bifurcation("answer 48")
+    assert first_step(item.attempts[0], item.prefix_ids, words(), TASK.steps) == ()
+
+
+@pytest.mark.parametrize(("target", "context"), [(t, c) for t, contexts in ALLOWED.items() for c in contexts])
+def test_what_was_not_kept_teaches_nothing(target: Target, context: Context) -> None:
+    item = replayed(candidate(), WRONG_AT_2, is_kept=False)
+    assert internalize(item, words(), TASK.steps, target=target, context=context) == "not_kept"
+    assert internalize(rejected_item(), words(), TASK.steps, target=target, context=context) == "not_kept"
+
+
+@pytest.mark.parametrize(("target", "context"), [(t, c) for t, contexts in ALLOWED.items() for c in contexts])
+def test_byte_level_rows_spell_the_same_text(target: Target, context: Context) -> None:
+    tokenizer = bytes_bpe()
+    prefix = tokenizer.encode(PREFIX)
+    item = replayed(candidate(tokenizer=tokenizer), f" {CONTINUED}", prefix=prefix, tokenizer=tokenizer)
+    found = row(item, target, context, tokenizer)
+    text = {
+        "experience": ANALYSIS,
+        "heuristic": "sorts means same" if context == "question" else " sorts means same",
+        "step": " 2) sorts same 2 = 53",
+        "solution": f" {CONTINUED}" if context == "prefix" else f"{PREFIX} {CONTINUED}",
+    }[target]
+    assert tokenizer.decode(found.target_ids) == text
+    asked = f"<user> {PROBLEM.text} <assistant>"
+    before = "start 50" + (ANALYSIS.removesuffix(" sorts means same") if target == "heuristic" else "")
+    assert (
+        tokenizer.decode(found.context_ids)
+        == {
+            "retrospective": before,
+            "question": asked,
+            "prefix": asked + PREFIX,
+        }[context]
+    )
+    assert M_AT_2 not in tokenizer.decode(found.context_ids)
