@@ -14,6 +14,7 @@ from mel import plan
 from mel.config import Recipe, load_recipe, recipes_directory
 from mel.hosts.trl.config import check_groups
 from mel.plan import Layout
+from mel.tasks import TASKS
 
 QWEN3 = sorted(p.stem for p in (recipes_directory() / "qwen3").glob("*.yaml"))
 MEMORY = re.compile(r"of (\d+) GB")
@@ -61,6 +62,12 @@ def test_the_settings_are_the_papers(name: str) -> None:
     assert (recipe.task.name, recipe.model.chat_template) == ("dapo_math", "plain")
     assert [s.name for s in recipe.evaluation.suites] == ["aime24", "aime25", "amc23", "math500", "olympiadbench"]
     assert {(s.k, s.temperature) for s in recipe.evaluation.suites} == {(8, 0.6)}
+
+
+@pytest.mark.parametrize("name", QWEN3)
+def test_its_tasks_exist(name: str) -> None:
+    recipe = load_recipe(name)
+    assert {recipe.task.name, *(suite.task for suite in recipe.evaluation.suites)} <= set(TASKS)
 
 
 @pytest.mark.parametrize("name", QWEN3)
