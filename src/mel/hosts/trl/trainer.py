@@ -12,19 +12,20 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from mel import prompts
 from mel.hosts.trl import contract, state
 from mel.hosts.trl.accounting import Accounting
-from mel.hosts.trl.config import build_weight, check_settings, experience_settings, setting
+from mel.hosts.trl.config import build_weight, check_settings, setting
+from mel.hosts.trl.defaults import default_method, refuse_auxiliaries
+from mel.hosts.trl.engine_check import EngineCheck
 from mel.hosts.trl.learner import Learned, Learner
 from mel.hosts.trl.observer import MetricsToObserver, Observer
-from mel.hosts.trl.problems import Scored, lines_as_steps
+from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import check_surrogate
 from mel.hosts.trl.update import RowUpdate
 from mel.hosts.trl.verdicts import verdict_source
-from mel.methods import Method, Surroundings, build
+from mel.methods import Method
 from mel.objective.rows import RowBatch
-from mel.ports import Inspectable, Steps, Task, Verifier
+from mel.ports import Steps, Task, Verifier
 from mel.prompts.chat import ChatTokenizer
 
 ROWS = "mel_rows"
@@ -45,6 +46,7 @@ class MELTrainer(GRPOTrainer):
 
     Raises:
         ContractError: the installed TRL is not one this host fits.
+        StaleEngineError: while training, if the engine samples from other weights than those trained.
         ValueError: a group split over ranks, a weight rule that the layout rules out, no fast tokenizer, ...
     """
 
@@ -72,9 +74,10 @@ class MELTrainer(GRPOTrainer):
         super().__init__(*positional, **keywords)
         check_settings(self.args)
         tokenizer = ChatTokenizer(self._tokenizer, setting(self.args, "chat_template"))
-        method = method or self._default_method(tokenizer, task, segmenter)
+        method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         check_surrogate(self.args, method.carrier.surrogate)
-        self._refuse_what_has_no_rows(method)
+        if self._is_vlm or self.tools or self.environment_factories is not None:
+            refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
         self._learner = Learner(
             self,
             method,
@@ -95,32 +98,14 @@ class MELTrainer(GRPOTrainer):
             backward=setting(self.args, "backward"),
             rows_per_backward=setting(self.args, "rows_per_backward"),
         )
+        self._check_engine = EngineCheck(
+            self, every=setting(self.args, "engine_check_every"), tolerance=setting(self.args, "engine_tolerance")
+        )
         self._scored: Scored | None = None
         self._pending: Sequence[RowBatch | None] | None = None
         self._seconds = {"update": 0.0, "generation": 0.0}
         if observer is not None:
             self.add_callback(MetricsToObserver(observer))
-
-    def _default_method(self, tokenizer: ChatTokenizer, task: Task | None, segmenter: Steps | None) -> Method:
-        steps = segmenter or (task.steps if task is not None else lines_as_steps)
-        surroundings = Surroundings(
-            tokenizer=tokenizer,
-            prompts=prompts.load(task.prompt_set if task is not None else setting(self.args, "prompts")),
-            steps=steps,
-            rollout_max_tokens=self.args.max_completion_length or setting(self.args, "construct_max_tokens"),
-            seed=self.args.seed,
-            inspector=task if isinstance(task, Inspectable) else None,
-        )
-        return build(at=surroundings, auxiliaries=[experience_settings(self.args)])
-
-    def _refuse_what_has_no_rows(self, method: Method) -> None:
-        multi_turn = bool(self.tools) or self.environment_factories is not None
-        if method.auxiliaries and (self._is_vlm or multi_turn):
-            what = "images" if self._is_vlm else "tools or environments"
-            raise ValueError(
-                f"meta-experiences are made of text rollouts of one turn; {what} are not supported with auxiliaries "
-                f"({', '.join(a.name for a in method.auxiliaries)}): train without them, or with a method without any"
-            )
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
@@ -143,6 +128,7 @@ class MELTrainer(GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         if not self._is_training or self._scored is None:
             return output
+        self._note(self._check_engine(output))
         accounting = Accounting()
         accounting.add_seconds("rollout", begin)
         accounting.tokens["rollout"] += sum(len(ids) for ids in self._scored.completion_ids)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from accelerate.utils import DistributedType
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from mel.hosts.trl.sync import gradient_sync
 from mel.objective.gradients import Gradients, add, compare, take
 from mel.objective.logprobs import token_logprobs
 from mel.objective.losses import mean_nll_R, micro_step_factor, row_loss
@@ -177,37 +176,6 @@ def row_logprobs(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
             input_ids=batch.ids_RL, attention_mask=batch.attention_RL, logits_to_keep=width + 1, use_cache=False
         ).logits
     return token_logprobs(logits[:, :-1], batch.ids_RL[:, -width:])
-
-
-@contextmanager
-def gradient_sync(model: Any, accelerator: Any, *, enabled: bool) -> Iterator[None]:
-    """Whether backward passes inside exchange gradients between ranks; afterwards it is as it was.
-
-    Accelerate's `no_sync` cannot be nested (it leaves FSDP2 synchronizing) nor turned off inside itself.
-    """
-    if isinstance(model, DistributedDataParallel):
-        before, model.require_backward_grad_sync = model.require_backward_grad_sync, enabled
-        try:
-            yield
-        finally:
-            model.require_backward_grad_sync = before
-    elif accelerator.is_fsdp2:
-        outer = accelerator.sync_gradients or accelerator.gradient_state.plugin_kwargs.get("sync_each_batch", False)
-        model.set_requires_gradient_sync(enabled)
-        try:
-            yield
-        finally:
-            model.set_requires_gradient_sync(outer)
-    elif accelerator.distributed_type == DistributedType.DEEPSPEED:
-        # The engine steps at the boundary that `sync_gradients` announces; the policy's backward is that boundary.
-        state, before = accelerator.gradient_state, accelerator.sync_gradients
-        state._set_sync_gradients(False)
-        try:
-            yield
-        finally:
-            state._set_sync_gradients(before)
-    else:
-        yield
 
 
 def _trained(model: Any) -> list[Tensor]:
