@@ -19,7 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 experiences = typer.Typer(help="Browse the meta-experiences of a run.", no_args_is_help=True)
+data = typer.Typer(help="Look at training data.", no_args_is_help=True)
 app.add_typer(experiences, name="experiences")
+app.add_typer(data, name="data")
 app.add_typer(cli_miniature.app, name="miniature")
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
@@ -55,15 +57,75 @@ def train(
 @app.command("eval")
 def evaluate(
     model: Annotated[str, typer.Argument(help="Model directory, hub id or miniature:WORLD.")],
-    recipe: Annotated[str, typer.Option(help="Recipe whose evaluation suites and prompts are used.")] = "grpo",
+    recipe: Annotated[str | None, typer.Option(help="Recipe whose evaluation suites and prompts are used.")] = None,
+    benchmarks: Annotated[str | None, typer.Option(help="Instead of a recipe: tasks, e.g. aime24,math500.")] = None,
+    k: Annotated[int, typer.Option(min=0, help="With --benchmarks: samples per problem.")] = 8,
+    temperature: Annotated[float, typer.Option(help="With --benchmarks: of the samples.")] = 0.6,
+    max_tokens: Annotated[int, typer.Option(min=1, help="With --benchmarks: per response.")] = 4096,
+    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
+    responses: Annotated[
+        Path | None, typer.Option("--from", help="Score these responses (JSONL) instead of generating; one benchmark.")
+    ] = None,
     changes: Changes = None,
     output: Annotated[Path, typer.Option(help="Where responses and results go.")] = Path("runs/eval"),
 ) -> None:
-    """Evaluate a model on the suites of a recipe: Pass@1 greedy, Avg@k and Pass@k with intervals."""
+    """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
     from mel.config import load_recipe
-    from mel.run.evaluation import evaluate_model
+    from mel.run.evaluation import benchmark_recipe, evaluate_model, score_responses
 
-    evaluate_model(load_recipe(recipe, changes or ()), model, output=output, console=Console())
+    if (recipe is None) == (benchmarks is None):
+        raise ValueError("mel eval: give either --recipe or --benchmarks")
+    chosen = (
+        load_recipe(recipe, changes or ())
+        if recipe is not None
+        else benchmark_recipe(
+            model,
+            (benchmarks or "").split(","),
+            k=k,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            chat_template=chat_template,
+        )
+    )
+    if responses is not None:
+        score_responses(chosen, model, responses, output=output, console=Console())
+    else:
+        evaluate_model(chosen, model, output=output, console=Console())
+
+
+@app.command()
+def plan(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs per node.")] = 8,
+    gpu_memory: Annotated[float, typer.Option(help="GiB per GPU.")] = 80.0,
+    nodes: Annotated[int, typer.Option(min=1)] = 1,
+    accelerate_config: Annotated[str | None, typer.Option(help="Launch file, or the name of one of mel's.")] = None,
+    changes: Changes = None,
+) -> None:
+    """Estimate memory per GPU and tokens per step; refuse a recipe that cannot fit."""
+    from mel.config import load_recipe
+    from mel.run.inspection import plan as run
+
+    run(
+        load_recipe(recipe, changes or ()),
+        gpus=gpus,
+        gpu_memory_gib=gpu_memory,
+        nodes=nodes,
+        accelerate_config=accelerate_config,
+        console=Console(),
+    )
+
+
+@data.command("check")
+def check_data(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
+    changes: Changes = None,
+) -> None:
+    """Show rows, drops and why, prompt lengths, and the overlap of the training set with every benchmark."""
+    from mel.config import load_recipe
+    from mel.run.inspection import data_check
+
+    data_check(load_recipe(recipe, changes or ()), console=Console())
 
 
 @app.command()

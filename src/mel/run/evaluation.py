@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from mel import prompts, tasks
-from mel.config import EvaluationSection, Recipe, SuiteSection
+from mel.config import EvaluationSection, Recipe, SuiteSection, parse_recipe
 from mel.evaluate.result import EvaluationResult
-from mel.evaluate.runner import evaluate
+from mel.evaluate.runner import evaluate, score
 from mel.ports import Task
 from mel.record.run_directory import RunDirectory
 from mel.report.terminal import evaluation_progress, evaluation_table
@@ -96,6 +97,44 @@ def evaluate_model(recipe: Recipe, model: str, *, output: Path, console: Console
     ]
     console.print(evaluation_table(results))
     return results
+
+
+def score_responses(recipe: Recipe, model: str, responses: Path, *, output: Path, console: Console) -> EvaluationResult:
+    """`mel eval --from`: score what somebody else generated for the recipe's one suite.
+
+    Raises:
+        ValueError: another number of suites, or responses that do not match its problems.
+    """
+    suites = recipe.evaluation.suites
+    if len(suites) != 1:
+        names = ", ".join(s.name for s in suites)
+        raise ValueError(f"mel eval --from: expected one benchmark, got {len(suites)} ({names}); name the one")
+    suite = suites[0]
+    task = tasks.load(suite.task or recipe.task.name, **suite.options)
+    problems = task.problems(suite.split, suite.count)
+    result = score(problems, task, responses, out=output / suite.name, model=model)
+    console.print(evaluation_table([result]))
+    return result
+
+
+def benchmark_recipe(
+    model: str, names: Sequence[str], *, k: int, temperature: float, max_tokens: int, chat_template: str | None
+) -> Recipe:
+    """A recipe that holds nothing but an evaluation on these tasks.
+
+    Raises:
+        ValueError: an unknown task, or a bad number.
+    """
+    for name in names:
+        tasks.load(name)
+    suite = {"k": k, "temperature": temperature, "max_tokens": max_tokens}
+    table = {
+        "name": "eval",
+        "model": {"path": model, "chat_template": chat_template},
+        "task": {"name": names[0]},
+        "evaluation": {"suites": [{"name": name, "task": name, **suite} for name in names]},
+    }
+    return parse_recipe(table, source="mel eval")
 
 
 def run_suite(
