@@ -23,7 +23,7 @@ def leaks(text: str, answer: str) -> bool:
         ("ends in (48)", "48"),
         ("ends in 3. Then stop", "3"),
         ("48", " 48 "),
-        ("four is ４８ in full width", "48"),
+        ("four is \N{FULLWIDTH DIGIT FOUR}\N{FULLWIDTH DIGIT EIGHT} in full width", "48"),
         ("the answer is $48$", "48"),
         (r"the answer is \(48\)", "48"),
         (r"the answer is \boxed{48}", "48"),

@@ -29,9 +29,7 @@ def indices(selection: Selection) -> list[tuple[int, int]]:
     return [(next(i for i, r in enumerate(p.group.rollouts) if r is p.right), p.wrong_index) for p in selection.pairs]
 
 
-@pytest.mark.parametrize(
-    "texts", [(), (RIGHT, RIGHT), (WRONG_AT_1, WRONG_AT_2)], ids=["empty", "all_right", "all_wrong"]
-)
+@pytest.mark.parametrize("texts", [(), (RIGHT, RIGHT), (WRONG_AT_1, WRONG_AT_2)], ids=["empty", "right", "wrong"])
 def test_a_group_that_is_not_mixed_yields_no_pair(texts: tuple[str, ...]) -> None:
     selection = chosen(group(*texts), per_group=4)
     assert selection.pairs == ()
