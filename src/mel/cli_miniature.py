@@ -7,6 +7,7 @@ it wires the local host to the probe, and the miniature knows no host.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ def build(
     size: Annotated[str, typer.Option(help="s, m or l.")] = "s",
     seed: Annotated[int, typer.Option(help="Seed of initialization and data.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Steps of the warm-up; as the shipped policies if none.")] = None,
+    count: Annotated[int, typer.Option(help="Problems per length to measure it on; 0 to leave that out.")] = 200,
 ) -> None:
     """Warm up a policy from nothing and write it as an ordinary model directory."""
     from mel.miniature.build import build as build_policy
@@ -40,7 +42,8 @@ def build(
                 f"{left_s:.0f} s left"
             )
 
-    target = build_policy(directory, world=world, size=size, settings=settings, measure=_facts, progress=progress)
+    measure = partial(_facts, count=count) if count else None
+    target = build_policy(directory, world=world, size=size, settings=settings, measure=measure, progress=progress)
     typer.echo(f"wrote {target}")
 
 
@@ -61,7 +64,7 @@ def probe(
         typer.echo(f"{name:22}" + "".join(f"{column[name]:7.3f}" for column in facts.values()))
 
 
-def _facts(model: Any, tokenizer: Any, world: int, *, count: int = 200) -> dict[str, dict[str, float]]:
+def _facts(model: Any, tokenizer: Any, world: int, *, count: int) -> dict[str, dict[str, float]]:
     """Length of the problems -> the facts."""
     from mel.hosts.local import LocalGenerator
     from mel.miniature.probe import probe as measure
