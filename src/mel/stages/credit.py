@@ -27,6 +27,7 @@ def weights_from_bifurcation(
         step = pair.wrong_steps[experience.bifurcation - 1]
         start = tokenizer.token_index(pair.wrong.token_ids, step.start)
         starts[key] = min(start, starts.get(key, start))
+    # Paper: Cliff and VPPO center the token advantages again afterwards; here the excused ones are only set to 0.
     for (group, rollout), start in starts.items():
         weights[group][rollout][:start] = [0.0] * start
     return weights

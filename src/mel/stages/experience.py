@@ -28,6 +28,7 @@ def numbered(solution: str, steps: tuple[Step, ...], *, label: str) -> str:
     Args:
         label: text with `{number}`; empty if the task's steps carry their own numbers.
     """
+    # Paper: the whole solutions; what stands outside every step cannot be blamed by number.
     separator = "\n" if label else " "
     texts = [without_labels(solution[s.start : s.end].strip(), label) for s in steps]
     return separator.join(label.replace("{number}", str(s.number)) + text for s, text in zip(steps, texts, strict=True))

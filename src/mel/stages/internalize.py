@@ -30,7 +30,7 @@ def internalize(
             of the accepted replay, with the beginning of y- if the context lacks it. Of several accepted
             attempts the first is taken.
         context: `retrospective`: [I, x, y+, y-] (the paper). `question`: x alone. `prefix`: x and y- before s*.
-            Only the first contains M's sources; none contains M.
+            Only the first contains M's sources. None contains M, except what was written before H for `heuristic`.
 
     Returns:
         A `Row`, or `not_kept`, `no_step` (the continuation has no step where the prefix ends).
@@ -40,6 +40,7 @@ def internalize(
         return "not_kept"
     group = replayed.candidate.pair.group
     if target == "experience":
+        # Paper: M alone. What was reasoned before M is trained too, for M was drawn after it.
         base = replayed.candidate.context_ids if context == "retrospective" else group.prompt_ids
         return _row(base, replayed.candidate.completion.token_ids)
     if target == "heuristic":

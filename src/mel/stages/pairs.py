@@ -42,6 +42,7 @@ def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, 
     """
     if not group.is_mixed:
         return Selection(skipped={"group_not_mixed": 1})
+    # Paper: nothing is said of truncated attempts.
     skipped: Counter[str] = Counter()
     usable: list[tuple[int, Rollout, tuple[Step, ...]]] = []
     for index, rollout in enumerate(group.rollouts):

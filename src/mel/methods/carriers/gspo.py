@@ -1,4 +1,7 @@
-"""GSPO (arXiv 2507.18071): GRPO's advantages, one importance ratio per sequence instead of per token."""
+"""GSPO (arXiv 2507.18071): GRPO's advantages, one importance ratio per sequence instead of per token.
+
+Paper: clipped at 3e-4 and 4e-4. The clip range is the recipe's (`trainer.epsilon`), which has the host's default.
+"""
 
 from __future__ import annotations
 

@@ -23,5 +23,6 @@ class ReinforcePlusPlus:
         flat = [value for group in centered for value in group]
         if not flat:
             return []
+        # Paper: whitened over all tokens of the batch; here every rollout counts once, however long it is.
         mean, spread = fmean(flat), pstdev(flat)
         return [[(value - mean) / (spread + EPSILON) for value in group] for group in centered]

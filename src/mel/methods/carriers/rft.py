@@ -15,4 +15,5 @@ class Rft:
     surrogate = "grpo"
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
+        # Paper: mean over right rollouts. The surrogate divides by all rollouts, so a low pass rate weighs less here.
         return [[float(r > 0) if min(group) < max(group) else 0.0 for r in group] for group in rewards]
