@@ -91,6 +91,12 @@ class WorkerPool:
             pool.stop()
             pool.join()
 
+    def worker_ids(self) -> list[int]:
+        """Process ids of the workers that run now."""
+        with self._lock:
+            manager = getattr(getattr(self._pool, "_pool_manager", None), "worker_manager", None)
+            return sorted(getattr(manager, "workers", {}))
+
     def __enter__(self) -> WorkerPool:
         return self
 

@@ -142,10 +142,9 @@ def test_a_worker_that_is_killed_is_replaced_and_its_job_is_a_counted_crash() ->
 def _kill_busy_worker(pool: WorkerPool, stop: threading.Event) -> None:
     """SIGKILL, as the kernel's out-of-memory killer would."""
     time.sleep(1)
-    assert pool._pool is not None
-    for worker in list(pool._pool._pool_manager.worker_manager.workers.values()):
+    for pid in pool.worker_ids():
         if not stop.is_set():
-            os.kill(worker.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_worker_cannot_grow_beyond_its_memory_limit() -> None:
@@ -194,7 +193,7 @@ def test_a_script_without_a_main_guard_runs_once_and_leaves_no_process(tmp_path:
             from mel.verify import Limits, MathVerifier, WorkerPool
             verifier = MathVerifier(pool=WorkerPool(Limits(workers=2)))
             verdict = verifier.verify([Problem(id="a", text="", answer="0.5")], [r"\boxed{\frac12}"])[0]
-            pids = [w.pid for w in verifier.pool._pool._pool_manager.worker_manager.workers.values()]
+            pids = verifier.pool.worker_ids()
             print(verdict.reason, *pids)
             """
         )
@@ -223,7 +222,7 @@ def test_a_killed_host_leaves_no_worker_behind(tmp_path: Path) -> None:
             hang = ([Problem(id="a", text="", answer="1")], [r"\boxed{9^{9^{9^{9}}}}"])
             threading.Thread(target=verifier.verify, args=hang, daemon=True).start()
             time.sleep(1)
-            print(*[w.pid for w in verifier.pool._pool._pool_manager.worker_manager.workers.values()], flush=True)
+            print(*verifier.pool.worker_ids(), flush=True)
             time.sleep(300)
             """
         )
