@@ -14,6 +14,7 @@ import pytest
 from verify_cases import ANSWERS, RESPONSES, problem
 
 from mel.verify import AnswerFormat, Limits, MathVerifier, WorkerPool, as_reward_function
+from mel.verify.pool import default_workers
 
 
 @pytest.mark.parametrize(
@@ -267,6 +268,14 @@ def test_closing_ends_the_workers_and_the_next_call_starts_new_ones() -> None:
 def test_limits_that_cannot_work_are_refused(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Limits(**limits)
+
+
+def test_the_ranks_of_a_node_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = default_workers()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert default_workers() == max(1, alone // 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4096")
+    assert default_workers() == 1
 
 
 def test_an_answer_beyond_the_cap_is_wrong_unread(pool: WorkerPool) -> None:
