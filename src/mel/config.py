@@ -85,11 +85,17 @@ class WeightSection(Section):
 
 
 class AuxiliarySection(Section):
-    """One auxiliary by its name, its settings, and how strongly its rows count."""
+    """One auxiliary by its name, its settings, and how its rows enter the optimizer step.
+
+    Args:
+        reduction: `row`: mean over the tokens of each row, then over rows (paper). `token`: over all tokens.
+        backward: `separate` passes of at most `rows_per_backward` rows, or in the policy's own pass (`joint`).
+    """
 
     name: str
     settings: dict[str, Any] = Field(default_factory=dict)
     weight: WeightSection = WeightSection()
+    reduction: Literal["row", "token"] = "row"
     backward: Literal["joint", "separate"] = "separate"
     rows_per_backward: int = Field(default=16, ge=1)
 

@@ -150,6 +150,7 @@ def _arguments(wiring: Wiring, path: Path) -> Any:
             "mel_share": weight.share,
             "mel_measure_every": weight.every,
             "mel_decay": weight.decay,
+            "mel_reduction": auxiliary.reduction,
             "mel_backward": auxiliary.backward,
             "mel_rows_per_backward": auxiliary.rows_per_backward,
         }
