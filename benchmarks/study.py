@@ -17,6 +17,8 @@ from pathlib import Path
 from rich.console import Console
 
 from mel.record import RunDirectory
+from mel.report.arms import read_arms
+from mel.report.comparison import Cell, Comparison, compare
 from mel.report.page import build
 from mel.report.terminal import results_table
 
@@ -35,6 +37,50 @@ def run(name: str, seed: int, output: Path, changes: list[str]) -> Path:
     return path
 
 
+def markdown(paths: list[Path]) -> str:
+    """The study as Markdown: each arm against the first, the last two against each other by seed, and every seed."""
+    arms = read_arms(paths)
+    lines = [*_table(compare(arms)), ""]
+    extra = [arm for arm in arms if arm.name.endswith("_extra")]
+    for baseline in extra:
+        others = [arm for arm in arms if arm.name not in (arms[0].name, baseline.name)]
+        lines += [f"The same against `{baseline.name}`:", "", *_table(compare([baseline, *others])), ""]
+    lines += [
+        "| arm | seed | Pass@1 | Avg@8 | Pass@8 | L8 Pass@1 | tokens | retention | localization |",
+        "|---|" + "---|" * 8,
+    ]
+    for arm in arms:
+        for run in arm.runs:
+            five, eight = run.after["L5"], run.after["L8"]
+            scores = [five.pass_at_1, five.average_at_k, five.pass_at_k, eight.pass_at_1]
+            cells = ["-" if s is None else f"{100 * s.value:.1f}" for s in scores]
+            ledger = run.ledger
+            kept = f"{ledger.kept / ledger.replayed:.2f}" if ledger.replayed else "-"
+            located = f"{ledger.located / ledger.locatable:.2f}" if ledger.locatable else "-"
+            tokens = f"{run.last('tokens/generated') or 0:,.0f}"
+            lines.append(f"| {arm.name} | {run.seed} | {' | '.join(cells)} | {tokens} | {kept} | {located} |")
+    return "\n".join(lines) + "\n"
+
+
+def _table(comparison: Comparison) -> list[str]:
+    names = [f"{c.evaluation} {c.label}" for c in comparison.columns]
+    lines = [f"| arm | seeds | {' | '.join(names)} | tokens |", "|---|---|" + "---|" * (len(names) + 1)]
+    for row in comparison.rows:
+        tokens = "-" if row.tokens is None else f"{row.tokens:,.0f}"
+        lines.append(f"| `{row.arm}` | {len(row.seeds)} | {' | '.join(_cell(c) for c in row.cells)} | {tokens} |")
+    return lines
+
+
+def _cell(cell: Cell) -> str:
+    if cell.score is None:
+        return "-"
+    text = f"{100 * cell.score.value:.1f}"
+    if cell.difference is None:
+        return text
+    d = cell.difference
+    return f"{text} ({100 * d.value:+.1f}, {100 * d.low:+.1f} to {100 * d.high:+.1f})"
+
+
 def main() -> None:
     """Run what is missing, seed by seed, then compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,6 +97,7 @@ def main() -> None:
         jobs = {(a, s): pool.submit(run, a, s, options.output, changes) for s in seeds for a in arms}
         paths = [jobs[a, s].result() for a in arms for s in seeds]
     console = Console(width=170)
+    (options.output / "study.md").write_text(markdown(paths), encoding="utf-8")
     console.print(results_table(paths))
     console.print(f"page: {build(paths, options.output / 'report.html')}")
 

@@ -7,7 +7,7 @@ async worker (verl) and a test with canned completions. `mel.methods.drive` runs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -84,6 +84,15 @@ class Inspectable(Protocol):
 
     def is_true_rule(self, problem: Problem, heuristic: str) -> bool | None:
         """Whether the heuristic states something true; None if it states nothing that can be checked."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A task that counts what became of its verifications."""
+
+    def metrics(self) -> Mapping[str, float]:
+        """Metric path (`verifier/<reason>`) -> count since the last call."""
         ...
 
 

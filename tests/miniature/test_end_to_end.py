@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from statistics import fmean
 
@@ -68,3 +70,51 @@ def test_the_report_page_shows_the_run_without_any_network(run: RunDirectory, tm
     assert "recommended" in page
     assert 'src="http' not in page
     assert 'href="http' not in page
+
+
+def mel(*words: str) -> str:
+    """Output of a command that must succeed, as a user would run it."""
+    done = subprocess.run([sys.executable, "-m", "mel", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_experiences_can_be_listed_and_shown(run: RunDirectory) -> None:
+    kept = run.experiences.list(kept=True, limit=1).items[0]
+    assert kept.heuristic is not None
+    assert kept.heuristic.split()[0] in mel("experiences", "list", str(run.path), "--kept", "--search", kept.heuristic)
+    shown = mel("experiences", "show", str(run.path), str(kept.id))
+    assert kept.heuristic in shown
+    assert "replay 1" in shown
+
+
+def test_a_trained_model_is_evaluated_like_any_other(run: RunDirectory, tmp_path: Path) -> None:
+    suite = "evaluation.suites=[{name: L5, options: {length: 5}, count: 128, k: 0, max_tokens: 44}]"
+    mel("eval", str(run.path / "model"), "--recipe", "recommended", "--set", suite, "--output", str(tmp_path))
+    within, apart = read_result(run.path / "evaluations" / "after-L5"), read_result(tmp_path / "L5")
+    assert apart.greedy_scores() == within.greedy_scores(), "the saved model answers as the trained one did"
+
+
+def test_quickstart_compares_its_arms_and_shows_experiences(tmp_path: Path) -> None:
+    output = mel("quickstart", "--steps", "3", "--output", str(tmp_path / "quick"))
+    assert "grpo: step 3/3" in output
+    assert "recommended: step 3/3" in output
+    assert "meta-experiences that recommended wrote" in output
+    assert "Avg@8" in output
+    assert (tmp_path / "quick" / "report.html").is_file()
+
+
+def test_two_processes_train_one_policy(tmp_path: Path) -> None:
+    changes = [f"--set={c}" for c in (*CHANGES, "trainer.max_steps=3", "trainer.per_device_train_batch_size=32")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "-m", "mel"]
+    path = tmp_path / "run"
+    done = subprocess.run(
+        [*launch, "train", "recommended", "--output", str(path), *changes], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = RunDirectory.open(path)
+    assert two.environment["processes"] == 2
+    rows = [row for row in two.metrics.read() if "reward/mean" in row]
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert all(row["experience/groups"] == 8 for row in rows), "the groups of both ranks"
+    assert two.experiences.ledger().candidates == sum(row["experience/candidates"] for row in rows)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mel.evaluate.localization import inspect
-from mel.ports import Task
+from mel.ports import Counting, Task
 from mel.record.run_directory import RunDirectory
 from mel.types import Group, Outcome
 
@@ -81,6 +81,7 @@ class Recorder:
         row = {name: value for name, value in metrics.items() if isinstance(value, float | int | str)}
         if "reward/mean" in row:
             row |= self._summed(step, row)
+            row |= self._task.metrics() if isinstance(self._task, Counting) else {}
         self._directory.metrics.append(step, row)
         self._directory.set_status("running", step=step)
         if "reward/mean" in row:
