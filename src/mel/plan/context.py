@@ -33,6 +33,19 @@ class Longest:
         return self.prompt + self.completion
 
 
+def lengths(shape: ModelShape | int, prompt_tokens: int | None, instruction_tokens: int | None) -> tuple[int, int]:
+    """Longest prompt and instruction: as given, else as assumed, and then at most an eighth of the positions each."""
+    most = _positions(shape) // 8
+    return (
+        min(PROMPT_TOKENS, most) if prompt_tokens is None else prompt_tokens,
+        min(INSTRUCTION_TOKENS, most) if instruction_tokens is None else instruction_tokens,
+    )
+
+
+def _positions(shape: ModelShape | int) -> int:
+    return shape if isinstance(shape, int) else shape.max_positions
+
+
 def completion_limit(recipe: Recipe) -> int:
     """Tokens of a rollout at most; GRPOConfig's default is 512."""
     return int(recipe.trainer.get("max_completion_length", 512))
@@ -64,17 +77,18 @@ def longest_row(
 
 def check_context(
     recipe: Recipe,
-    shape: ModelShape,
+    shape: ModelShape | int,
     *,
-    prompt_tokens: int = PROMPT_TOKENS,
-    instruction_tokens: int = INSTRUCTION_TOKENS,
+    prompt_tokens: int | None = None,
+    instruction_tokens: int | None = None,
 ) -> list[Longest]:
     """The longest sequence of each phase, all of which fit.
 
     Call it before a run starts, with the lengths measured under the run's own tokenizer.
 
     Args:
-        prompt_tokens: the longest problem in its solve prompt.
+        shape: of the model, or just its `max_position_embeddings`, for models of any family.
+        prompt_tokens: the longest problem in its solve prompt; None where it is not known, see `lengths`.
         instruction_tokens: the longer of the construction and replay instructions, chat template included,
             without the problem, solutions or M.
 
@@ -82,15 +96,17 @@ def check_context(
         ValueError: a phase that does not fit the model's positions or vLLM's context, with the numbers and what
             to turn.
     """
-    limits = {"the model's max_position_embeddings": shape.max_positions}
+    positions = _positions(shape)
+    limits = {"the model's max_position_embeddings": positions}
     engine_limit = recipe.trainer.get("vllm_max_model_length")
     if recipe.trainer.get("use_vllm", False) and engine_limit is not None:
         limits["trainer.vllm_max_model_length"] = int(engine_limit)
-    found = longest_sequences(recipe, prompt_tokens=prompt_tokens, instruction_tokens=instruction_tokens)
+    prompt, instruction = lengths(shape, prompt_tokens, instruction_tokens)
+    found = longest_sequences(recipe, prompt_tokens=prompt, instruction_tokens=instruction)
     suites = [
         Longest(
             phase=f"evaluation of {suite.name}",
-            prompt=prompt_tokens,
+            prompt=prompt,
             completion=suite.max_tokens,
             knob="evaluation.suites[].max_tokens",
         )
@@ -98,9 +114,7 @@ def check_context(
     ]
     faults = [_fault(item, name, limit) for item in found for name, limit in limits.items() if item.tokens > limit]
     faults += [
-        _fault(item, "the model's max_position_embeddings", shape.max_positions)
-        for item in suites
-        if item.tokens > shape.max_positions
+        _fault(item, "the model's max_position_embeddings", positions) for item in suites if item.tokens > positions
     ]
     if faults:
         raise ValueError(f"recipe {recipe.name}: sequences do not fit their context:\n  " + "\n  ".join(faults))

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 from mel.config import Recipe
 from mel.plan.activations import Activations, Pass, activations
 from mel.plan.batch import Batch, batch_of
-from mel.plan.context import (
-    INSTRUCTION_TOKENS,
-    PROMPT_TOKENS,
-    Longest,
-    check_context,
-    completion_limit,
-    longest_row,
-    longest_sequences,
-)
+from mel.plan.context import Longest, check_context, completion_limit, lengths, longest_row
 from mel.plan.engine import Engine, transformers_engine, vllm_engine
 from mel.plan.knobs import notes, refusal
 from mel.plan.layout import Layout, assumed_layout
@@ -97,8 +89,8 @@ def estimate(
     nodes: int = 1,
     layout: Layout | None = None,
     assumptions: Assumptions | None = None,
-    prompt_tokens: int = PROMPT_TOKENS,
-    instruction_tokens: int = INSTRUCTION_TOKENS,
+    prompt_tokens: int | None = None,
+    instruction_tokens: int | None = None,
 ) -> Plan:
     """What the recipe needs on each of the GPUs that train.
 
@@ -106,7 +98,7 @@ def estimate(
         gpus: per node, those of a vLLM server included.
         layout: from an accelerate configuration; None for one process, or FSDP2 over all GPUs (half of them if a
             vLLM server needs the others).
-        prompt_tokens: the longest problem in its solve prompt; `instruction_tokens`: see `check_context`.
+        prompt_tokens: the longest problem in its solve prompt; like `instruction_tokens`, see `check_context`.
 
     Raises:
         DoesNotFit: with the numbers and which knob to turn.
@@ -115,16 +107,16 @@ def estimate(
     layout = layout or _assumed(recipe, gpus, nodes)
     _check_gpus(recipe, layout, gpus * nodes)
     batch = batch_of(recipe, layout)
-    check_context(recipe, shape, prompt_tokens=prompt_tokens, instruction_tokens=instruction_tokens)
+    prompt, instruction = lengths(shape, prompt_tokens, instruction_tokens)
+    longest = check_context(recipe, shape, prompt_tokens=prompt, instruction_tokens=instruction)
+    row = longest_row(recipe, prompt_tokens=prompt, instruction_tokens=instruction)
     _check_measuring(recipe, layout, batch)
     at = assumptions or Assumptions()
     n = numbers(recipe, layout)
-    longest = longest_sequences(recipe, prompt_tokens=prompt_tokens, instruction_tokens=instruction_tokens)
-    row = longest_row(recipe, prompt_tokens=prompt_tokens, instruction_tokens=instruction_tokens)
     held, of = states(recipe, shape, layout, n), trained(shape, recipe.model.lora, n)
     limit = gpu_memory_gib * GIB
     engine = engine_of(recipe, shape, batch, n, longest, limit)
-    acts = peak_activations(recipe, shape, batch, n, prompt_tokens=prompt_tokens, row=row)
+    acts = peak_activations(recipe, shape, batch, n, prompt_tokens=prompt, row=row)
     plan = Plan(
         recipe=recipe.name,
         layout=layout,
@@ -171,7 +163,10 @@ def peak_activations(
     is_joint = auxiliary.backward == "joint" and not auxiliary.weight.every
     rows = of(per_slot if is_joint else min(per_slot, auxiliary.rows_per_backward), row.tokens, row.completion)
     if is_joint:
-        return Activations(stream=policy.stream + rows.stream, working=max(policy.working, rows.working))
+        # Within one backward pass a weight's gradient waits for its second part, so the rows' waits whole.
+        of_weights = trained(shape, lora, n)
+        waiting = of_weights.trained * (4 if lora else n.model)
+        return Activations(stream=policy.stream + rows.stream + waiting, working=max(policy.working, rows.working))
     return max(policy, rows, key=lambda a: a.total)
 
 
@@ -225,7 +220,7 @@ def _reserve(used: float, layout: Layout) -> float:
 
 
 def _assumed(recipe: Recipe, gpus: int, nodes: int) -> Layout:
-    total = gpus * nodes
+    total = 1 if recipe.trainer.get("use_cpu", False) else gpus * nodes
     is_server = recipe.trainer.get("use_vllm", False) and recipe.trainer.get("vllm_mode", "colocate") == "server"
     return assumed_layout(max(total // 2, 1) if is_server else total, nodes=nodes)
 

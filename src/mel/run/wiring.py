@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,7 +14,7 @@ from typing import Any
 
 from mel import methods, prompts, tasks
 from mel.config import Recipe
-from mel.plan import check_context, shape_from_config
+from mel.plan import check_context
 from mel.ports import Inspectable, Task
 from mel.prompts.chat import ChatTokenizer
 from mel.types import Problem
@@ -108,7 +109,8 @@ def check_lengths(wiring: Wiring, problems: Sequence[Problem], config: Mapping[s
     bare = (prompt_set.construct("", right="", wrong=""), prompt_set.replay("", experience=""))
     check_context(
         wiring.recipe,
-        shape_from_config(config, source=wiring.model_path),
+        # A model of any family; one that names no limit has none to check.
+        int(config.get("max_position_embeddings") or sys.maxsize),
         prompt_tokens=longest,
         instruction_tokens=max(len(chat.chat(_turn(turn))) for turn in bare),
     )

@@ -79,6 +79,12 @@ def test_the_models_positions_bound_every_phase_and_every_suite(recipe: Callable
     assert "max_position_embeddings is 32768" in str(error.value)
 
 
+def test_the_models_positions_are_enough_for_a_model_of_any_family(recipe: Callable[..., Recipe]) -> None:
+    assert check_context(recipe(), 8192)
+    with pytest.raises(ValueError, match="max_position_embeddings is 4096"):
+        check_context(recipe(), 4096)
+
+
 def test_the_miniature_fits_the_512_positions_of_its_policy() -> None:
     """With the lengths of its own prompts, which a run measures."""
     shape = shape_of("Qwen3-0.6B-Base")

@@ -146,8 +146,9 @@ def test_the_miniature_can_be_planned_too() -> None:
         | {"num_hidden_layers": 4, "num_attention_heads": 5, "head_dim": 32, "max_position_embeddings": 512}
         | {"tie_word_embeddings": True}
     )
-    p = plan.estimate(recipe, shape, gpus=1, gpu_memory_gib=4, prompt_tokens=64, instruction_tokens=48)
+    p = plan.estimate(recipe, shape, gpus=8, gpu_memory_gib=4)
     assert p.fits
+    assert p.layout.strategy == "single"
     assert p.batch.step_problems == 8
 
 
