@@ -99,7 +99,7 @@ def test_quickstart_compares_its_arms_and_shows_experiences(tmp_path: Path) -> N
     output = mel("quickstart", "--steps", "3", "--output", str(tmp_path / "quick"))
     assert "grpo: step 3/3" in output
     assert "recommended: step 3/3" in output
-    assert "meta-experiences that recommended wrote" in output
+    assert "Meta-experiences that recommended wrote" in output
     assert "Avg@8" in output
     assert (tmp_path / "quick" / "report.html").is_file()
 

@@ -20,6 +20,8 @@ from mel.report.page import build
 from mel.report.terminal import experience_panel, results_table
 
 POLL_S = 0.5
+EXAMPLES = 3
+"""Experiences shown per arm, of different problems."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -108,11 +110,12 @@ def _check(arm: Arm) -> None:
 
 def _show(arms: Sequence[Arm], console: Console) -> None:
     for arm in arms:
-        best = RunDirectory.open(arm.path).experiences.list(kept=True, limit=3)
-        if best:
-            console.print(f"\nThree meta-experiences that {arm.name} wrote, replayed and kept:")
-        for row in best:
-            console.print(experience_panel(arm.path, row.id))
+        kept = RunDirectory.open(arm.path).experiences.list(kept=True, limit=-1)
+        shown = list({item.problem_id: item for item in kept}.values())[:EXAMPLES]
+        if shown:
+            console.print(f"\nMeta-experiences that {arm.name} wrote, replayed and kept, {len(shown)} of {kept.total}:")
+        for item in shown:
+            console.print(experience_panel(arm.path, item.id))
     console.print(results_table([arm.path for arm in arms]))
 
 
