@@ -54,6 +54,8 @@ def build(
         facts = dict(measure(model, tokenizer, world)) if measure is not None else {}
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
+    # safetensors writes for the owner only; an installed package is read by others.
+    (target / WEIGHTS).chmod(0o644)
     card = {
         "world": world,
         "size": size,
