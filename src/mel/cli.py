@@ -50,8 +50,7 @@ def train(
     from mel.config import load_recipe
     from mel.run import train as run
 
-    directory = run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
-    Console().print(f"run directory: {directory}", soft_wrap=True)
+    run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
 
 
 @app.command("eval")

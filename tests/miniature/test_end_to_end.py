@@ -106,10 +106,14 @@ def test_quickstart_compares_its_arms_and_shows_experiences(tmp_path: Path) -> N
 
 def test_two_processes_train_one_policy(tmp_path: Path) -> None:
     changes = [f"--set={c}" for c in (*CHANGES, "trainer.max_steps=3", "trainer.per_device_train_batch_size=32")]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "-m", "mel"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mel"]
     path = tmp_path / "run"
     done = subprocess.run(
-        [*launch, "train", "recommended", "--output", str(path), *changes], capture_output=True, text=True, check=False
+        [*launch, "train", "recommended", "--output", str(path), *changes],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     two = RunDirectory.open(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from mel.config import Recipe, nearest
-from mel.record.run_directory import RunDirectory
+from mel.record.run_directory import RunDirectory, State
 from mel.run.checked import CheckedVerifier
 from mel.run.evaluation import Evaluator
 from mel.run.recorder import Recorder
@@ -44,27 +45,28 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
     """
     from mel.hosts.load import load_model, quiet_libraries
 
-    console = console or Console(quiet=True)
+    quiet_libraries()
+    console = console if console is not None and _is_main() else Console(quiet=True)
     wiring = wire(recipe)
     problems = wiring.task.problems(recipe.task.split, recipe.task.count)
     if not problems:
         raise ValueError(f"task {recipe.task.name}: split {recipe.task.split!r} holds no problem; nothing to train on")
     path = output or Path(recipe.output.path or f"runs/{recipe.name}-s{recipe.seed}")
     arguments = _arguments(wiring, path)
-    quiet_libraries()
     model = load_model(wiring.model_path, dtype=recipe.model.dtype, attention=recipe.model.attention)
     check_lengths(wiring, problems, model.config.to_dict())
     directory, checkpoint = _open(path, wiring, resume=resume)
     with directory:
         try:
-            step = _train(wiring, model, problems, arguments, directory, checkpoint=checkpoint, console=console)
+            state, step = _train(wiring, model, problems, arguments, directory, checkpoint=checkpoint, console=console)
         except BaseException as error:
             if _is_main():
-                state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-                directory.set_status(state, message=f"{type(error).__name__}: {error}")
+                ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                directory.set_status(ended, message=f"{type(error).__name__}: {error}")
             raise
         if _is_main():
-            directory.set_status("finished" if step >= arguments.max_steps > 0 else "stopped", step=step)
+            directory.set_status(state, step=step)
+    console.print(f"run directory: {path}", soft_wrap=True, highlight=False)
     return path
 
 
@@ -77,7 +79,8 @@ def _train(
     *,
     checkpoint: Path | None,
     console: Console,
-) -> int:
+) -> tuple[State, int]:
+    """Train and evaluate; how it ended and after how many optimizer steps."""
     from mel.hosts.trl import MELTrainer, VerifierReward
     from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, without_printing
 
@@ -89,7 +92,11 @@ def _train(
         arguments.steps_per_generation * arguments.num_iterations
     )
     recorder = Recorder(
-        directory, wiring.task, total_steps=arguments.max_steps, batches_per_step=batches_per_step, console=console
+        directory,
+        wiring.task,
+        total_steps=_total_steps(arguments, len(problems)),
+        batches_per_step=batches_per_step,
+        console=console,
     )
     sigterm = SaveOnSigterm()
     verifier = CheckedVerifier(recipe.task.name, wiring.task)
@@ -111,12 +118,20 @@ def _train(
     step = trainer.state.global_step
     if sigterm.is_asked:
         console.print(f"stopped by SIGTERM at step {step}; its checkpoint is saved, go on with --resume")
-        return step
+        return "stopped", step
     if recipe.output.save_final:
         trainer.save_model(str(directory.path / "model"))
     if recipe.evaluation.after and _is_main():
         evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
-    return step
+    return "finished", step
+
+
+def _total_steps(arguments: Any, num_problems: int) -> int:
+    """Optimizer steps of the run: `max_steps`, or as many as its epochs have."""
+    if arguments.max_steps > 0:
+        return arguments.max_steps
+    rollouts = arguments.per_device_train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps
+    return math.ceil(arguments.num_train_epochs * num_problems * arguments.num_generations / rollouts)
 
 
 def _evaluate_between(evaluator: Evaluator, recorder: Recorder, step: int, model: Any) -> None:
