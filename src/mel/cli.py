@@ -146,11 +146,12 @@ def quickstart(
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps per arm.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of every arm.")] = 0,
     arms: Annotated[str, typer.Option(help="Recipes to compare, by name, the baseline first.")] = "grpo,recommended",
+    changes: Changes = None,
 ) -> None:
     """Train the miniature with GRPO and with MEL side by side and show what came of it."""
     from mel.run.quickstart import quickstart as run
 
-    run(arms.split(","), output=output, steps=steps, seed=seed, console=Console())
+    run(arms.split(","), output=output, steps=steps, seed=seed, changes=changes or (), console=Console())
 
 
 @app.command()

@@ -72,6 +72,9 @@ def test_the_report_page_shows_the_run_without_any_network(run: RunDirectory, tm
     assert 'href="http' not in page
 
 
+FEW = "evaluation.suites=[{name: L5, options: {length: 5}, count: 16, k: 8, max_tokens: 44}]"
+
+
 def mel(*words: str) -> str:
     """Output of a command that must succeed, as a user would run it."""
     done = subprocess.run([sys.executable, "-m", "mel", *words], capture_output=True, text=True, check=False)
@@ -96,7 +99,7 @@ def test_a_trained_model_is_evaluated_like_any_other(run: RunDirectory, tmp_path
 
 
 def test_quickstart_compares_its_arms_and_shows_experiences(tmp_path: Path) -> None:
-    output = mel("quickstart", "--steps", "3", "--output", str(tmp_path / "quick"))
+    output = mel("quickstart", "--steps", "3", "--output", str(tmp_path / "quick"), "--set", FEW)
     assert "grpo: step 3/3" in output
     assert "recommended: step 3/3" in output
     assert "Meta-experiences that recommended wrote" in output

@@ -35,29 +35,32 @@ class Arm:
     shown: int = 0
 
 
-def quickstart(names: Sequence[str], *, output: Path, steps: int, seed: int, console: Console) -> Path:
+def quickstart(
+    names: Sequence[str], *, output: Path, steps: int, seed: int, console: Console, changes: Sequence[str] = ()
+) -> Path:
     """Train each recipe, as many at once as there are cores, and return the report page.
 
     Raises:
         ValueError: an unknown recipe, or an output directory that holds runs already.
         RuntimeError: an arm ended with an error; its log is named.
     """
+    changes = [f"trainer.max_steps={steps}", f"trainer.seed={seed}", *changes]
     for name in names:
-        load_recipe(name)
+        load_recipe(name, changes)
     arms = [Arm(name=name, path=output / f"{name}-s{seed}") for name in names]
     taken = [str(arm.path) for arm in arms if arm.path.exists()]
     if taken:
         raise ValueError(f"quickstart: {', '.join(taken)} exists already; remove it or choose another --output")
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    _run_all(arms, steps=steps, seed=seed, console=console)
+    _run_all(arms, steps=steps, changes=changes, console=console)
     _show(arms, console)
     page = build([arm.path for arm in arms], output / "report.html")
     console.print(f"\n{(time.monotonic() - started) / 60:.1f} minutes. Curves, ledger and all experiences: {page}")
     return page
 
 
-def _run_all(arms: Sequence[Arm], *, steps: int, seed: int, console: Console) -> None:
+def _run_all(arms: Sequence[Arm], *, steps: int, changes: Sequence[str], console: Console) -> None:
     at_once = max(1, min(len(arms), os.cpu_count() or 1))
     waiting, running = list(arms), list[Arm]()
     with ExitStack() as stack:
@@ -67,7 +70,7 @@ def _run_all(arms: Sequence[Arm], *, steps: int, seed: int, console: Console) ->
         while waiting or running:
             while waiting and len(running) < at_once:
                 arm = waiting.pop(0)
-                arm.process = _start(arm, steps=steps, seed=seed)
+                arm.process = _start(arm, changes)
                 running.append(arm)
             for arm in list(running):
                 _advance(arm, steps, console, progress, bars.get(arm.name))
@@ -77,9 +80,9 @@ def _run_all(arms: Sequence[Arm], *, steps: int, seed: int, console: Console) ->
             time.sleep(POLL_S)
 
 
-def _start(arm: Arm, *, steps: int, seed: int) -> subprocess.Popen[bytes]:
+def _start(arm: Arm, changes: Sequence[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "mel", "train", arm.name, "--output", str(arm.path)]
-    command += ["--set", f"trainer.max_steps={steps}", "--set", f"trainer.seed={seed}"]
+    command += [part for change in changes for part in ("--set", change)]
     # Two OpenMP threads beside another busy process are up to 80 times slower than one thread each.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     with _log(arm).open("wb") as log:
