@@ -1,6 +1,6 @@
 """`make bench`: what mel costs, as a table on the terminal and as JSON under runs/bench/.
 
-python -m benchmarks [--only overhead,recipes,rollouts] [--steps 8] [--repeats 5] [--output runs/bench]
+python -m benchmarks [--only overhead,recipes,rollouts] [--steps 40] [--output runs/bench]
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ def main() -> None:
     """Run the parts asked for, print a table each, write one JSON file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", default=",".join(PARTS), help="parts, comma-separated: " + ", ".join(PARTS))
-    parser.add_argument("--steps", type=int, default=8, help="measured optimizer steps per run")
-    parser.add_argument("--repeats", type=int, default=5, help="runs per arm, interleaved")
+    parser.add_argument("--steps", type=int, default=40, help="measured optimizer steps per arm")
     parser.add_argument("--output", type=Path, default=Path("runs/bench"))
     options = parser.parse_args()
     chosen = options.only.split(",")
@@ -33,9 +32,9 @@ def main() -> None:
     found: dict[str, Any] = {"environment": _environment()}
     _quiet()
     if "overhead" in chosen:
-        found["overhead"] = _overhead(options.steps, options.repeats)
+        found["overhead"] = _overhead(options.steps)
     if "recipes" in chosen:
-        found["recipes"] = _recipes(options.steps, options.repeats)
+        found["recipes"] = _recipes(options.steps)
     if "rollouts" in chosen:
         found["rollouts"] = _rollouts()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -44,26 +43,26 @@ def main() -> None:
     print(f"\nwritten: {path}")
 
 
-def _overhead(steps: int, repeats: int) -> dict[str, Any]:
+def _overhead(steps: int) -> dict[str, Any]:
     from benchmarks.overhead import without_auxiliary
 
-    found = without_auxiliary(steps=steps, repeats=repeats)
+    found = without_auxiliary(steps=steps)
     print("\nNo auxiliary against stock TRL, same rollouts bit for bit (target: at most 1.02)")
     for clock in ("wall", "cpu"):
         ratio = found[clock]
-        spread = " ".join(f"{r:.3f}" for r in ratio["per_repeat"])
-        print(f"  {clock:5} x {ratio['median_of_steps']:.3f} median over steps; per repetition {spread}")
+        spread = f"{ratio['low']:.3f} to {ratio['high']:.3f}"
+        print(f"  {clock:5} x {ratio['median']:.3f}  ({spread}, median over {steps} steps)")
     return found
 
 
-def _recipes(steps: int, repeats: int) -> dict[str, Any]:
+def _recipes(steps: int) -> dict[str, Any]:
     from benchmarks.overhead import with_auxiliary
 
-    found = with_auxiliary(steps=steps, repeats=repeats)
+    found = with_auxiliary(steps=steps)
     print("\nRecipes against GRPO, per optimizer step")
     print("  arm           wall s   x wall    x cpu   generated (x)     trained (x)")
     for arm, row in found["arms"].items():
-        wall, cpu = (f"{row[c]['median_of_steps']:.2f}" if c in row else "1" for c in ("wall", "cpu"))
+        wall, cpu = (f"{row[c]['median']:.2f}" if c in row else "1" for c in ("wall", "cpu"))
         more = [f"{row[k]:6.0f} ({row.get(k + '_ratio', 1.0):.2f})" for k in ("generated", "trained")]
         print(
             f"  {'grpo' if arm == 'none' else arm:12}{row['seconds_per_step']:8.2f}{wall:>9}{cpu:>9}   "

@@ -2,60 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
 from statistics import mean, median
 from typing import Any
 
-from benchmarks.workload import STOCK, WITHOUT, Run, run
+from benchmarks.workload import STOCK, WITHOUT, Run, run_in_turns
 
 RECIPES = ("recommended", "paper")
 
 
-def interleaved(arms: Sequence[str], *, steps: int, repeats: int) -> dict[str, list[Run]]:
-    """Runs of every arm, in turns whose order is reversed each time, so that a drift of the machine cancels."""
-    found: dict[str, list[Run]] = {arm: [] for arm in arms}
-    for repeat in range(repeats):
-        for arm in arms if repeat % 2 == 0 else reversed(arms):
-            found[arm].append(run(arm, steps=steps))
-    return found
-
-
-def step_ratio(runs: Sequence[Run], baseline: Sequence[Run], clock: str) -> dict[str, Any]:
-    """Median over all steps of an arm's time over the baseline's at the same step of the same repetition.
+def step_ratio(run: Run, baseline: Run, clock: str) -> dict[str, float]:
+    """Median over steps of an arm's time over the baseline's beside it, with its 95 % bootstrap interval.
 
     Args:
         clock: `step_s` (wall) or `cpu_s`.
     """
-    ratios = [
-        a / b
-        for ours, theirs in zip(runs, baseline, strict=True)
-        for a, b in zip(getattr(ours, clock), getattr(theirs, clock), strict=True)
-    ]
-    per_repeat = [sum(getattr(a, clock)) / sum(getattr(b, clock)) for a, b in zip(runs, baseline, strict=True)]
-    return {"median_of_steps": median(ratios), "per_repeat": per_repeat}
+    ratios = [a / b for a, b in zip(getattr(run, clock), getattr(baseline, clock), strict=True)]
+    draw = random.Random(0)
+    medians = sorted(median(draw.choices(ratios, k=len(ratios))) for _ in range(2000))
+    return {"median": median(ratios), "low": medians[50], "high": medians[1949]}
 
 
-def without_auxiliary(*, steps: int, repeats: int) -> dict[str, Any]:
-    """MELTrainer without auxiliary against stock GRPOTrainer: same seed, same rollouts, same updates."""
-    runs = interleaved((STOCK, WITHOUT), steps=steps, repeats=repeats)
-    work = {arm: {r.tokens["rollout"] for r in found} for arm, found in runs.items()}
-    if work[STOCK] != work[WITHOUT]:
-        raise RuntimeError(f"the arms did not do the same work: tokens per step {work}")
+def without_auxiliary(*, steps: int) -> dict[str, Any]:
+    """MELTrainer without auxiliary against stock GRPOTrainer: same seed, same rollouts, same updates.
+
+    Raises:
+        RuntimeError: they did not do the same work, so their times do not compare.
+    """
+    runs = run_in_turns((STOCK, WITHOUT), steps=steps)
+    stock, ours = runs[STOCK], runs[WITHOUT]
+    if stock.tokens["rollout"] != ours.tokens["rollout"]:
+        raise RuntimeError(f"the arms did not do the same work: tokens per step {stock.tokens} and {ours.tokens}")
     return {
         "steps": steps,
-        "repeats": repeats,
-        "tokens_per_step": work[STOCK].pop(),
-        "seconds_per_step": {arm: mean(s for r in found for s in r.step_s) for arm, found in runs.items()},
-        "cpu_seconds_per_step": {arm: mean(s for r in found for s in r.cpu_s) for arm, found in runs.items()},
-        "wall": step_ratio(runs[WITHOUT], runs[STOCK], "step_s"),
-        "cpu": step_ratio(runs[WITHOUT], runs[STOCK], "cpu_s"),
+        "tokens_per_step": stock.tokens["rollout"],
+        "seconds_per_step": {run.arm: mean(run.step_s) for run in (stock, ours)},
+        "wall": step_ratio(ours, stock, "step_s"),
+        "cpu": step_ratio(ours, stock, "cpu_s"),
     }
 
 
-def with_auxiliary(*, steps: int, repeats: int) -> dict[str, Any]:
+def with_auxiliary(*, steps: int) -> dict[str, Any]:
     """The recipes against GRPO: time, generated and trained tokens per step, by phase."""
-    runs = interleaved((WITHOUT, *RECIPES), steps=steps, repeats=repeats)
-    table = {arm: _costs(found) for arm, found in runs.items()}
+    runs = run_in_turns((WITHOUT, *RECIPES), steps=steps)
+    table = {arm: _costs(run) for arm, run in runs.items()}
     base = table[WITHOUT]
     for arm in RECIPES:
         row = table[arm]
@@ -63,21 +53,14 @@ def with_auxiliary(*, steps: int, repeats: int) -> dict[str, Any]:
         row["cpu"] = step_ratio(runs[arm], runs[WITHOUT], "cpu_s")
         row["generated_ratio"] = row["generated"] / base["generated"]
         row["trained_ratio"] = row["trained"] / base["trained"]
-    return {"steps": steps, "repeats": repeats, "arms": table}
+    return {"steps": steps, "arms": table}
 
 
-def _costs(runs: Sequence[Run]) -> dict[str, Any]:
-    tokens = _mean_of([r.tokens for r in runs])
+def _costs(run: Run) -> dict[str, Any]:
     return {
-        "seconds_per_step": mean(s for r in runs for s in r.step_s),
-        "cpu_seconds_per_step": mean(s for r in runs for s in r.cpu_s),
-        "seconds": _mean_of([r.seconds for r in runs]),
-        "tokens": tokens,
-        "generated": sum(tokens.get(phase, 0.0) for phase in ("rollout", "construct", "replay")),
-        "trained": tokens["rollout"] + tokens.get("rows", 0.0),
+        "seconds_per_step": mean(run.step_s),
+        "seconds": run.seconds,
+        "tokens": run.tokens,
+        "generated": sum(run.tokens.get(phase, 0.0) for phase in ("rollout", "construct", "replay")),
+        "trained": run.tokens["rollout"] + run.tokens.get("rows", 0.0),
     }
-
-
-def _mean_of(tables: Sequence[dict[str, float]]) -> dict[str, float]:
-    names = sorted({name for table in tables for name in table})
-    return {name: mean(table.get(name, 0.0) for table in tables) for name in names}

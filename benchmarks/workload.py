@@ -7,16 +7,15 @@ run starts from the shipped policy of world 0 with the recipe's own trainer sett
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl import GRPOTrainer
 
+from benchmarks.turns import Turns
 from mel import methods, prompts, tasks
 from mel.config import Recipe, load_recipe
 from mel.hosts.load import load_model, load_tokenizer
@@ -35,7 +34,7 @@ class Run:
     """What one run of an arm took.
 
     Args:
-        step_s: wall seconds from the end of one optimizer step to the end of the next, the first steps left out.
+        step_s: wall seconds of each optimizer step with its rollouts and logging, the first steps left out.
         cpu_s: the same in processor seconds of this process, which a busy machine disturbs less.
         tokens: completion tokens per step by phase, and those of the trained rows.
         seconds: per step by phase.
@@ -46,18 +45,6 @@ class Run:
     cpu_s: list[float] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-class _Clock(TrainerCallback):
-    """When every optimizer step ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-        self.cpu: list[float] = []
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.ends.append(time.perf_counter())
-        self.cpu.append(time.process_time())
 
 
 def build_trainer(arm: str, *, steps: int, output: str, changes: Sequence[str] = ()) -> GRPOTrainer:
@@ -102,26 +89,33 @@ def _method(recipe: Recipe, task: Any, tokenizer: Any, prompt_set: prompts.Promp
     return methods.build(at=at, carrier=recipe.carrier, auxiliaries=[a.build() for a in recipe.auxiliaries])
 
 
-def run(arm: str, *, steps: int, skip: int = 2, changes: Sequence[str] = ()) -> Run:
-    """Train an arm for that many steps beyond the first `skip` and report what each took."""
+def run_in_turns(arms: Sequence[str], *, steps: int, skip: int = 2) -> dict[str, Run]:
+    """Train the arms step by step in turn and report what each step beyond the first `skip` took.
+
+    The speed of a shared machine drifts by a tenth within seconds; steps that alternate see the same drift. Each arm
+    has a thread of its own, of which one runs at a time, and finds every random state as it left it.
+    """
     with tempfile.TemporaryDirectory() as output:
-        trainer = build_trainer(arm, steps=steps + skip, output=output, changes=changes)
-        clock = _Clock()
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(clock)
-        trainer.train()
-        logs = [row for row in trainer.state.log_history if "reward" in row][skip:]
-    found = Run(arm=arm, step_s=_differences(clock.ends[skip - 1 :]), cpu_s=_differences(clock.cpu[skip - 1 :]))
-    found.tokens = _means(logs, "tokens/")
-    found.seconds = _means(logs, "time_s/")
-    if "tokens/rollout" not in logs[0]:  # stock TRL logs the mean length of a completion only
-        rollouts = trainer.args.per_device_train_batch_size * trainer.args.steps_per_generation
-        found.tokens["rollout"] = sum(row["completions/mean_length"] for row in logs) / len(logs) * rollouts
+        trainers = {arm: build_trainer(arm, steps=steps + skip, output=f"{output}/{arm}") for arm in arms}
+        turns = Turns(list(arms))
+        for arm, trainer in trainers.items():
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(turns.callback(arm))
+        turns.run({arm: trainer.train for arm, trainer in trainers.items()})
+        logs = {arm: [row for row in t.state.log_history if "reward" in row][skip:] for arm, t in trainers.items()}
+    found = {arm: _report(arm, trainers[arm], logs[arm]) for arm in arms}
+    for arm, run in found.items():
+        run.step_s = [wall for wall, _ in turns.taken[arm][skip:]]
+        run.cpu_s = [cpu for _, cpu in turns.taken[arm][skip:]]
     return found
 
 
-def _differences(times: Sequence[float]) -> list[float]:
-    return [after - before for before, after in pairwise(times)]
+def _report(arm: str, trainer: Any, logs: Sequence[dict[str, Any]]) -> Run:
+    found = Run(arm=arm, tokens=_means(logs, "tokens/"), seconds=_means(logs, "time_s/"))
+    if "rollout" not in found.tokens:  # stock TRL logs the mean length of a completion only
+        rollouts = trainer.args.per_device_train_batch_size * trainer.args.steps_per_generation
+        found.tokens["rollout"] = sum(row["completions/mean_length"] for row in logs) / len(logs) * rollouts
+    return found
 
 
 def _means(logs: Sequence[dict[str, Any]], prefix: str) -> dict[str, float]:
