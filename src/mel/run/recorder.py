@@ -78,6 +78,9 @@ class Recorder:
 
     def on_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append the metrics of a step, with the sums so far, and show where the run stands."""
+        if "train_runtime" in metrics:
+            # The trainer's closing line averages over one sitting; a resumed run could not repeat it.
+            return
         row = {name: value for name, value in metrics.items() if isinstance(value, float | int | str)}
         if "reward/mean" in row:
             row |= self._summed(step, row)
