@@ -17,7 +17,7 @@ from rich.table import Table
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "trl": (("torch", "trl", "transformers", "accelerate", "datasets", "peft"), "training and evaluation"),
     "math": (("math_verify", "pebble"), "mathematical tasks and their verifier"),
-    "report": (("jinja2", "matplotlib"), "report pages"),
+    "report": (("jinja2",), "report pages"),
     "verl": (("verl", "ray"), "Ray clusters (its own environment)"),
 }
 """Extra -> its modules and what it adds."""

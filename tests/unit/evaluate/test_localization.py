@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mel.evaluate.localization import inspect, localization
+from mel.evaluate.localization import inspect
 from mel.types import (
     Attempt,
     Candidate,
@@ -82,25 +82,6 @@ def test_the_truth_comes_in_the_order_of_the_candidates(candidates: Sequence[Rep
     assert truth.rule_truth == (True, False, None, True, None)
 
 
-def test_rates_count_only_what_can_be_known(candidates: Sequence[Replayed]) -> None:
-    found = localization(candidates, inspect(candidates, Words()))
-    assert found.localization == 2 / 3
-    assert found.chance == 1 / 2
-    assert found.rule_truth == 2 / 3
-    assert found.kept_localization == 1 / 2
-    assert found.kept_rule_truth == 1 / 2
-    assert found.retention == 2 / 4
-    assert found.leak_rate == 1 / 4
-
-
 def test_a_task_that_cannot_tell_leaves_unknowns(candidates: Sequence[Replayed]) -> None:
     truth = inspect(candidates, object())
     assert truth.first_error == truth.rule_truth == (None,) * 5
-    found = localization(candidates, truth)
-    assert (found.localization, found.chance, found.rule_truth) == (None, None, None)
-    assert found.retention == 1 / 2
-
-
-def test_no_candidates_have_no_rates() -> None:
-    found = localization([], inspect([], Words()))
-    assert (found.localization, found.retention, found.leak_rate) == (None, None, None)
