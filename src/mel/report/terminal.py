@@ -34,7 +34,7 @@ def results_table(runs: Sequence[str | Path]) -> Table:
     comparison = compare(read_arms(runs))
     names = list(dict.fromkeys(c.evaluation for c in comparison.columns))
     table = Table(title="percent; + and - against the first arm, paired by problem, [95 % interval]", title_style="dim")
-    table.add_column("arm", style="bold")
+    table.add_column("arm", style="bold", min_width=11)
     for column in comparison.columns:
         heading = column.label if len(names) == 1 else f"{escape(column.evaluation)}\n{column.label}"
         table.add_column(heading, justify="right")
