@@ -33,7 +33,8 @@ def results_table(runs: Sequence[str | Path]) -> Table:
     """
     comparison = compare(read_arms(runs))
     names = list(dict.fromkeys(c.evaluation for c in comparison.columns))
-    table = Table(title="percent; + and - against the first arm, paired by problem, [95 % interval]", title_style="dim")
+    title = "percent; + and - against the first arm, paired by problem, [95 % interval]"
+    table = Table(title=title, title_style="dim", pad_edge=False)
     table.add_column("arm", style="bold", min_width=11)
     for column in comparison.columns:
         heading = column.label if len(names) == 1 else f"{escape(column.evaluation)}\n{column.label}"
