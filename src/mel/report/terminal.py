@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import box
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.panel import Panel
@@ -34,7 +35,7 @@ def results_table(runs: Sequence[str | Path]) -> Table:
     comparison = compare(read_arms(runs))
     names = list(dict.fromkeys(c.evaluation for c in comparison.columns))
     title = "percent; + and - against the first arm, paired by problem, [95 % interval]"
-    table = Table(title=title, title_style="dim", pad_edge=False)
+    table = Table(title=title, title_style="dim", box=box.SIMPLE_HEAD)
     table.add_column("arm", style="bold", min_width=11)
     for column in comparison.columns:
         heading = column.label if len(names) == 1 else f"{escape(column.evaluation)}\n{column.label}"
