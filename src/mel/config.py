@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, MetaExperienceSettings, known
+from mel.naming import did_you_mean
 
 
 class Section(BaseModel):
@@ -247,8 +247,7 @@ def recipes_directory() -> Path:
 
 def nearest(word: str, valid: Sequence[str]) -> str:
     """A hint naming the nearest valid word, or all of them if none is near."""
-    near = difflib.get_close_matches(word, list(valid), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(valid)}"
+    return did_you_mean(word, valid) or f"; valid: {', '.join(valid)}"
 
 
 def _apply(table: dict[str, Any], change: str) -> None:

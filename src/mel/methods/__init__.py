@@ -7,7 +7,6 @@ MEL is carrier `grpo` with the auxiliary `meta_experience`; every rival is anoth
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from mel.methods.auxiliaries.settings import PAPER, MetaExperienceSettings
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit import CREDITS
 from mel.methods.drive import GenerationError, adrive, drive
+from mel.naming import did_you_mean
 from mel.ports import Auxiliary, Carrier, Credit
 
 __all__ = [
@@ -78,9 +78,7 @@ def known(name: str, table: Iterable[str], what: str) -> str:
     names = sorted(table)
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{what}: expected one of {', '.join(names)}, got {name!r}{hint}")
+    raise ValueError(f"{what}: expected one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}")
 
 
 def ratios(counts: Mapping[str, float]) -> dict[str, float]:

@@ -7,10 +7,10 @@ task imports its module only, and a task with heavy dependencies costs nothing t
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from mel.naming import did_you_mean
 from mel.ports import Task
 
 TASKS: dict[str, str] = {
@@ -35,7 +35,7 @@ def load(name: str, **options: Any) -> Task:
         ValueError: an unknown name or option (the nearest valid one is named), or a value the task refuses.
     """
     if name not in TASKS:
-        raise ValueError(f"task: expected one of {', '.join(sorted(TASKS))}; got {name!r}{_nearest(name, TASKS)}")
+        raise ValueError(f"task: expected one of {', '.join(sorted(TASKS))}; got {name!r}{did_you_mean(name, TASKS)}")
     module, attribute = TASKS[name].split(":")
     factory = getattr(import_module(module), attribute)
     _check_options(name, factory, options)
@@ -50,9 +50,4 @@ def _check_options(name: str, factory: Any, options: dict[str, Any]) -> None:
     for option in options:
         if option not in known:
             takes = ", ".join(known) or "none"
-            raise ValueError(f"task {name}: unknown option {option!r}; it takes {takes}{_nearest(option, known)}")
-
-
-def _nearest(word: str, known: Any) -> str:
-    found = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+            raise ValueError(f"task {name}: unknown option {option!r}; it takes {takes}{did_you_mean(option, known)}")
