@@ -20,7 +20,7 @@ from mel.record import RunDirectory
 from mel.report.arms import read_arms
 from mel.report.comparison import Cell, Comparison, compare
 from mel.report.page import build
-from mel.report.terminal import results_table
+from mel.report.results_table import results_table
 
 
 def run(name: str, seed: int, output: Path, changes: list[str]) -> Path:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mel import cli_miniature
+from mel import cli_miniature, cli_models
 
 app = typer.Typer(
     name="mel",
@@ -56,43 +56,8 @@ def train(
     run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
 
 
-@app.command("eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="Model directory, hub id or miniature:WORLD.")],
-    recipe: Annotated[str | None, typer.Option(help="Recipe whose evaluation suites and prompts are used.")] = None,
-    benchmarks: Annotated[str | None, typer.Option(help="Instead of a recipe: tasks, e.g. aime24,math500.")] = None,
-    k: Annotated[int, typer.Option(min=0, help="With --benchmarks: samples per problem.")] = 8,
-    temperature: Annotated[float, typer.Option(help="With --benchmarks: of the samples.")] = 0.6,
-    max_tokens: Annotated[int, typer.Option(min=1, help="With --benchmarks: per response.")] = 4096,
-    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
-    responses: Annotated[
-        Path | None, typer.Option("--from", help="Score these responses (JSONL) instead of generating; one benchmark.")
-    ] = None,
-    changes: Changes = None,
-    output: Annotated[Path, typer.Option(help="Where responses and results go.")] = Path("runs/eval"),
-) -> None:
-    """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
-    from mel.config import load_recipe
-    from mel.run.evaluation import benchmark_recipe, evaluate_model, score_responses
-
-    if (recipe is None) == (benchmarks is None):
-        raise ValueError("mel eval: give either --recipe or --benchmarks")
-    chosen = (
-        load_recipe(recipe, changes or ())
-        if recipe is not None
-        else benchmark_recipe(
-            model,
-            (benchmarks or "").split(","),
-            k=k,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            chat_template=chat_template,
-        )
-    )
-    if responses is not None:
-        score_responses(chosen, model, responses, output=output, console=Console())
-    else:
-        evaluate_model(chosen, model, output=output, console=Console())
+app.command("eval")(cli_models.evaluate)
+app.command("merge")(cli_models.merge)
 
 
 @app.command()
@@ -137,10 +102,13 @@ def report(
         Path | None, typer.Option(help="The page to write; default report.html in the first run.")
     ] = None,
 ) -> None:
-    """Write one offline HTML page: results, curves, ledger and experiences."""
+    """Compare runs and evaluations: a table here, and one offline HTML page with curves, ledger and experiences."""
     from mel.report.page import build
+    from mel.report.results_table import results_table
 
-    Console().print(f"report: {build(runs, output or runs[0] / 'report.html')}", soft_wrap=True)
+    console = Console()
+    console.print(results_table(runs))
+    console.print(f"report: {build(runs, output or runs[0] / 'report.html')}", soft_wrap=True)
 
 
 @app.command()

@@ -138,7 +138,7 @@ class EvaluationSection(Section):
     Args:
         every: greedy Pass@1 on the first suite every so many steps; null only before and after training.
         before: evaluate the untrained policy too.
-        after: evaluate the trained policy within the run; false where it lies in shards: use `mel eval` then.
+        after: evaluate the trained policy within the run; false where it lies in shards: use `mel eval RUN` then.
     """
 
     suites: list[SuiteSection] = Field(default_factory=list)

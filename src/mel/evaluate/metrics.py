@@ -127,6 +127,44 @@ def paired_difference_over_seeds(
     Raises:
         ValueError: another number of seeds, no seed, or other problems.
     """
+    return macro_paired_difference([(ours, baseline)], seed=seed, resamples=resamples, level=level)
+
+
+def macro_paired_difference(
+    benchmarks: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[Mapping[str, float]]]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Interval:
+    """`paired_difference_over_seeds` averaged over benchmarks, each weighing the same whatever its size.
+
+    The bootstrap draws seeds once for all benchmarks, then problems within each.
+
+    Args:
+        benchmarks: (ours, baseline) of each, as `paired_difference_over_seeds` takes them.
+
+    Raises:
+        ValueError: no benchmark, another number of seeds, no seed, or other problems.
+    """
+    if not benchmarks:
+        raise ValueError("paired difference: expected at least one benchmark; got none")
+    differences = [_differences(ours, baseline) for ours, baseline in benchmarks]
+    num_seeds = len(differences[0])
+    if any(len(d) != num_seeds for d in differences):
+        counts = ", ".join(str(len(d)) for d in differences)
+        raise ValueError(f"paired difference: expected the same seeds on every benchmark; got {counts} runs")
+    rng = random.Random(seed)
+    means = []
+    for _ in repeat(None, resamples):
+        drawn = rng.choices(range(num_seeds), k=num_seeds)
+        means.append(math.fsum(_drawn_mean(table, drawn, rng) for table in differences) / len(differences))
+    value = math.fsum(math.fsum(map(math.fsum, d)) / (len(d) * len(d[0])) for d in differences) / len(differences)
+    return _percentiles(value, sorted(means), level)
+
+
+def _differences(ours: Sequence[Mapping[str, float]], baseline: Sequence[Mapping[str, float]]) -> list[list[float]]:
+    """Per seed the difference of every problem, problems in one order."""
     if len(ours) != len(baseline) or not ours:
         raise ValueError(
             f"paired difference over seeds: expected the same seeds on both sides, at least one; got {len(ours)} and "
@@ -134,16 +172,12 @@ def paired_difference_over_seeds(
         )
     _check_same("all runs", [*ours, *baseline])
     problems = sorted(ours[0])
-    differences = [[a[p] - b[p] for p in problems] for a, b in zip(ours, baseline, strict=True)]
-    rng = random.Random(seed)
-    size = len(problems) * len(differences)
-    means = []
-    for _ in repeat(None, resamples):
-        seeds_drawn = rng.choices(differences, k=len(differences))
-        by_problem = list(map(math.fsum, zip(*seeds_drawn, strict=True)))
-        means.append(math.fsum(rng.choices(by_problem, k=len(problems))) / size)
-    value = math.fsum(map(math.fsum, differences)) / size
-    return _percentiles(value, sorted(means), level)
+    return [[a[p] - b[p] for p in problems] for a, b in zip(ours, baseline, strict=True)]
+
+
+def _drawn_mean(differences: Sequence[Sequence[float]], seeds: Sequence[int], rng: random.Random) -> float:
+    by_problem = list(map(math.fsum, zip(*(differences[s] for s in seeds), strict=True)))
+    return math.fsum(rng.choices(by_problem, k=len(by_problem))) / (len(by_problem) * len(seeds))
 
 
 def t_interval(values: Sequence[float]) -> Interval:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from mel.types import Problem
+from mel.types import Problem, TokenIds
 
 Kind = Literal["greedy", "sampled"]
 
@@ -49,6 +49,9 @@ class Settings:
         k: sampled responses per problem; 0 for none.
         prompts: name and hash of the prompt set.
         problems: hash over ids, texts and answers in order.
+        prompt_ids: hash over the tokens of all prompts, hence of tokenizer and chat template too.
+        engine: what generated, in words.
+        seed: of the sampled responses.
     """
 
     model: str
@@ -58,6 +61,9 @@ class Settings:
     max_tokens: int
     prompts: str
     problems: str
+    prompt_ids: str
+    engine: str
+    seed: int
 
 
 class ResponseFile:
@@ -96,6 +102,11 @@ def hash_problems(problems: Sequence[Problem]) -> str:
     """SHA-256 over the problems, in order."""
     text = json.dumps([[p.id, p.text, p.answer] for p in problems], ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_ids(prompts: Iterable[TokenIds]) -> str:
+    """SHA-256 over the tokens of all prompts, in order."""
+    return hashlib.sha256(json.dumps(list(prompts)).encode()).hexdigest()
 
 
 def read_texts(path: Path) -> list[tuple[str, Kind, str]]:

@@ -1,12 +1,10 @@
-"""The result of an evaluation: scores with intervals, per problem and in all, as a value, JSON and Markdown."""
+"""The result of an evaluation: scores with intervals, per problem and in all, with and without contained problems."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mel.evaluate.metrics import Interval, average_at_k, bootstrap_macro_mean, bootstrap_mean, pass_at_k
 from mel.evaluate.responses import Response, Settings
@@ -28,29 +26,49 @@ class ProblemScore:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationResult:
-    """Scores of one model on one set of problems, 0 to 1, with 95 % bootstrap intervals over problems.
+class Scores:
+    """Scores on some problems, 0 to 1, with 95 % bootstrap intervals over problems.
 
     Args:
+        problems: how many.
         pass_at_1: share of problems whose greedy response is right; None without greedy responses.
-        average_at_k, pass_at_k: over k sampled responses per problem; None without sampled responses.
+        average_at_k: share of right responses among the sampled ones; None without sampled responses.
+        pass_at: k -> unbiased pass@k of the sampled responses, for k = 1, 2, 4, ... and their number.
+    """
+
+    problems: int
+    pass_at_1: Interval | None
+    average_at_k: Interval | None
+    pass_at: Mapping[int, Interval] = field(default_factory=dict)
+
+    @property
+    def pass_at_k(self) -> Interval | None:
+        """Pass@k with k the number of samples."""
+        return self.pass_at[max(self.pass_at)] if self.pass_at else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationResult(Scores):
+    """Scores of one model on one set of problems, and what they were made of.
+
+    Args:
+        contained: ids of the problems that the training set contains; None: nobody looked.
+        clean: scores on the others; None if nobody looked, if none is contained or if all are.
         tokens, seconds: spent on all responses, over all sittings of a resumed evaluation.
         reasons: the verifier's words -> number of responses.
         scores: one per problem, for paired differences.
-        environment: engine, versions, seeds, as the caller gave them.
+        environment: versions and the like.
     """
 
     name: str
     settings: Settings
-    problems: int
-    pass_at_1: Interval | None
-    average_at_k: Interval | None
-    pass_at_k: Interval | None
     tokens: int
     seconds: float
     truncated: int
     reasons: Mapping[str, int]
     scores: tuple[ProblemScore, ...]
+    contained: tuple[str, ...] | None = None
+    clean: Scores | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
 
     def greedy_scores(self) -> dict[str, float]:
@@ -76,106 +94,81 @@ def summarize(
     settings: Settings,
     responses: Sequence[Response],
     *,
-    only: Collection[str] | None = None,
+    contained: Collection[str] | None = None,
     environment: Mapping[str, object] | None = None,
 ) -> EvaluationResult:
-    """Scores of these responses.
+    """Scores of these responses, with and without the problems that the training set contains.
 
     Args:
-        only: ids of the problems to count, such as those without overlap with the training set; None for all.
+        contained: ids of those problems, others among them do no harm; None if nobody looked.
 
     Raises:
-        ValueError: no response is left, or a problem has fewer samples than `settings.k`.
+        ValueError: no response, or a problem has fewer samples than `settings.k`.
     """
-    used = [r for r in responses if only is None or r.problem in only]
-    if not used:
+    if not responses:
         raise ValueError(f"evaluation {name!r}: expected at least one response; got none")
-    scores = _scores(used)
-    k = settings.k
-    has_greedy = all(s.greedy is not None for s in scores)
+    by_problem = _by_problem(responses)
+    scores = _scored(by_problem, settings.k)
+    found = None if contained is None else tuple(s.problem for s in by_problem if s.problem in contained)
+    others = [s for s in by_problem if s.problem not in (found or ())]
     return EvaluationResult(
         name=name,
         settings=settings,
-        problems=len(scores),
-        pass_at_1=bootstrap_mean([float(s.greedy or 0) for s in scores]) if has_greedy else None,
-        average_at_k=bootstrap_mean([average_at_k(s.samples, s.correct) for s in scores]) if k else None,
-        pass_at_k=bootstrap_mean([pass_at_k(s.samples, s.correct, k) for s in scores]) if k else None,
-        tokens=sum(r.num_tokens for r in used),
-        seconds=sum(r.seconds for r in used),
-        truncated=sum(r.is_truncated for r in used),
-        reasons=dict(Counter(r.reason for r in used).most_common()),
-        scores=tuple(scores),
+        problems=scores.problems,
+        pass_at_1=scores.pass_at_1,
+        average_at_k=scores.average_at_k,
+        pass_at=scores.pass_at,
+        tokens=sum(r.num_tokens for r in responses),
+        seconds=sum(r.seconds for r in responses),
+        truncated=sum(r.is_truncated for r in responses),
+        reasons=dict(Counter(r.reason for r in responses).most_common()),
+        scores=tuple(by_problem),
+        contained=found,
+        clean=_scored(others, settings.k) if found and others else None,
         environment=dict(environment or {}),
     )
 
 
-def macro_average(results: Sequence[EvaluationResult]) -> dict[str, Interval | None]:
-    """Pass@1, Avg@k and Pass@k averaged over benchmarks, each benchmark weighing the same (the paper's last column)."""
-    tables = {
-        "pass_at_1": [list(r.greedy_scores().values()) for r in results],
-        "average_at_k": [list(r.average_scores().values()) for r in results],
-        "pass_at_k": [list(r.pass_scores().values()) for r in results],
-    }
-    return {name: bootstrap_macro_mean(rows) if rows and all(rows) else None for name, rows in tables.items()}
+def macro_average(results: Sequence[EvaluationResult], *, clean: bool = False) -> Scores:
+    """Scores averaged over benchmarks, each benchmark weighing the same (the paper's last column).
 
+    A score that one of them lacks has no average; of pass@k there are the k that all have.
 
-def write_result(result: EvaluationResult, directory: Path) -> None:
-    """Write `result.json` and `result.md` into the directory."""
-    directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(asdict(result), indent=1, ensure_ascii=False, default=str) + "\n"
-    (directory / "result.json").write_text(text, encoding="utf-8")
-    (directory / "result.md").write_text(markdown([result]), encoding="utf-8")
-
-
-def read_result(directory: Path) -> EvaluationResult:
-    """The result in that directory.
-
-    Raises:
-        ValueError: there is none yet, or it is damaged.
+    Args:
+        clean: without the problems that the training set contains.
     """
-    path = directory / "result.json"
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-        intervals = {n: Interval(**row[n]) if row[n] else None for n in ("pass_at_1", "average_at_k", "pass_at_k")}
-        scores = tuple(ProblemScore(**s) for s in row["scores"])
-        return EvaluationResult(**{**row, **intervals, "scores": scores, "settings": Settings(**row["settings"])})
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"{path}: expected the result of an evaluation; it was not finished. Run it again to go on"
-        ) from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: expected the result of an evaluation; it cannot be read ({error!r})") from error
+    left_out = [frozenset(r.contained or ()) if clean else frozenset() for r in results]
+    tables = [[s for s in r.scores if s.problem not in out] for r, out in zip(results, left_out, strict=True)]
+    k = min((r.settings.k for r in results), default=0)
+    has_greedy = all(s.greedy is not None for table in tables for s in table)
+    return Scores(
+        problems=sum(map(len, tables)),
+        pass_at_1=_macro(tables, lambda s: float(s.greedy or 0)) if has_greedy else None,
+        average_at_k=_macro(tables, lambda s: average_at_k(s.samples, s.correct)) if k else None,
+        pass_at={n: _macro(tables, lambda s, n=n: pass_at_k(s.samples, s.correct, n)) for n in _ks(k)},
+    )
 
 
-def markdown(results: Sequence[EvaluationResult]) -> str:
-    """A table with one row per result, in percent, and the settings under it."""
-    ks = {r.settings.k for r in results}
-    k = str(ks.pop()) if len(ks) == 1 else "k"
-    lines = [
-        f"| evaluation | problems | Pass@1 | Avg@{k} | Pass@{k} | tokens | seconds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for r in results:
-        cells = [percent(r.pass_at_1), percent(r.average_at_k), percent(r.pass_at_k)]
-        lines.append(f"| {r.name} | {r.problems:,} | {' | '.join(cells)} | {r.tokens:,} | {r.seconds:.1f} |")
-    lines += ["", "Percent with 95 % bootstrap intervals over problems. Pass@1 is greedy."]
-    for r in results:
-        s = r.settings
-        lines.append(
-            f"{r.name}: model {s.model}, k {s.k} at temperature {s.temperature:g} and top-p {s.top_p:g}, at most "
-            f"{s.max_tokens} tokens, prompts {s.prompts}, {r.truncated} truncated."
-        )
-    return "\n".join(lines) + "\n"
+def _scored(scores: Sequence[ProblemScore], k: int) -> Scores:
+    has_greedy = all(s.greedy is not None for s in scores)
+    return Scores(
+        problems=len(scores),
+        pass_at_1=bootstrap_mean([float(s.greedy or 0) for s in scores]) if has_greedy else None,
+        average_at_k=bootstrap_mean([average_at_k(s.samples, s.correct) for s in scores]) if k else None,
+        pass_at={n: bootstrap_mean([pass_at_k(s.samples, s.correct, n) for s in scores]) for n in _ks(k)},
+    )
 
 
-def percent(interval: Interval | None) -> str:
-    """`61.1 [55.1, 67.2]`, or a dash."""
-    if interval is None:
-        return "-"
-    return f"{100 * interval.value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+def _macro(tables: Sequence[Sequence[ProblemScore]], score: Callable[[ProblemScore], float]) -> Interval:
+    return bootstrap_macro_mean([[score(s) for s in table] for table in tables])
 
 
-def _scores(responses: Sequence[Response]) -> list[ProblemScore]:
+def _ks(k: int) -> list[int]:
+    """1, 2, 4, ... and k itself; none for no samples."""
+    return sorted({*(1 << power for power in range(k.bit_length())), k}) if k else []
+
+
+def _by_problem(responses: Sequence[Response]) -> list[ProblemScore]:
     by_problem: dict[str, list[Response]] = {}
     for response in responses:
         by_problem.setdefault(response.problem, []).append(response)

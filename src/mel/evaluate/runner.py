@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mel.evaluate.responses import Kind, Response, ResponseFile, Settings, hash_problems, read_texts
-from mel.evaluate.result import EvaluationResult, summarize, write_result
+from mel.evaluate.responses import Kind, Response, ResponseFile, Settings, hash_ids, hash_problems, read_texts
+from mel.evaluate.result import EvaluationResult, summarize
+from mel.evaluate.result_file import write_result
 from mel.ports import Generator, Tokenizer, Verifier
 from mel.prompts import PromptSet
 from mel.types import Problem, Sampling, TokenIds
 
 RESPONSES = "responses.jsonl"
+
+SEED = 1234
+"""Of all sampled evaluation: the same for every run, so that two policies answer under the same draw."""
 
 Job = tuple[str, Kind, int]
 """Problem id, kind and sample number."""
@@ -60,25 +64,30 @@ def evaluate(
     temperature: float = 0.6,
     top_p: float = 1.0,
     batch_size: int = 256,
+    seed: int = SEED,
+    contained: Collection[str] | None = None,
     model: str = "",
+    engine: str = "",
     name: str = "",
     environment: Mapping[str, object] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> EvaluationResult:
     """Scores of a model on these problems; `out` then holds `responses.jsonl`, `result.json` and `result.md`.
 
-    An evaluation that was killed goes on where it stopped: what `out` holds is read and only what is missing is
-    generated. The generator draws the missing samples anew, so a resumed evaluation is as good as an
-    uninterrupted one without being equal to it sample by sample.
+    An evaluation that was killed goes on where it stopped: what `out` holds is read, and of the batches that lack a
+    response only the missing ones are added. Every batch has a seed of its own, so with the same batch size (and
+    an engine that repeats itself) the responses are those of an evaluation that was never disturbed.
 
     Args:
         verifier: a task is one.
         k: sampled responses per problem for Avg@k and Pass@k; 0 for greedy only.
         temperature, top_p: of the sampled responses (the paper: 0.6).
+        contained: ids of the problems that the training set contains, for scores without them; None: not looked for.
         batch_size: responses per engine call; they are on disk when the next call begins.
-        model: what is evaluated, in words; recorded, and compared when an evaluation goes on.
+        seed: of the sampled responses.
+        model, engine: what is evaluated and what generates, in words; another one is not mixed into the same `out`.
         name: how tables call this evaluation; by default the name of `out`.
-        environment: engine, versions, seeds, to be recorded with the result.
+        environment: versions and the like, to be recorded with the result.
         progress: called before the first and after every batch.
 
     Raises:
@@ -86,6 +95,7 @@ def evaluate(
             another number of responses than asked, or an `out` that holds another evaluation.
     """
     _check(problems, k=k, temperature=temperature, batch_size=batch_size)
+    prompt_ids = {p.id: tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}]) for p in problems}
     settings = Settings(
         model=model,
         k=k,
@@ -94,16 +104,25 @@ def evaluate(
         max_tokens=max_tokens,
         prompts=f"{prompts.name}@{prompts.sha256[:12]}",
         problems=hash_problems(problems),
+        prompt_ids=hash_ids(prompt_ids.values()),
+        engine=engine,
+        seed=seed,
     )
     out = Path(out)
     file = ResponseFile(out / RESPONSES, settings)
-    sitting = _Sitting(file, problems, verifier, generator, tokenizer, prompts)
+    sitting = _Sitting(file, problems, prompt_ids, verifier, generator)
     samplings: dict[Kind, Sampling] = {
         "greedy": Sampling(max_tokens=max_tokens, temperature=0.0),
         "sampled": Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p),
     }
-    sitting.run(samplings, k=k, batch_size=batch_size, progress=progress or _quiet)
-    result = summarize(name or out.name, settings, _in_order(file.read(), problems), environment=environment)
+    sitting.run(_batches(problems, samplings, k=k, size=batch_size, seed=seed), progress or _quiet)
+    result = summarize(
+        name or out.name,
+        settings,
+        _in_order(file.read(), problems),
+        contained=contained,
+        environment=environment,
+    )
     write_result(result, out)
     return result
 
@@ -114,8 +133,10 @@ def score(
     source: str | Path,
     *,
     out: str | Path,
+    contained: Collection[str] | None = None,
     model: str = "",
     name: str = "",
+    environment: Mapping[str, object] | None = None,
 ) -> EvaluationResult:
     """Scores of responses that somebody else generated: k is the fewest samples of a problem.
 
@@ -150,12 +171,12 @@ def score(
         seen[problem, kind] += 1
     settings = Settings(
         model=model or str(source), k=min(seen[p, "sampled"] for p in by_id), temperature=0.0, top_p=1.0,
-        max_tokens=0, prompts="", problems=hash_problems(problems),
+        max_tokens=0, prompts="", problems=hash_problems(problems), prompt_ids="", engine="", seed=0,
     )  # fmt: skip
     file = ResponseFile(out / RESPONSES, settings)
     done = {r.job for r in file.read()}
     file.append(r for r in responses if r.job not in done)
-    result = summarize(name or out.name, settings, responses)
+    result = summarize(name or out.name, settings, responses, contained=contained, environment=environment)
     write_result(result, out)
     return result
 
@@ -167,49 +188,35 @@ class _Sitting:
         self,
         file: ResponseFile,
         problems: Sequence[Problem],
+        prompt_ids: Mapping[str, TokenIds],
         verifier: Verifier,
         generator: Generator,
-        tokenizer: Tokenizer,
-        prompts: PromptSet,
     ) -> None:
         self._file = file
         self._problems = {p.id: p for p in problems}
         self._verifier = verifier
         self._generator = generator
-        self._prompt_ids: dict[str, TokenIds] = {
-            p.id: tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}]) for p in problems
-        }
+        self._prompt_ids = prompt_ids
 
-    def run(
-        self,
-        samplings: Mapping[Kind, Sampling],
-        *,
-        k: int,
-        batch_size: int,
-        progress: Callable[[Progress], None],
-    ) -> None:
-        ids = list(self._problems)
-        jobs: list[Job] = [(p, "greedy", 0) for p in ids]
-        jobs.extend((p, "sampled", sample) for sample in range(k) for p in ids)
+    def run(self, batches: Sequence[tuple[Sequence[Job], Sampling]], progress: Callable[[Progress], None]) -> None:
         done = {r.job for r in self._file.read()}
-        missing = [job for job in jobs if job not in done]
-        at = Progress(
-            done=len(jobs) - len(missing), total=len(jobs), resumed=len(jobs) - len(missing), tokens=0, seconds=0.0
-        )
+        total = sum(len(jobs) for jobs, _ in batches)
+        resumed = sum(job in done for jobs, _ in batches for job in jobs)
+        at = Progress(done=resumed, total=total, resumed=resumed, tokens=0, seconds=0.0)
         progress(at)
-        for kind, sampling in samplings.items():
-            of_kind = [job for job in missing if job[1] == kind]
-            for start in range(0, len(of_kind), batch_size):
-                responses = self._answer(of_kind[start : start + batch_size], sampling)
-                self._file.append(responses)
-                at = Progress(
-                    done=at.done + len(responses),
-                    total=at.total,
-                    resumed=at.resumed,
-                    tokens=at.tokens + sum(r.num_tokens for r in responses),
-                    seconds=at.seconds + sum(r.seconds for r in responses),
-                )
-                progress(at)
+        for jobs, sampling in batches:
+            if done.issuperset(jobs):
+                continue
+            # The whole batch even if one response is missing: its seed then gives that one again.
+            responses = [r for r in self._answer(jobs, sampling) if r.job not in done]
+            self._file.append(responses)
+            at = replace(
+                at,
+                done=at.done + len(responses),
+                tokens=at.tokens + sum(r.num_tokens for r in responses),
+                seconds=at.seconds + sum(r.seconds for r in responses),
+            )
+            progress(at)
 
     def _answer(self, jobs: Sequence[Job], sampling: Sampling) -> list[Response]:
         started = time.perf_counter()
@@ -225,6 +232,22 @@ class _Sitting:
             )
             for (problem, kind, sample), c, v in zip(jobs, completions, verdicts, strict=True)
         ]  # fmt: skip
+
+
+def _batches(
+    problems: Sequence[Problem], samplings: Mapping[Kind, Sampling], *, k: int, size: int, seed: int
+) -> list[tuple[Sequence[Job], Sampling]]:
+    """All jobs of an evaluation, cut into engine calls with a seed each."""
+    jobs: dict[Kind, list[Job]] = {
+        "greedy": [(p.id, "greedy", 0) for p in problems],
+        "sampled": [(p.id, "sampled", sample) for sample in range(k) for p in problems],
+    }
+    batches = [
+        (jobs[kind][start : start + size], sampling)
+        for kind, sampling in samplings.items()
+        for start in range(0, len(jobs[kind]), size)
+    ]
+    return [(part, replace(s, seed=seed * 1_000_003 + number)) for number, (part, s) in enumerate(batches, 1)]
 
 
 def _in_order(responses: Sequence[Response], problems: Sequence[Problem]) -> list[Response]:

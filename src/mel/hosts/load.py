@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from peft import LoraConfig, PeftConfig, PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
+
+ADAPTER = "adapter_config.json"
 
 
 def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
@@ -33,15 +35,57 @@ def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
     return tokenizer
 
 
-def load_model(path: str, *, dtype: str = "float32", attention: str | None = None) -> Any:
-    """The causal language model at that path, on the CPU; the host moves it.
+def load_model(path: str, *, dtype: str | None = "float32", attention: str | None = None) -> Any:
+    """The causal language model at that path, on the CPU; the host moves it. An adapter comes merged into its base.
+
+    Args:
+        dtype: of the weights; None for the checkpoint's own.
 
     Raises:
         ValueError: no such model.
     """
     _check_exists(path)
-    options = {} if attention is None else {"attn_implementation": attention}
-    return AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **options)
+    options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    options["dtype"] = "auto" if dtype is None else getattr(torch, dtype)
+    model = AutoModelForCausalLM.from_pretrained(_base_of(path), **options)
+    if not is_adapter(path):
+        return model
+    adapted: Any = PeftModel.from_pretrained(model, path)
+    return adapted.merge_and_unload()
+
+
+def device() -> str:
+    """Where a model goes that nobody else places: the first GPU if torch sees one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def max_positions(path: str) -> int | None:
+    """`max_position_embeddings` of the model at that path; None for a model of a family that names no limit."""
+    found = getattr(AutoConfig.from_pretrained(_base_of(path)), "max_position_embeddings", None)
+    return int(found) if found else None
+
+
+def merge_adapter(path: str, output: str | Path) -> Path:
+    """An ordinary model directory at `output`: the base model with the adapter of that directory in its weights.
+
+    Raises:
+        ValueError: no adapter there, or something at `output` already.
+    """
+    output = Path(output)
+    if not is_adapter(path):
+        raise ValueError(f"mel merge: expected a directory with {ADAPTER} (peft); {path} holds none")
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"mel merge: expected an output that does not exist yet; {output} holds something")
+    model = load_model(path, dtype=None)
+    model.save_pretrained(output)
+    AutoTokenizer.from_pretrained(path).save_pretrained(output)
+    return output
+
+
+def is_adapter(path: str | Path) -> bool:
+    """Holds a peft adapter and no model of its own."""
+    folder = Path(path).expanduser()
+    return (folder / ADAPTER).is_file() and not (folder / "config.json").is_file()
 
 
 def lora_config(fields: Mapping[str, Any]) -> Any:
@@ -74,10 +118,15 @@ def device_summary() -> str:
     return "GPU: " + ", ".join(f"{p.name} {p.total_memory / 2**30:.0f} GiB" for p in found)
 
 
+def _base_of(path: str) -> str:
+    """The model that an adapter was trained on; any other path is its own."""
+    return str(PeftConfig.from_pretrained(path).base_model_name_or_path) if is_adapter(path) else path
+
+
 def _check_exists(path: str) -> None:
     """A local path must hold a model; anything else of the form owner/name is left to the hub."""
     is_local = path.startswith((".", "/", "~")) or Path(path).exists() or path.count("/") != 1
-    if is_local and not (Path(path).expanduser() / "config.json").is_file():
+    if is_local and not (Path(path).expanduser() / "config.json").is_file() and not is_adapter(path):
         raise ValueError(
             f"model.path: expected a directory with config.json and tokenizer files, a hub id (owner/name) or "
             f"miniature:WORLD; got {path!r}, which holds no config.json"

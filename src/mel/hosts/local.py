@@ -26,7 +26,7 @@ class LocalGenerator:
         model: a causal language model on whatever device it is to run on; put into evaluation mode.
         tokenizer: its Hugging Face tokenizer, for the padding and end tokens and for decoding.
         batch_size: prompts decoded together; they are grouped by length, so a chunk holds little padding.
-        seed: of all sampling; torch's own random state is left as it was.
+        seed: of all sampling whose call names none; torch's own random state is left as it was.
         progress: called after every chunk.
     """
 
@@ -67,7 +67,8 @@ class LocalGenerator:
         self._calls += 1
         by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         found: list[Completion | None] = [None] * len(prompts)
-        with _seeded(self._seed * 1_000_003 + self._calls, self.model.device), torch.no_grad():
+        seed = self._seed * 1_000_003 + self._calls if sampling.seed is None else sampling.seed
+        with _seeded(seed, self.model.device), torch.no_grad():
             for start in range(0, len(by_length), self._batch_size):
                 chunk = by_length[start : start + self._batch_size]
                 for i, completion in zip(chunk, self._decode([prompts[i] for i in chunk], sampling), strict=True):

@@ -89,10 +89,9 @@ class RunDirectory:
         run = cls(path)
         now = _now()
         run._write_status(Status(state="created", step=0, message="", pid=os.getpid(), started_at=now, updated_at=now))
-        # The recipe comes last: a directory without one was not finished and is not taken for a run.
-        text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
-        replace_file(path / RECIPE, text, doing="writing the recipe")
         run.metrics.path.touch()
+        # The recipe comes last: a directory without one was not finished and is not taken for a run.
+        run.set_recipe(recipe)
         return run
 
     @classmethod
@@ -129,6 +128,12 @@ class RunDirectory:
     def experiences(self) -> ExperienceStore:
         """The experience store, opened on first use."""
         return ExperienceStore.open(self.path / EXPERIENCES)
+
+    def set_recipe(self, recipe: Mapping[str, object]) -> None:
+        """Replace the recipe: an evaluation that is continued may ask for more suites."""
+        text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
+        replace_file(self.path / RECIPE, text, doing="writing the recipe")
+        self.__dict__.pop("recipe", None)
 
     @property
     def checkpoints(self) -> Path:

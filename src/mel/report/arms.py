@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mel.evaluate.result import EvaluationResult, read_result
+from mel.evaluate.result import EvaluationResult
+from mel.evaluate.result_file import read_result
 from mel.record import Ledger, RunDirectory
 from mel.record.run_directory import Status
 
@@ -59,6 +60,11 @@ class Run:
     def after(self) -> dict[str, EvaluationResult]:
         """Suite -> result of the trained policy."""
         return {n.removeprefix(AFTER): r for n, r in self.evaluations.items() if not n.startswith(BEFORE)}
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Suites that ask another task than the one trained on: the ones that are averaged."""
+        return [name for name, result in self.after.items() if result.environment.get("is_benchmark")]
 
     def last(self, path: str) -> float | None:
         """The last value of a metric; None if it was never logged."""

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mel.evaluate.metrics import Interval, paired_difference_over_seeds
+from mel.evaluate.metrics import Interval, macro_paired_difference
 from mel.evaluate.result import EvaluationResult
+from mel.evaluate.result_file import CLEAN
 from mel.report.arms import SECONDS, TOKENS, Arm
 
-Scores = Callable[[EvaluationResult], Mapping[str, float]]
+Table = Mapping[str, float]
+"""Problem id -> score."""
 
 RESAMPLES = 1000
+AVERAGE = "average"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One score of one evaluation.
+    """One score of one evaluation, or its average over several.
 
     Args:
-        evaluation: name of the suite.
+        evaluation: heading of the column's group.
         label: `Pass@1`, `Avg@8`, ...
-        scores: problem id -> score of a result.
+        suites: names of the evaluations; several are averaged, each weighing the same.
+        scores: table of a result.
+        left_out: ids of problems that do not count.
     """
 
     evaluation: str
     label: str
-    scores: Scores
+    suites: tuple[str, ...]
+    scores: Callable[[EvaluationResult], Table]
+    left_out: frozenset[str] = frozenset()
+
+    def tables(self, results: Mapping[str, EvaluationResult]) -> list[Table]:
+        """One table per suite; none if a suite is missing or has no such score."""
+        found = [self._table(results[suite]) for suite in self.suites if suite in results]
+        return found if len(found) == len(self.suites) and all(found) else []
+
+    def _table(self, result: EvaluationResult) -> Table:
+        return {p: score for p, score in self.scores(result).items() if p not in self.left_out}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,71 +101,84 @@ def compare(arms: Sequence[Arm]) -> Comparison:
 
 
 def _columns(arms: Sequence[Arm]) -> list[Column]:
-    """Pass@1, Avg@k and Pass@k of every suite that some policy, trained or not, was evaluated on."""
-    ks: dict[str, set[int]] = {}
-    has_greedy: set[str] = set()
+    """Pass@1, Avg@k and Pass@k of every suite that some policy, trained or not, was evaluated on, then the averages.
+
+    A suite with problems that some training set contains has a second group of columns without them.
+    """
+    found: dict[str, list[EvaluationResult]] = {}
     for arm in arms:
         for run in arm.runs:
             for name, result in (*run.before.items(), *run.after.items()):
-                ks.setdefault(name, set()).add(result.settings.k)
-                has_greedy |= {name} if result.pass_at_1 else set()
-    columns = []
-    for name in sorted(ks, key=lambda n: (len(n), n)):
-        if name in has_greedy:
-            columns.append(Column(evaluation=name, label="Pass@1", scores=EvaluationResult.greedy_scores))
-        # Runs that sampled different numbers of responses are comparable up to the smallest.
-        k = min(ks[name])
-        if k:
-            columns.append(Column(evaluation=name, label=f"Avg@{k}", scores=EvaluationResult.average_scores))
-            columns.append(Column(evaluation=name, label=f"Pass@{k}", scores=lambda r, k=k: r.pass_scores(k)))
+                found.setdefault(name, []).append(result)
+    benchmarks = list(dict.fromkeys(name for arm in arms for run in arm.runs for name in run.benchmarks))
+    contained = {name: frozenset(p for r in results for p in r.contained or ()) for name, results in found.items()}
+    columns: list[Column] = []
+    for name in sorted(found, key=lambda n: (len(n), n)):
+        columns += _group(name, (name,), found[name])
+        if contained[name]:
+            columns += _group(f"{name}{CLEAN}", (name,), found[name], left_out=contained[name])
+    if len(benchmarks) > 1 and set(benchmarks) <= set(found):
+        everything = [result for name in benchmarks for result in found[name]]
+        left_out = frozenset[str]().union(*(contained[name] for name in benchmarks))
+        columns += _group(AVERAGE, tuple(benchmarks), everything)
+        columns += _group(f"{AVERAGE}{CLEAN}", tuple(benchmarks), everything, left_out=left_out) if left_out else []
     return columns
+
+
+def _group(
+    title: str, suites: tuple[str, ...], results: Sequence[EvaluationResult], *, left_out: frozenset[str] = frozenset()
+) -> list[Column]:
+    kinds: list[tuple[str, Callable[[EvaluationResult], Table]]] = []
+    if any(r.pass_at_1 for r in results):
+        kinds.append(("Pass@1", EvaluationResult.greedy_scores))
+    # Runs that sampled different numbers of responses are comparable up to the smallest.
+    k = min(r.settings.k for r in results)
+    if k:
+        kinds.append((f"Avg@{k}", EvaluationResult.average_scores))
+        kinds.append((f"Pass@{k}", lambda r: r.pass_scores(k)))
+    return [Column(evaluation=title, label=n, suites=suites, scores=s, left_out=left_out) for n, s in kinds]
 
 
 def _before(arms: Sequence[Arm], columns: Sequence[Column]) -> list[ResultRow]:
     """The untrained policy as a row of its own, from the first run that evaluated it."""
     for arm in arms:
         for run in arm.runs:
-            found = run.before
-            if found:
-                cells = tuple(
-                    Cell(score=_interval([c.scores(found[c.evaluation])]), num_seeds=1)
-                    if c.evaluation in found
-                    else Cell()
-                    for c in columns
-                )
+            if run.before:
+                cells = tuple(_alone([c.tables(run.before)]) for c in columns)
                 return [ResultRow(arm="before training", seeds=(), cells=cells, tokens=None, seconds=None)]
     return []
 
 
 def _cell(arm: Arm, first: Arm, column: Column) -> Cell:
-    ours = _tables(arm, column)
-    score = _interval(list(ours.values()))
-    baseline = _tables(first, column)
+    ours, baseline = _by_seed(arm, column), _by_seed(first, column)
+    alone = _alone(list(ours.values()))
     shared = [seed for seed in ours if seed in baseline]
     if arm is first or not shared:
-        return Cell(score=score, num_seeds=len(ours))
-    return Cell(
-        score=score,
-        difference=_paired([ours[s] for s in shared], [baseline[s] for s in shared]),
-        num_seeds=len(ours),
-    )
+        return alone
+    return replace(alone, difference=_paired([ours[s] for s in shared], [baseline[s] for s in shared]))
 
 
-def _tables(arm: Arm, column: Column) -> dict[int | None, Mapping[str, float]]:
-    """Seed -> problem id -> score, of the runs that have it."""
-    found = {r.seed: column.scores(r.after[column.evaluation]) for r in arm.runs if column.evaluation in r.after}
-    return {seed: table for seed, table in found.items() if table}
+def _by_seed(arm: Arm, column: Column) -> dict[int | None, list[Table]]:
+    """Seed -> one table per suite, of the runs that have all of them."""
+    found = {run.seed: column.tables(run.after) for run in arm.runs}
+    return {seed: tables for seed, tables in found.items() if tables}
 
 
-def _interval(tables: Sequence[Mapping[str, float]]) -> Interval | None:
+def _alone(runs: Sequence[Sequence[Table]]) -> Cell:
     """Mean over seeds and problems: the difference to nothing."""
-    return _paired(tables, [dict.fromkeys(t, 0.0) for t in tables]) if any(tables) else None
+    if not any(runs):
+        return Cell()
+    zeros = [[dict.fromkeys(table, 0.0) for table in tables] for tables in runs]
+    return Cell(score=_paired(runs, zeros), num_seeds=len(runs))
 
 
-def _paired(ours: Sequence[Mapping[str, float]], baseline: Sequence[Mapping[str, float]]) -> Interval | None:
-    same = {frozenset(t) for t in (*ours, *baseline)}
+def _paired(ours: Sequence[Sequence[Table]], baseline: Sequence[Sequence[Table]]) -> Interval | None:
+    """Per seed one table per suite on both sides."""
+    by_suite = list(zip(zip(*ours, strict=True), zip(*baseline, strict=True), strict=True))
     # Runs evaluated on other problems cannot be paired; the page then shows the scores alone.
-    return paired_difference_over_seeds(ours, baseline, resamples=RESAMPLES) if len(same) == 1 else None
+    if any(len({frozenset(t) for t in (*a, *b)}) > 1 for a, b in by_suite):
+        return None
+    return macro_paired_difference(by_suite, resamples=RESAMPLES)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

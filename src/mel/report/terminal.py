@@ -1,4 +1,4 @@
-"""Tables for a terminal: results per arm, experiences one by one, and the progress of an evaluation."""
+"""For a terminal: evaluations, experiences one by one, and the progress of an evaluation."""
 
 from __future__ import annotations
 
@@ -16,52 +16,34 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from mel.evaluate.metrics import Interval
 from mel.evaluate.result import EvaluationResult
+from mel.evaluate.result_file import CLEAN, lines, percent
 from mel.evaluate.runner import Progress
 from mel.record import RunDirectory, StoredExperience
-from mel.report.arms import read_arms
-from mel.report.comparison import Cell, compare
 
 PAGE_SIZE = 20
 
 
-def results_table(runs: Sequence[str | Path]) -> Table:
-    """Rows are arms; Pass@1, Avg@k and Pass@k per evaluation in percent, training tokens and seconds.
-
-    Raises:
-        ValueError: a path that is no run directory.
-    """
-    comparison = compare(read_arms(runs))
-    names = list(dict.fromkeys(c.evaluation for c in comparison.columns))
-    title = "percent; + and - against the first arm, paired by problem, [95 % interval]"
-    table = Table(title=title, title_style="dim", box=box.SIMPLE_HEAD)
-    table.add_column("arm", style="bold", min_width=11)
-    for column in comparison.columns:
-        heading = column.label if len(names) == 1 else f"{escape(column.evaluation)}\n{column.label}"
-        table.add_column(heading, justify="right")
-    table.add_column("tokens", justify="right")
-    table.add_column("seconds", justify="right")
-    for row in comparison.rows:
-        seeds = f"\n{len(row.seeds)} seeds" if len(row.seeds) > 1 else ""
-        cells = [_cell(cell) for cell in row.cells]
-        tokens = "-" if row.tokens is None else f"{row.tokens:,.0f}"
-        seconds = "-" if row.seconds is None else f"{row.seconds:,.0f}"
-        table.add_row(Text(row.arm + seeds), *cells, tokens, seconds)
-    return table
-
-
 def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
-    """One row per evaluation: what `mel eval` shows."""
+    """What `mel eval` shows: one row per evaluation, again without contained problems, and the averages."""
     ks = sorted({r.settings.k for r in results if r.settings.k})
     k = str(ks[0]) if len(ks) == 1 else "k"
-    table = Table(title="percent [95 % interval over problems]", title_style="dim")
+    tokens, seconds = sum(r.tokens for r in results), sum(r.seconds for r in results)
+    responses, truncated = sum(sum(r.reasons.values()) for r in results), sum(r.truncated for r in results)
+    table = Table(
+        title="percent [95 % interval over problems]",
+        title_style="dim",
+        caption=f"{responses:,} responses, {truncated:,} of them truncated; {tokens:,} tokens, {seconds:,.1f} s",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("evaluation", style="bold")
-    for heading in ("problems", "Pass@1", f"Avg@{k}", f"Pass@{k}", "tokens", "seconds", "truncated"):
+    for heading in ("problems", "Pass@1", f"Avg@{k}", f"Pass@{k}"):
         table.add_column(heading, justify="right")
-    for r in results:
-        scores = [_percent(i) for i in (r.pass_at_1, r.average_at_k, r.pass_at_k)]
-        table.add_row(Text(r.name), f"{r.problems:,}", *scores, f"{r.tokens:,}", f"{r.seconds:.1f}", f"{r.truncated:,}")
+    for name, scores in lines(results):
+        label = f"  {CLEAN.strip(', ')}" if name.endswith(CLEAN) else name
+        cells = [percent(i) for i in (scores.pass_at_1, scores.average_at_k, scores.pass_at_k)]
+        table.add_row(Text(label), f"{scores.problems:,}", *cells)
     return table
 
 
@@ -155,19 +137,6 @@ def evaluation_progress(console: Console, label: str) -> Iterator[Callable[[Prog
 def _rate(at: Progress) -> str:
     left = at.time_left_s
     return "" if left is None else f", {at.tokens_per_s:,.0f} tokens/s, {left:.0f} s left"
-
-
-def _cell(cell: Cell) -> Text:
-    text = Text(_percent(cell.score))
-    if cell.difference is not None:
-        d = cell.difference
-        style = "green" if d.low > 0 else "red" if d.high < 0 else "dim"
-        text.append(f"\n{100 * d.value:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]", style=style)
-    return text
-
-
-def _percent(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{100 * interval.value:.1f}"
 
 
 def _verdict(item: StoredExperience) -> Text:

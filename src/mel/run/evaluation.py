@@ -1,4 +1,4 @@
-"""Evaluation of a recipe's suites: before, between and after training, and as `mel eval`."""
+"""Evaluation of a recipe's suites, before, between and after training."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import Any
 from rich.console import Console
 
 from mel import prompts, tasks
-from mel.config import EvaluationSection, Recipe, SuiteSection, parse_recipe
+from mel.config import EvaluationSection, SuiteSection
+from mel.evaluate.data_check import overlapping_ids
 from mel.evaluate.result import EvaluationResult
-from mel.evaluate.runner import evaluate, score
+from mel.evaluate.runner import SEED, evaluate
 from mel.ports import Task
 from mel.record.run_directory import RunDirectory
-from mel.report.terminal import evaluation_progress, evaluation_table
-from mel.run.wiring import Wiring, versions, wire
-from mel.types import Sampling
-
-SEED = 1234
-"""Of all sampled evaluation: the same for every run, so that two policies answer under the same draw."""
+from mel.report.terminal import evaluation_progress
+from mel.run.engines import Engine
+from mel.run.wiring import Wiring, versions
+from mel.types import Problem, Sampling
 
 
 class Evaluator:
-    """Evaluates a policy on the suites of a recipe.
+    """Evaluates the policy being trained on the suites of its recipe.
 
     Args:
         directory: where responses and results go, under `evaluations/<when>-<suite>`.
@@ -37,7 +36,19 @@ class Evaluator:
 
     def all_suites(self, when: str, model: Any) -> list[EvaluationResult]:
         """Every suite with all its samples."""
-        return [self._suite(suite, f"{when}-{suite.name}", model) for suite in self.settings.suites]
+        size = self.settings.batch_size
+        return [
+            run_suite(
+                self._wiring,
+                suite,
+                self._engine(model),
+                out=self._directory.evaluation(f"{when}-{suite.name}"),
+                batch_size=size,
+                model=f"{self._wiring.recipe.name} {when} training",
+                console=self._console,
+            )
+            for suite in self.settings.suites
+        ]
 
     def greedy(self, model: Any) -> dict[str, float]:
         """Greedy Pass@1 on the first suite, as a metric; nothing is kept of the responses."""
@@ -45,115 +56,42 @@ class Evaluator:
         task, prompt_set = suite_task(self._wiring, suite)
         problems = task.problems(suite.split, suite.count)
         turns = [[{"role": "user", "content": prompt_set.solve(p.text)}] for p in problems]
-        completions = self._generator(model).generate(
+        completions = self._engine(model).generator.generate(
             [self._wiring.chat.chat(t) for t in turns], Sampling(max_tokens=suite.max_tokens, temperature=0.0)
         )
         verdicts = task.verify(problems, [c.text for c in completions])
         return {f"evaluation/{suite.name}/pass_at_1": sum(v.is_correct for v in verdicts) / len(verdicts)}
 
-    def _suite(self, suite: SuiteSection, name: str, model: Any) -> EvaluationResult:
-        return run_suite(
-            self._wiring,
-            suite,
-            self._generator(model),
-            out=self._directory.evaluation(name),
-            batch_size=self.settings.batch_size,
-            model=f"{self._wiring.recipe.name} {name.partition('-')[0]} training",
-            console=self._console,
-        )
-
-    def _generator(self, model: Any) -> Any:
+    def _engine(self, model: Any) -> Engine:
         from mel.hosts.local import LocalGenerator
 
-        return LocalGenerator(model, self._wiring.tokenizer, batch_size=self.settings.batch_size, seed=SEED)
-
-
-def evaluate_model(recipe: Recipe, model: str, *, output: Path, console: Console) -> list[EvaluationResult]:
-    """`mel eval`: every suite of the recipe on a model directory, resumable, printed as a table.
-
-    Raises:
-        ValueError: a recipe without suites, or no such model.
-    """
-    from mel.hosts.load import load_model
-    from mel.hosts.local import LocalGenerator
-
-    suites = recipe.evaluation.suites
-    if not suites:
-        raise ValueError(f"recipe {recipe.name}: evaluation.suites is empty; nothing to evaluate")
-    wiring = wire(recipe, model=model)
-    policy = load_model(wiring.model_path, dtype=recipe.model.dtype, attention=recipe.model.attention)
-    batch_size = recipe.evaluation.batch_size
-    results = [
-        run_suite(
-            wiring,
-            suite,
-            LocalGenerator(policy, wiring.tokenizer, batch_size=batch_size, seed=SEED),
-            out=output / suite.name,
-            batch_size=batch_size,
-            model=model,
-            console=console,
-        )
-        for suite in suites
-    ]
-    console.print(evaluation_table(results))
-    return results
-
-
-def score_responses(recipe: Recipe, model: str, responses: Path, *, output: Path, console: Console) -> EvaluationResult:
-    """`mel eval --from`: score what somebody else generated for the recipe's one suite.
-
-    Raises:
-        ValueError: another number of suites, or responses that do not match its problems.
-    """
-    suites = recipe.evaluation.suites
-    if len(suites) != 1:
-        names = ", ".join(s.name for s in suites)
-        raise ValueError(f"mel eval --from: expected one benchmark, got {len(suites)} ({names}); name the one")
-    suite = suites[0]
-    task = tasks.load(suite.task or recipe.task.name, **suite.options)
-    problems = task.problems(suite.split, suite.count)
-    result = score(problems, task, responses, out=output / suite.name, model=model)
-    console.print(evaluation_table([result]))
-    return result
-
-
-def benchmark_recipe(
-    model: str, names: Sequence[str], *, k: int, temperature: float, max_tokens: int, chat_template: str | None
-) -> Recipe:
-    """A recipe that holds nothing but an evaluation on these tasks.
-
-    Raises:
-        ValueError: an unknown task, or a bad number.
-    """
-    for name in names:
-        tasks.load(name)
-    suite = {"k": k, "temperature": temperature, "max_tokens": max_tokens}
-    table = {
-        "name": "eval",
-        "model": {"path": model, "chat_template": chat_template},
-        "task": {"name": names[0]},
-        "evaluation": {"suites": [{"name": name, "task": name, **suite} for name in names]},
-    }
-    return parse_recipe(table, source="mel eval")
+        generator = LocalGenerator(model, self._wiring.tokenizer, batch_size=self.settings.batch_size, seed=SEED)
+        return Engine(name="transformers", generator=generator)
 
 
 def run_suite(
     wiring: Wiring,
     suite: SuiteSection,
-    generator: Any,
+    engine: Engine,
     *,
     out: Path,
     batch_size: int,
     model: str,
     console: Console,
+    look_for_overlap: bool = True,
 ) -> EvaluationResult:
-    """One suite with a progress bar; what `out` holds already is not generated again."""
+    """One suite with a progress bar; what `out` holds already is not generated again.
+
+    Args:
+        look_for_overlap: score also without the problems that the recipe's training set contains.
+    """
     task, prompt_set = suite_task(wiring, suite)
+    problems = task.problems(suite.split, suite.count)
     with evaluation_progress(console, f"evaluate {out.name}") as progress:
         return evaluate(
-            task.problems(suite.split, suite.count),
+            problems,
             task,
-            generator,
+            engine.generator,
             wiring.chat,
             prompt_set,
             out=out,
@@ -161,10 +99,18 @@ def run_suite(
             k=suite.k,
             temperature=suite.temperature,
             batch_size=batch_size,
+            contained=contained_in_training(wiring, problems) if look_for_overlap else None,
             model=model,
-            environment={"versions": dict(versions()), "seed": SEED, "engine": "transformers"},
+            engine=engine.name,
+            environment={"versions": dict(versions()), "is_benchmark": suite.task is not None},
             progress=progress,
         )
+
+
+def contained_in_training(wiring: Wiring, problems: Sequence[Problem]) -> frozenset[str]:
+    """Ids of the problems that the recipe's training set contains, by their 13-grams."""
+    section = wiring.recipe.task
+    return overlapping_ids(wiring.task.problems(section.split, section.count), problems)
 
 
 def suite_task(wiring: Wiring, suite: SuiteSection) -> tuple[Task, prompts.PromptSet]:

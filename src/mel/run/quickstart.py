@@ -17,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mel.config import load_recipe
 from mel.record.run_directory import RunDirectory
 from mel.report.page import build
-from mel.report.terminal import experience_panel, results_table
+from mel.report.results_table import results_table
+from mel.report.terminal import experience_panel
 
 POLL_S = 0.5
 EXAMPLES = 3

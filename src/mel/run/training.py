@@ -81,13 +81,15 @@ def _train(
     console: Console,
 ) -> tuple[State, int]:
     """Train and evaluate; how it ended and after how many optimizer steps."""
+    from mel.hosts.load import device
     from mel.hosts.trl import MELTrainer, VerifierReward
     from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, without_printing
 
     recipe = wiring.recipe
     evaluator = Evaluator(wiring, directory, console=console)
     if checkpoint is None and recipe.evaluation.before and _is_main():
-        evaluator.all_suites("before", model)
+        evaluator.all_suites("before", model.to("cpu" if arguments.use_cpu else device()))
+        model.to("cpu")  # where the trainer expects it: under FSDP no GPU may hold all of it
     batches_per_step = arguments.gradient_accumulation_steps / (
         arguments.steps_per_generation * arguments.num_iterations
     )

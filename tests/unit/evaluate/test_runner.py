@@ -9,7 +9,8 @@ import pytest
 
 from mel import prompts
 from mel.evaluate.responses import ResponseFile
-from mel.evaluate.result import macro_average, markdown, read_result, summarize
+from mel.evaluate.result import macro_average
+from mel.evaluate.result_file import lines, markdown, read_result
 from mel.evaluate.runner import Progress, evaluate, score
 from mel.types import Completion, Message, Problem, Sampling, TokenIds, Verdict
 
@@ -115,24 +116,47 @@ def test_what_was_written_reads_back_equal(run, tmp_path: Path) -> None:
     assert read_result(tmp_path / "sums") == result
     table = (tmp_path / "sums" / "result.md").read_text()
     assert table == markdown([result])
-    assert "| evaluation | problems | Pass@1 | Avg@2 | Pass@2 | tokens | seconds |" in table
+    assert "| evaluation | problems | Pass@1 | Avg@2 | Pass@2 |" in table
     assert "| sums | 6 | 50.0 [" in table
+    assert "| pass@k, unbiased | 1 | 2 |" in table
     assert "model adder, k 2 at temperature 0.6" in table
 
 
-def test_a_killed_evaluation_generates_only_what_is_missing(run, tmp_path: Path) -> None:
+class SeededAdder(Adder):
+    """Repeats itself exactly for the same seed and place in the call, like a real engine."""
+
+    def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
+        self.asked = sampling.seed or 0
+        return super().generate(prompts, sampling)
+
+
+def test_a_killed_evaluation_ends_with_the_responses_of_an_undisturbed_one(run, tmp_path: Path) -> None:
+    undisturbed = run(SeededAdder(), out=tmp_path / "undisturbed")
     with pytest.raises(KeyboardInterrupt):
-        run(Adder(die_after=3))
+        run(SeededAdder(die_after=4))
     path = tmp_path / "sums" / "responses.jsonl"
     before = path.read_text()
-    assert before.count("\n") == 1 + 4 + 2 + 4
+    assert before.count("\n") == 1 + 4 + 2 + 4 + 4
     path.write_text(before[:-20])  # the kill came in the middle of the last line
-    generator = Adder()
+    generator = SeededAdder()
     result = run(generator)
-    assert generator.asked == 18 - 9
-    assert result.problems == 6
-    assert all(s.samples == 2 and s.greedy is not None for s in result.scores)
+    assert generator.calls == [(4, 0.6), (4, 0.6)], "the batch that lacks a response, and the one never begun"
     assert path.read_text().startswith(before[: before.rindex('{"problem"')])
+    assert result.scores == undisturbed.scores
+    texts = [{r.job: r.text for r in ResponseFile(p, result.settings).read()}
+             for p in (path, tmp_path / "undisturbed" / "responses.jsonl")]  # fmt: skip
+    assert texts[0] == texts[1]
+
+
+def test_every_engine_call_has_a_seed_of_its_own(run) -> None:
+    class Listening(Adder):
+        def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
+            seeds.append(sampling.seed)
+            return super().generate(prompts, sampling)
+
+    seeds: list[int | None] = []
+    run(Listening(), seed=7)
+    assert seeds == [7 * 1_000_003 + n for n in range(1, 6)]
 
 
 def test_a_finished_evaluation_generates_nothing_more(run) -> None:
@@ -210,13 +234,33 @@ def test_a_generator_that_loses_a_response_is_refused(run) -> None:
         run(Lossy())
 
 
-def test_a_part_of_the_problems_can_be_scored_alone(run, tmp_path: Path) -> None:
-    whole = run(Adder())
-    responses = ResponseFile(tmp_path / "sums" / "responses.jsonl", whole.settings).read()
-    part = summarize("even sums", whole.settings, responses, only={"sum-1", "sum-3", "sum-5"})
-    assert (part.problems, part.pass_at_1.value, part.average_at_k.value) == (3, 1.0, 1.0)
-    with pytest.raises(ValueError, match="at least one response"):
-        summarize("none", whole.settings, responses, only={"unknown"})
+def test_scores_come_again_without_the_problems_that_training_contains(run, tmp_path: Path) -> None:
+    # Even sums (1, 3, 5) are always right; of the odd ones sum-0 and sum-2 are contained, sum-4 is not.
+    result = run(Adder(), contained={"sum-0", "sum-2", "another benchmark's"})
+    assert result.contained == ("sum-0", "sum-2")
+    assert (result.problems, result.pass_at_1.value) == (6, 0.5)
+    assert (result.clean.problems, result.clean.pass_at_1.value) == (4, 0.75)
+    assert read_result(tmp_path / "sums") == result
+    table = (tmp_path / "sums" / "result.md").read_text()
+    assert "| sums, not in training | 4 | 75.0 [" in table
+
+
+def test_without_contained_problems_there_is_nothing_to_say_twice(run, tmp_path: Path) -> None:
+    assert run(Adder(), out=tmp_path / "a").contained is None
+    looked = run(Adder(), out=tmp_path / "b", contained=())
+    assert (looked.contained, looked.clean) == ((), None)
+    everything = run(Adder(), out=tmp_path / "c", contained={f"sum-{i}" for i in range(6)})
+    assert everything.clean is None
+    assert "not in training" not in markdown([looked])
+
+
+def test_pass_at_k_is_given_for_powers_of_two_and_for_all_samples(run) -> None:
+    result = run(Adder(), k=6)
+    assert sorted(result.pass_at) == [1, 2, 4, 6]
+    assert result.pass_at[1].value == pytest.approx(result.average_at_k.value)
+    assert result.pass_at_k == result.pass_at[6]
+    values = [result.pass_at[k].value for k in (1, 2, 4, 6)]
+    assert values == sorted(values)
 
 
 def test_responses_of_somebody_else_are_scored(problems: list[Problem], tmp_path: Path) -> None:
@@ -255,9 +299,13 @@ def test_a_response_file_without_the_fields_is_refused(problems: list[Problem], 
 
 def test_the_average_over_benchmarks_weighs_them_alike(run, tmp_path: Path) -> None:
     small = run(Adder(), problems=[Problem(id="x", text="1 + 1", answer="2")], out=tmp_path / "small")
-    large = run(Adder())
+    large = run(Adder(), contained={"sum-0", "sum-2"})
     average = macro_average([small, large])
-    assert average["pass_at_1"].value == 0.75
+    assert average.pass_at_1.value == (1.0 + 0.5) / 2
+    assert average.problems == 7
+    assert macro_average([small, large], clean=True).pass_at_1.value == (1.0 + 0.75) / 2
+    names = [name for name, _ in lines([small, large])]
+    assert names == ["small", "sums", "sums, not in training", "average", "average, not in training"]
 
 
 def test_no_result_yet_is_said_plainly(tmp_path: Path) -> None:

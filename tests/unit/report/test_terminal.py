@@ -8,12 +8,12 @@ from rich.console import Console
 from mel.evaluate.runner import Progress
 from mel.record import ExperienceStore, RunDirectory
 from mel.report.arms import read_run
+from mel.report.results_table import results_table
 from mel.report.terminal import (
     evaluation_progress,
     evaluation_table,
     experience_panel,
     experiences_table,
-    results_table,
 )
 
 Make = Callable[..., Path]

@@ -30,7 +30,13 @@ class TrainerGenerator:
         self._tokenizer = tokenizer
 
     def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
-        """One completion per prompt, in order; at most one engine call, on all ranks or on none."""
+        """One completion per prompt, in order; at most one engine call, on all ranks or on none.
+
+        Raises:
+            ValueError: a seed was asked for; the trainer's own stream seeds its engine.
+        """
+        if sampling.seed is not None:
+            raise ValueError(f"the trainer's engine takes no seed per call; got {sampling.seed}: ask without one")
         trainer = self._trainer
         count = max_over_ranks(len(prompts), trainer.accelerator)
         if count == 0:

@@ -1,0 +1,75 @@
+"""`mel eval` and `mel merge`: what is done with a model that exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+Changes = Annotated[list[str] | None, typer.Option("--set", help="With --recipe: change a key, section.key=value.")]
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model directory, hub id, miniature:WORLD, or a run directory.")],
+    recipe: Annotated[str | None, typer.Option(help="Whose suites, prompts and training set count.")] = None,
+    benchmarks: Annotated[
+        str | None, typer.Option(help="Tasks instead of a recipe's suites: aime24,math500=math500.jsonl.")
+    ] = None,
+    k: Annotated[int, typer.Option(min=0, help="With --benchmarks: samples per problem.")] = 8,
+    temperature: Annotated[float, typer.Option(help="With --benchmarks: of the samples.")] = 0.6,
+    max_tokens: Annotated[int, typer.Option(min=1, help="With --benchmarks: per response.")] = 4096,
+    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on a GPU.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Responses per engine call.")] = None,
+    tensor_parallel: Annotated[int, typer.Option(min=1, help="GPUs that share the model (vllm).")] = 1,
+    gpu_memory: Annotated[float, typer.Option(help="Share of a GPU's memory (vllm).")] = 0.9,
+    overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
+    responses: Annotated[
+        Path | None, typer.Option("--from", help="Score these responses (JSONL) instead of generating; one benchmark.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Evaluation or run to compare with, problem by problem.")
+    ] = None,
+    changes: Changes = None,
+    output: Annotated[Path | None, typer.Option(help="Run directory; default runs/eval/<model>.")] = None,
+) -> None:
+    """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
+    from mel.config import load_recipe
+    from mel.report.results_table import results_table
+    from mel.run import model_evaluation as run
+    from mel.run.engines import EngineChoice
+
+    target = run.Target.of(model)
+    suites = benchmarks and run.benchmark_suites(benchmarks, k=k, temperature=temperature, max_tokens=max_tokens)
+    chosen = run.evaluation_recipe(
+        target, load_recipe(recipe, changes or ()) if recipe else None, suites or None, chat_template=chat_template
+    )
+    has_training_set = recipe is not None or target.run is not None
+    console = Console()
+    if responses is not None:
+        found = run.score_responses(
+            chosen, target, responses, output=output, look_for_overlap=overlap and has_training_set, console=console
+        )
+    else:
+        choice = EngineChoice(
+            name=engine, dtype=dtype, batch_size=batch_size, tensor_parallel=tensor_parallel, gpu_memory=gpu_memory
+        )
+        found = run.evaluate_model(
+            chosen, target, output=output, engine=choice, look_for_overlap=overlap and has_training_set, console=console
+        )
+    if baseline is not None:
+        console.print(results_table([baseline, found]))
+
+
+def merge(
+    adapter: Annotated[str, typer.Argument(help="Directory with adapter_config.json, or the run that trained it.")],
+    output: Annotated[Path, typer.Option(help="Where the merged model goes; must not exist yet.")],
+) -> None:
+    """Merge a LoRA adapter into its base model: an ordinary model directory for any engine."""
+    from mel.hosts.load import merge_adapter
+    from mel.run.model_evaluation import Target
+
+    Console().print(f"merged model: {merge_adapter(Target.of(adapter).model, output)}", soft_wrap=True)

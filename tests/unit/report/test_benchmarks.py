@@ -1,0 +1,96 @@
+"""Benchmarks side by side: their average, and scores without what the training set contains, worked out by hand."""
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mel.evaluate.responses import Response, Settings
+from mel.evaluate.result import summarize
+from mel.evaluate.result_file import write_result
+from mel.record import RunDirectory
+from mel.report.arms import read_arms
+from mel.report.comparison import Comparison, compare
+from mel.report.results_table import results_table
+
+SETTINGS = Settings(
+    model="m", k=2, temperature=0.6, top_p=1.0, max_tokens=9, prompts="p", problems="h", prompt_ids="i", engine="e",
+    seed=0,
+)  # fmt: skip
+
+
+def responses(greedy: Mapping[str, bool]) -> list[Response]:
+    """A greedy response per problem, and two samples that are as right as it is."""
+    return [
+        Response(
+            problem=problem, kind=kind, sample=sample, text="", num_tokens=1, is_truncated=False, is_correct=is_right,
+            reason="right" if is_right else "wrong", detail="", seconds=0.1,
+        )
+        for problem, is_right in greedy.items()
+        for kind, sample in (("greedy", 0), ("sampled", 0), ("sampled", 1))
+    ]  # fmt: skip
+
+
+def evaluated(path: Path, suites: Mapping[str, Mapping[str, bool]], *, contained: Sequence[str] = ()) -> Path:
+    """A directory as `mel eval` leaves it."""
+    with RunDirectory.create(path, {"name": path.name, "model": {"path": path.name}}, {}) as run:
+        for name, greedy in suites.items():
+            result = summarize(
+                name, SETTINGS, responses(greedy), contained=contained, environment={"is_benchmark": True}
+            )
+            write_result(result, run.evaluation(name))
+    return path
+
+
+BASE = {"small": {"s1": False, "s2": True}, "large": {f"l{i}": i < 2 for i in range(8)}}
+OURS = {"small": {"s1": True, "s2": True}, "large": {f"l{i}": i < 4 for i in range(8)}}
+
+
+def column(comparison: Comparison, evaluation: str, label: str) -> int:
+    return [(c.evaluation, c.label) for c in comparison.columns].index((evaluation, label))
+
+
+def test_benchmarks_of_different_sizes_weigh_the_same_in_the_average_and_its_difference(tmp_path: Path) -> None:
+    comparison = compare(read_arms([evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", OURS)]))
+    base, ours = (row.cells[column(comparison, "average", "Pass@1")] for row in comparison.rows)
+    assert base.score.value == pytest.approx((1 / 2 + 2 / 8) / 2)
+    assert ours.score.value == pytest.approx((1 + 4 / 8) / 2)
+    assert ours.difference.value == pytest.approx((1 / 2 + 2 / 8) / 2)
+    assert ours.difference.low <= ours.difference.value <= ours.difference.high
+    assert base.difference is None
+
+
+def test_contained_problems_are_left_out_of_columns_of_their_own_on_both_sides(tmp_path: Path) -> None:
+    # Only our training set was looked into; the base model is compared without the same problems all the same.
+    paths = [evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", OURS, contained=["l2", "l3", "s1"])]
+    comparison = compare(read_arms(paths))
+    base, ours = (row.cells[column(comparison, "large, not in training", "Pass@1")] for row in comparison.rows)
+    assert (base.score.value, ours.score.value, ours.difference.value) == (2 / 6, 2 / 6, 0.0)
+    clean = comparison.rows[1].cells[column(comparison, "average, not in training", "Avg@2")]
+    assert clean.score.value == pytest.approx((1 + 2 / 6) / 2)
+    assert clean.difference.value == pytest.approx(0.0)
+
+
+def test_an_arm_that_lacks_a_benchmark_has_no_average(tmp_path: Path) -> None:
+    paths = [evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", {"small": OURS["small"]})]
+    comparison = compare(read_arms(paths))
+    at = column(comparison, "average", "Pass@1")
+    assert comparison.rows[0].cells[at].score is not None
+    assert comparison.rows[1].cells[at].score is None
+
+
+def test_one_benchmark_alone_has_no_average(tmp_path: Path) -> None:
+    comparison = compare(read_arms([evaluated(tmp_path / "base", {"small": BASE["small"]})]))
+    assert {c.evaluation for c in comparison.columns} == {"small"}
+
+
+def test_many_scores_stand_below_each_other_in_a_terminal(tmp_path: Path) -> None:
+    table = results_table([evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", OURS)])
+    console = Console(file=StringIO(), width=80, color_system=None)
+    console.print(table)
+    rows = [line.split() for line in console.file.getvalue().splitlines() if line.strip()]  # type: ignore[attr-defined]
+    assert ["base", "ours"] in rows
+    assert rows[rows.index(["average"]) + 1] == ["Pass@1", "37.5", "75.0"]
+    assert rows[rows.index(["average"]) + 2][0].startswith("+37.5")
