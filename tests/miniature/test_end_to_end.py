@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,11 +76,11 @@ def test_the_report_page_shows_the_run_without_any_network(run: RunDirectory, tm
 FEW = "evaluation.suites=[{name: L5, options: {length: 5}, count: 16, k: 8, max_tokens: 44}]"
 
 
-def mel(*words: str) -> str:
-    """Output of a command that must succeed, as a user would run it."""
+def mel(*words: str, fails: bool = False) -> str:
+    """Output of a command, as a user would run it; its errors if it must fail."""
     done = subprocess.run([sys.executable, "-m", "mel", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stderr if fails else done.stdout
 
 
 def test_experiences_can_be_listed_and_shown(run: RunDirectory) -> None:
@@ -93,9 +94,23 @@ def test_experiences_can_be_listed_and_shown(run: RunDirectory) -> None:
 
 def test_a_trained_model_is_evaluated_like_any_other(run: RunDirectory, tmp_path: Path) -> None:
     suite = "evaluation.suites=[{name: L5, options: {length: 5}, count: 128, k: 0, max_tokens: 44}]"
-    mel("eval", str(run.path / "model"), "--recipe", "recommended", "--set", suite, "--output", str(tmp_path))
-    within, apart = read_result(run.path / "evaluations" / "after-L5"), read_result(tmp_path / "L5")
+    mel("eval", str(run.path / "model"), "--recipe", "recommended", "--set", suite, "--output", str(tmp_path / "apart"))
+    within, apart = (read_result(p) for p in (run.evaluation("after-L5"), tmp_path / "apart" / "evaluations" / "L5"))
     assert apart.greedy_scores() == within.greedy_scores(), "the saved model answers as the trained one did"
+
+
+def test_a_run_that_is_named_stands_for_its_trained_model(run: RunDirectory, tmp_path: Path) -> None:
+    path = tmp_path / "again"
+    shutil.copytree(run.path, path)
+    folder = path / "evaluations" / "after-L5"
+    before = (folder / "responses.jsonl").read_text()
+    shown = mel("eval", str(path))
+    assert "128/384" not in shown, "what the run did itself is not done again"
+    assert (folder / "responses.jsonl").read_text() == before
+    shutil.rmtree(folder)
+    mel("eval", str(path))
+    assert read_result(folder).scores == read_result(run.evaluation("after-L5")).scores
+    assert mel("eval", str(path), "--output", str(tmp_path / "x"), fails=True).count("leave it out") == 1
 
 
 def test_quickstart_compares_its_arms_and_shows_experiences(tmp_path: Path) -> None:

@@ -35,8 +35,12 @@ class Evaluator:
         self.settings: EvaluationSection = wiring.recipe.evaluation
 
     def all_suites(self, when: str, model: Any) -> list[EvaluationResult]:
-        """Every suite with all its samples."""
-        size = self.settings.batch_size
+        """Every suite with all its samples.
+
+        Args:
+            when: `before` or `after` training.
+        """
+        size, name = self.settings.batch_size, self._wiring.recipe.name
         return [
             run_suite(
                 self._wiring,
@@ -44,7 +48,7 @@ class Evaluator:
                 self._engine(model),
                 out=self._directory.evaluation(f"{when}-{suite.name}"),
                 batch_size=size,
-                model=f"{self._wiring.recipe.name} {when} training",
+                model=before_training(name) if when == "before" else after_training(name),
                 console=self._console,
             )
             for suite in self.settings.suites
@@ -66,7 +70,17 @@ class Evaluator:
         from mel.hosts.local import LocalGenerator
 
         generator = LocalGenerator(model, self._wiring.tokenizer, batch_size=self.settings.batch_size, seed=SEED)
-        return Engine(name="transformers", generator=generator)
+        return Engine(name=f"transformers {str(model.dtype).removeprefix('torch.')}", generator=generator)
+
+
+def before_training(recipe: str) -> str:
+    """What results call the untrained policy of a run."""
+    return f"{recipe} before training"
+
+
+def after_training(recipe: str) -> str:
+    """What results call the trained policy of a run, whoever evaluates it: the run itself or `mel eval`."""
+    return f"{recipe} after training"
 
 
 def run_suite(

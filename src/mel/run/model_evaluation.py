@@ -19,7 +19,7 @@ from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import AFTER
 from mel.report.terminal import evaluation_table
 from mel.run.engines import EngineChoice, open_engine
-from mel.run.evaluation import run_suite, suite_task
+from mel.run.evaluation import after_training, run_suite, suite_task
 from mel.run.wiring import Wiring, environment, versions, wire
 
 EVALUATIONS = Path("runs/eval")
@@ -32,10 +32,12 @@ class Target:
 
     Args:
         model: directory, hub id or miniature:WORLD.
+        about: what results call it; a run's model is called as the run itself calls it.
         run: the run directory it was trained in, if it was that which was named.
     """
 
     model: str
+    about: str
     run: Path | None = None
 
     @classmethod
@@ -47,14 +49,15 @@ class Target:
         """
         path = Path(word)
         if not (path / RECIPE).is_file():
-            return cls(model=word)
+            return cls(model=word, about=word)
         if not (path / "model").is_dir():
             raise ValueError(
                 f"{path}: expected a finished run with its model in {path / 'model'}; there is none. Finish it with "
                 f"--resume, or evaluate a checkpoint: mel eval {path / 'checkpoints'}/checkpoint-N --recipe "
                 f"{path / RECIPE}"
             )
-        return cls(model=str(path / "model"), run=path)
+        about = after_training(str(RunDirectory.open(path).recipe["name"]))
+        return cls(model=str(path / "model"), about=about, run=path)
 
 
 def evaluation_recipe(
@@ -147,7 +150,7 @@ def evaluate_model(
                 opened,
                 out=_place(directory, target, suite),
                 batch_size=batch_size,
-                model=target.model,
+                model=target.about,
                 console=console,
                 look_for_overlap=look_for_overlap,
             )
@@ -184,7 +187,7 @@ def score_responses(
             responses,
             out=_place(directory, target, suite),
             contained=contained,
-            model=target.model,
+            model=target.about,
             environment={**about, "is_benchmark": suite.task is not None},
         )
         _finish(directory, target, [result], console)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
@@ -34,7 +35,9 @@ def without_printing(trainer: Trainer) -> None:
 class SaveOnSigterm(TrainerCallback):
     """On SIGTERM the trainer ends the step it is in, saves a checkpoint and stops; a scheduler's warning is enough.
 
-    The former handler is put back when training ends. Only the main thread can set one; elsewhere this does nothing.
+    Ranks agree after every step: a signal that reaches one of them, or all of them in different steps, stops all
+    after the same one. The former handler is put back when training ends. Only the main thread can set one;
+    elsewhere this does nothing.
     """
 
     def __init__(self) -> None:
@@ -52,6 +55,7 @@ class SaveOnSigterm(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
+        self.is_asked = _is_true_of_any(self.is_asked, args)
         if self.is_asked:
             control.should_save = True
             control.should_training_stop = True
@@ -65,3 +69,11 @@ class SaveOnSigterm(TrainerCallback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.is_asked = True
+
+
+def _is_true_of_any(claim: bool, args: TrainingArguments) -> bool:
+    if args.world_size == 1:
+        return claim
+    claims = torch.tensor(int(claim), device=args.device)
+    torch.distributed.all_reduce(claims, op=torch.distributed.ReduceOp.MAX)
+    return bool(claims.item())

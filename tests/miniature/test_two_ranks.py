@@ -1,0 +1,74 @@
+"""`mel train` on two processes, as torchrun starts them: told to stop by a signal to one of them, and gone on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+from mel.record import RunDirectory
+
+pytestmark = pytest.mark.slow
+
+STEPS = 5
+CHANGES = [
+    f"trainer.max_steps={STEPS}",
+    "trainer.save_steps=10",
+    "trainer.per_device_train_batch_size=16",
+    "evaluation.suites=[]",
+    "evaluation.every=null",
+]
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mel"]
+
+
+def command(output: Path, *more: str) -> list[str]:
+    sets = [part for change in CHANGES for part in ("--set", change)]
+    return [*LAUNCHER, "train", "recommended", "--output", str(output), *sets, *more]
+
+
+def finish(output: Path, *more: str) -> None:
+    done = subprocess.run(command(output, *more), capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+def ranks_of(launcher: subprocess.Popen[str]) -> dict[int, int]:
+    """Rank -> process id of the workers."""
+    children = psutil.Process(launcher.pid).children()
+    return {int(c.environ()["RANK"]): c.pid for c in children if "RANK" in c.environ()}
+
+
+def stop_rank_1_in_step(output: Path, step: int) -> str:
+    """What the launcher printed of a run whose second rank alone got SIGTERM."""
+    with subprocess.Popen(
+        command(output), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)
+    ) as launcher:
+        metrics = output / "metrics.jsonl"
+        while launcher.poll() is None and not (metrics.exists() and f'"step": {step},' in metrics.read_text()):
+            time.sleep(0.02)
+        os.kill(ranks_of(launcher)[1], signal.SIGTERM)
+        printed, _ = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, printed
+    return printed
+
+
+def test_a_signal_to_one_rank_stops_both_after_the_same_step_and_the_resumed_run_is_the_same(tmp_path: Path) -> None:
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    finish(undisturbed)
+    assert "stopped by SIGTERM" in stop_rank_1_in_step(stopped, step=2)
+    with RunDirectory.open(stopped) as run:
+        assert run.environment["processes"] == 2
+        assert (run.status.state, run.status.step < STEPS) == ("stopped", True)
+        assert [p.name for p in run.checkpoints.glob("checkpoint-*")] == [f"checkpoint-{run.status.step}"]
+    finish(stopped, "--resume")
+    expected, resumed = (load_file(path / "model" / "model.safetensors") for path in (undisturbed, stopped))
+    assert all((expected[name] == resumed[name]).all() for name in expected)
+    ledgers = [RunDirectory.open(path).experiences.ledger() for path in (undisturbed, stopped)]
+    assert ledgers[0] == ledgers[1]
+    assert ledgers[0].candidates > 0
