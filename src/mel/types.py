@@ -126,6 +126,33 @@ class Pair:
     def problem(self) -> Problem:
         return self.group.problem
 
+    @property
+    def whole(self) -> Excerpt:
+        """Every step of both solutions."""
+        return Excerpt(right=range(1, len(self.right_steps) + 1), wrong=range(1, len(self.wrong_steps) + 1))
+
+    @property
+    def shared_steps(self) -> int:
+        """Number of leading steps that read the same in both solutions, white space aside."""
+        count = 0
+        for right, wrong in zip(self.right_steps, self.wrong_steps, strict=False):
+            if self.right.text[right.start : right.end].split() != self.wrong.text[wrong.start : wrong.end].split():
+                break
+            count += 1
+        return count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Excerpt:
+    """Which steps of a pair are shown, as ranges of step numbers: a contiguous part of each solution.
+
+    Args:
+        right, wrong: of y+ and of y-; a step keeps the number that it has in the whole solution.
+    """
+
+    right: range
+    wrong: range
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetaExperience:

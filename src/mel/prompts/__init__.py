@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from mel.prompts.quoting import quoted, tags_of
+from mel.prompts.quoting import quoted, tags_of, without_marks
 
 FILES = ("solve.txt", "construct.txt", "replay.txt", "sections.toml")
 
@@ -37,12 +37,14 @@ class Sections:
         step_reference: pattern whose first group is a step number, looked for in the `failure` section.
         step_statement: pattern of the line that states s* outright, preferred to a mere reference; a number may
             stand in any of its groups. None if the instruction asks for no such line.
+        steps_left_out: line in the place of steps that are not shown; `{first}` and `{last}` are replaced by numbers.
     """
 
     step_label: str
     headings: Mapping[str, re.Pattern[str]]
     step_reference: re.Pattern[str]
     step_statement: re.Pattern[str] | None = None
+    steps_left_out: str = "[...]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,12 +129,27 @@ def _sections(text: str, root: Path) -> Sections:
             f"{where}: step_reference: the step number must be in parentheses; got {table['step_reference']}"
         )
     statement = table.get("step_statement")
-    return Sections(
+    sections = Sections(
         step_label=table.get("step_label", ""),
         headings={name: _pattern(text, f"{where}: headings.{name}") for name, text in headings.items()},
         step_reference=step_reference,
         step_statement=_pattern(statement, f"{where}: step_statement") if statement else None,
+        steps_left_out=table.get("steps_left_out", "[...]"),
     )
+    _check_notice(sections, where)
+    return sections
+
+
+def _check_notice(sections: Sections, where: Path) -> None:
+    """Refuses a line for left out steps that would pass for a step, for a section or for nothing."""
+    notice = sections.steps_left_out
+    if not isinstance(notice, str) or not notice.strip() or "\n" in notice:
+        raise ValueError(f"{where}: steps_left_out: expected one line that says so, got {notice!r}")
+    example = fill(notice, {"first": "1", "last": "2"})
+    if without_marks(example, sections.step_label) != example:
+        raise ValueError(f"{where}: steps_left_out: reads like a step_label; got {notice!r}")
+    if any(pattern.search(example) for pattern in sections.headings.values()):
+        raise ValueError(f"{where}: steps_left_out: reads like a heading; got {notice!r}")
 
 
 def _pattern(text: str, where: str) -> re.Pattern[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 _TAG = re.compile(r"</?(\w+)>")
 _TURN = re.compile(r"^([ \t]*)(user|assistant|system|human)([ \t]*:)", re.IGNORECASE | re.MULTILINE)
@@ -34,13 +35,24 @@ def quoted(text: str, tags: frozenset[str], headings: Iterable[re.Pattern[str]] 
     return text
 
 
-def without_labels(text: str, label: str) -> str:
-    """A step's text without what looks like a step's label of ours: `[Step 3]` becomes `(Step 3)`."""
-    bare = label.strip()
-    if not (bare.startswith("[") and bare.endswith("]")):
-        return text
-    pattern = re.escape(bare[1:-1]).replace(re.escape("{number}"), r"\s*(\d+)\s*")
-    return re.sub(rf"\[\s*{pattern}\s*\]", bare[1:-1].replace("{number}", r"\1").join("()"), text, flags=re.IGNORECASE)
+def without_marks(text: str, *marks: str) -> str:
+    """A step's text without what looks like a mark of ours between steps: `[Step 3]` becomes `(Step 3)`.
+
+    Args:
+        marks: labels of steps and the like, a number in the place of each `{name}`. Only those in square brackets are
+            looked for.
+    """
+    for mark in marks:
+        bare = mark.strip()
+        if bare.startswith("[") and bare.endswith("]"):
+            parts = re.split(r"\{\w+\}", bare[1:-1])
+            pattern = r"\s*(\d+)\s*".join(map(re.escape, parts))
+            text = re.sub(rf"\[\s*{pattern}\s*\]", partial(_in_parentheses, parts), text, flags=re.IGNORECASE)
+    return text
+
+
+def _in_parentheses(parts: Sequence[str], match: re.Match[str]) -> str:
+    return "(" + parts[0] + "".join(number + part for number, part in zip(match.groups(), parts[1:], strict=True)) + ")"
 
 
 def broken_specials(text: str, specials: Iterable[str]) -> str:

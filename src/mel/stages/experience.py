@@ -4,41 +4,62 @@ from __future__ import annotations
 
 import re
 
-from mel.prompts import PromptSet, Sections
-from mel.prompts.quoting import without_labels
-from mel.types import Completion, MetaExperience, Pair, Step
+from mel.prompts import PromptSet, Sections, fill
+from mel.prompts.quoting import without_marks
+from mel.types import Completion, Excerpt, MetaExperience, Pair, Step
 
 _THINKING_END = re.compile(r"</think(?:ing)?>")
 _THINKING_START = re.compile(r"<think(?:ing)?>")
 
 
-def construction_turn(pair: Pair, prompts: PromptSet) -> str:
-    """The user turn C_retro = [I, x, y+, y-], both solutions with numbered steps."""
+def construction_turn(pair: Pair, prompts: PromptSet, shown: Excerpt | None = None) -> str:
+    """The user turn C_retro = [I, x, y+, y-], both solutions with numbered steps.
+
+    Args:
+        shown: the steps to show; None for all of both. A line takes the place of those before and after.
+    """
+    shown = shown or pair.whole
     label = prompts.sections.step_label
+    left_out = "" if shown == pair.whole else prompts.sections.steps_left_out
     return prompts.construct(
         pair.problem.text,
-        right=numbered(pair.right.text, pair.right_steps, label=label),
-        wrong=numbered(pair.wrong.text, pair.wrong_steps, label=label),
+        right=numbered(pair.right.text, pair.right_steps, label=label, shown=shown.right, left_out=left_out),
+        wrong=numbered(pair.wrong.text, pair.wrong_steps, label=label, shown=shown.wrong, left_out=left_out),
     )
 
 
-def numbered(solution: str, steps: tuple[Step, ...], *, label: str) -> str:
+def numbered(
+    solution: str, steps: tuple[Step, ...], *, label: str, shown: range | None = None, left_out: str = ""
+) -> str:
     """The steps of a solution, each behind its label; what is not part of a step is left out.
 
     Args:
         label: text with `{number}`; empty if the task's steps carry their own numbers.
+        shown: numbers of the steps to show; None for all.
+        left_out: text that takes the place of the steps before and after those, with `{first}` and `{last}`.
     """
     # Paper: the whole solutions; what stands outside every step cannot be blamed by number.
     separator = "\n" if label else " "
-    texts = [without_labels(solution[s.start : s.end].strip(), label) for s in steps]
-    return separator.join(label.replace("{number}", str(s.number)) + text for s, text in zip(steps, texts, strict=True))
+    shown = range(1, len(steps) + 1) if shown is None else shown
+    lines = [
+        label.replace("{number}", str(s.number)) + without_marks(solution[s.start : s.end].strip(), label, left_out)
+        for s in steps
+        if s.number in shown
+    ]
+    before, after = range(1, shown.start), range(shown.stop, len(steps) + 1)
+    return separator.join([*_notice(left_out, before), *lines, *_notice(left_out, after)])
 
 
-def parse_experience(completion: Completion, sections: Sections, *, num_steps: int) -> MetaExperience | str:
+def _notice(left_out: str, numbers: range) -> list[str]:
+    """The line in place of these steps; no line if there are none."""
+    return [fill(left_out, {"first": str(numbers[0]), "last": str(numbers[-1])})] if numbers else []
+
+
+def parse_experience(completion: Completion, sections: Sections, *, steps: range) -> MetaExperience | str:
     """The meta-experience a completion states, or one word that says why there is none.
 
     Args:
-        num_steps: number of steps of the wrong solution; s* must be one of them.
+        steps: numbers of the steps of the wrong solution that the prompt showed; s* must be one of them.
 
     Returns:
         A `MetaExperience`, or `truncated`, `no_bifurcation`, `bifurcation_out_of_range`, `no_heuristic`.
@@ -50,7 +71,7 @@ def parse_experience(completion: Completion, sections: Sections, *, num_steps: i
     bifurcation = stated_step(text, found.get("failure", ""), sections)
     if bifurcation is None:
         return "no_bifurcation"
-    if not 1 <= bifurcation <= num_steps:
+    if bifurcation not in steps:
         return "bifurcation_out_of_range"
     heuristic = found.get("heuristic", "").strip()
     if not heuristic:

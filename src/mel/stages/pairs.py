@@ -64,7 +64,7 @@ def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, 
         skipped.update({"same_steps": len(pairs) - len(parting)} if len(parting) < len(pairs) else {})
         pairs = parting
     if choose != "random":
-        pairs.sort(key=shared_steps, reverse=True)
+        pairs.sort(key=lambda pair: pair.shared_steps, reverse=True)
     if choose == "closest_distinct":
         nearest: dict[int, Pair] = {}
         for pair in pairs:
@@ -73,16 +73,6 @@ def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, 
     return Selection(pairs=tuple(pairs[:per_group]), skipped=dict(skipped))
 
 
-def shared_steps(pair: Pair) -> int:
-    """Number of leading steps that read the same in both solutions."""
-    count = 0
-    for right, wrong in zip(pair.right_steps, pair.wrong_steps, strict=False):
-        if pair.right.text[right.start : right.end].split() != pair.wrong.text[wrong.start : wrong.end].split():
-            break
-        count += 1
-    return count
-
-
 def _reads_the_same(pair: Pair) -> bool:
     """No step differs: the attempts part after their last step, so no step number could say where."""
-    return shared_steps(pair) == len(pair.right_steps) == len(pair.wrong_steps)
+    return pair.shared_steps == len(pair.right_steps) == len(pair.wrong_steps)

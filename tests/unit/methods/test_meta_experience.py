@@ -21,6 +21,7 @@ from stories import (
     WALK,
     WRONG_AT_1,
     WRONG_AT_2,
+    WRONG_AT_3,
     Canned,
     ended,
     group,
@@ -163,6 +164,51 @@ def test_a_pair_too_long_for_its_limit_is_skipped_and_counted() -> None:
     assert (generator.asked[0][0], outcome.counts["skipped/pair_too_long"]) == ((), 1)
     outcome, _ = learn([MIXED], [ANALYSIS], [CONTINUED], max_pair_tokens=length)
     assert len(outcome.rows) == 1
+
+
+LATE = group(RIGHT, WRONG_AT_3)
+LATE_TURN = f"<user> {PROBLEM.text} right [...] 3) loses minus 5 = 48 wrong [...] 3) loses same 5 = 53 <assistant>"
+M_AT_3 = "at 3) loses not same ; rule loses means minus"
+CUT = {"max_pair_tokens": len(ids(LATE_TURN)), "long_pairs": "cut"}
+
+
+def test_a_cut_pair_is_asked_about_counted_and_replayed_from_the_whole_rollout() -> None:
+    outcome, generator = learn([LATE], [M_AT_3], ["3) loses minus 5 = 48 answer 48"], **CUT)
+    assert generator.asked[0][0] == (ids(LATE_TURN),)
+    before = "1) finds plus 3 = 53 2) sorts same 2 = 53"
+    assert generator.asked[1][0] == (ids(f"<user> {PROBLEM.text} note {M_AT_3} <assistant> {before}"),)
+    (item,) = outcome.replayed
+    assert (item.candidate.context_ids, item.prefix_ids, item.reason) == (ids(LATE_TURN), ids(before), "kept")
+    assert [(row.context_ids, row.target_ids) for row in outcome.rows] == [
+        (ids(f"<user> {PROBLEM.text} <assistant> {before}"), ids("3) loses minus 5 = 48"))
+    ]
+    assert (outcome.counts["cut"], outcome.counts["candidates"], outcome.counts["located"]) == (1, 1, 1)
+    assert "skipped/pair_too_long" not in outcome.counts
+
+
+def test_the_papers_row_holds_the_prompt_that_was_cut() -> None:
+    outcome, _ = learn([LATE], [M_AT_3], [RIGHT], **PAPER, **CUT)
+    assert outcome.rows == (Row(context_ids=ids(LATE_TURN), target_ids=ended(M_AT_3)),)
+
+
+def test_a_step_that_a_cut_pair_does_not_show_cannot_be_blamed() -> None:
+    outcome, generator = learn([LATE], ["at 2) sorts not same ; rule sorts means minus"], [], **CUT)
+    assert generator.asked[1][0] == ()
+    assert (outcome.replayed[0].reason, outcome.counts["cut"]) == ("bifurcation_out_of_range", 1)
+
+
+def test_a_pair_too_long_even_when_cut_is_skipped_and_counted() -> None:
+    outcome, generator = learn([LATE], [], [], max_pair_tokens=CUT["max_pair_tokens"] - 1, long_pairs="cut")
+    assert generator.asked[0][0] == ()
+    assert outcome.counts == {"groups": 1, "skipped/pair_too_long": 1, "rows": 0}
+
+
+def test_pairs_are_cut_one_by_one() -> None:
+    # Two pairs of 51 tokens and one of 36 (8 of the problem, 12 of either attempt, 4): only that one stays whole.
+    groups = [LATE, other_group(), group(RIGHT, WRONG_AT_1)]
+    outcome, generator = learn(groups, ["", "", ""], [], **CUT | {"max_pair_tokens": 36})
+    assert [len(prompt) for prompt in generator.asked[0][0]] == [29, 36, 35]
+    assert outcome.counts["cut"] == 2
 
 
 def test_a_leak_is_counted_and_still_replayed_unless_it_is_to_be_rejected() -> None:

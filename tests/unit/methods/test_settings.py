@@ -27,6 +27,7 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
     ("changes", "message"),
     [
         ({"choose": "best"}, r"choose: expected one of \['random', 'closest', 'closest_distinct'\], got 'best'"),
+        ({"long_pairs": "keep"}, r"long_pairs: expected one of \['drop', 'cut'\], got 'keep'"),
         ({"guard": "off"}, r"guard: expected one of \['count', 'reject'\], got 'off'"),
         ({"replay_from": "end"}, r"replay_from: expected one of \['start', 'bifurcation'\], got 'end'"),
         ({"accept": "any"}, r"accept: expected one of \['right', 'uplift', 'all'\], got 'any'"),

@@ -69,6 +69,11 @@ def test_max_pair_tokens_as_advised_fits(recipe: Callable[..., Recipe]) -> None:
     assert {item.phase for item in found} == {"rollout", "construct", "replay"}
 
 
+def test_a_cut_pair_is_as_long_as_its_limit_allows(recipe: Callable[..., Recipe]) -> None:
+    r = recipe(auxiliaries=mel(max_pair_tokens=6000, long_pairs="cut"))
+    assert tokens(r)["construct"] == 6000 + 1024
+
+
 def test_the_models_positions_bound_every_phase_and_every_suite(recipe: Callable[..., Recipe]) -> None:
     suites = {"suites": [{"name": "aime24", "max_tokens": 40_000}]}
     r = recipe(trainer={"max_completion_length": 32_768}, evaluation=suites)

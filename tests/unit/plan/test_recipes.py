@@ -99,7 +99,7 @@ def test_it_fits_the_hardware_its_header_names_under_the_launch_file_it_names(na
 
 @pytest.mark.parametrize("name", [n for n in QWEN3 if not n.endswith("_grpo")])
 def test_a_recipe_is_the_papers_or_the_recommended_one_apart_from_lengths(name: str) -> None:
-    lengths = {"construct_max_tokens", "max_pair_tokens"}
+    lengths = {"construct_max_tokens", "max_pair_tokens", "long_pairs"}
     miniature = load_recipe("paper" if name.endswith("_paper") else "recommended")
 
     def settings(recipe: Recipe) -> dict[str, object]:

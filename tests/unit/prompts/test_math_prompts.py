@@ -8,7 +8,7 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mel.prompts import load
-from mel.prompts.quoting import broken_specials, quoted, tags_of, without_labels
+from mel.prompts.quoting import broken_specials, quoted, tags_of, without_marks
 
 MATH = load("math")
 STORY = load("story_counts")
@@ -68,8 +68,23 @@ def test_a_template_without_fences_quotes_nothing() -> None:
 
 
 def test_a_label_inside_a_step_loses_its_brackets() -> None:
-    assert without_labels("by [Step 3] and [step 12 ]", "[Step {number}] ") == "by (Step 3) and (Step 12)"
-    assert without_labels("by [Step 3]", "") == "by [Step 3]"
+    assert without_marks("by [Step 3] and [step 12 ]", "[Step {number}] ") == "by (Step 3) and (Step 12)"
+    assert without_marks("by [Step 3]", "") == "by [Step 3]"
+
+
+def test_the_line_in_the_place_of_steps_loses_its_brackets_inside_one() -> None:
+    left_out = "[Steps {first} to {last} are left out here.]"
+    assert MATH.sections.steps_left_out == left_out
+    assert without_marks("so [Step 3] [Steps 1 to 2 are left out here.]", "[Step {number}] ", left_out) == (
+        "so (Step 3) (Steps 1 to 2 are left out here.)"
+    )
+    assert without_marks("so [...]", "[...]") == "so (...)"
+    assert without_marks("so [...]", "", "...") == "so [...]"
+
+
+def test_the_line_in_the_place_of_steps_is_quoted_as_it_is() -> None:
+    line = "[Steps 1 to 2 are left out here.]"
+    assert f"<correct_attempt>\n{line}\nr\n" in MATH.construct("p", f"{line}\nr", "w")
 
 
 def test_special_tokens_are_split_and_the_rest_is_left() -> None:

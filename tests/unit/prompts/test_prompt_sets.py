@@ -64,6 +64,33 @@ def test_a_set_without_one_of_its_files_is_refused(copy: Path, file: str) -> Non
         prompts.load(str(copy))
 
 
+SECTIONS = "step_label='[Step {number}] '\nstep_reference='(1)'\n%s\n[headings]\nfailure='at'\nheuristic='rule'"
+
+
+def test_a_set_that_names_no_line_for_left_out_steps_has_one(copy: Path) -> None:
+    assert prompts.load(str(copy)).sections.steps_left_out == "[...]"
+    (copy / "sections.toml").write_text(SECTIONS % "steps_left_out='({first} - {last})'")
+    assert prompts.load(str(copy)).sections.steps_left_out == "({first} - {last})"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('" "', "expected one line that says so, got ' '"),
+        (r'"[...]\n[...]"', "expected one line that says so"),
+        ("3", "expected one line that says so, got 3"),
+        ("'[step {first}]'", r"reads like a step_label; got '\[step \{first\}\]'"),
+        ("'[left out at {first}]'", r"reads like a heading; got"),
+    ],
+)
+def test_a_line_for_left_out_steps_that_passes_for_something_else_is_refused(
+    copy: Path, line: str, message: str
+) -> None:
+    (copy / "sections.toml").write_text(SECTIONS % f"steps_left_out={line}")
+    with pytest.raises(ValueError, match=rf"sections\.toml: steps_left_out: {message}"):
+        prompts.load(str(copy))
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [

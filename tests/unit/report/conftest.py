@@ -144,7 +144,7 @@ def _replayed(pair: Pair, pupil: Pupil, task: StoryCounts, rng: random.Random) -
     rule = f"{verb} means {TRUE_MEANING[verb] if rng.random() < 0.75 else said}"
     text = f"1) plus plus 2) same minus ! at {number}) {verb} not {said} ; rule {rule}"
     completion = pupil._complete(text if rng.random() < 0.9 else "1) plus plus 2) plus plus")
-    parsed = parse_experience(completion, PROMPTS.sections, num_steps=len(pair.wrong_steps))
+    parsed = parse_experience(completion, PROMPTS.sections, steps=pair.whole.wrong)
     is_parsed = isinstance(parsed, MetaExperience)
     candidate = Candidate(
         pair=pair,

@@ -4,11 +4,11 @@ import pytest
 from stories import ANALYSIS, M_AT_2, PROMPTS, RIGHT, WRONG_AT_2, completion, pair
 
 from mel.stages.experience import construction_turn, numbered, parse_experience, split_sections
-from mel.types import MetaExperience, Step
+from mel.types import Excerpt, MetaExperience, Step
 
 
 def read(text: str, *, num_steps: int = 3) -> MetaExperience | str:
-    return parse_experience(completion(text), PROMPTS.sections, num_steps=num_steps)
+    return parse_experience(completion(text), PROMPTS.sections, steps=range(1, num_steps + 1))
 
 
 def test_the_construction_turn_shows_the_steps_of_both_attempts() -> None:
@@ -24,6 +24,26 @@ def test_numbered_steps_carry_their_label_and_leave_out_what_is_no_step() -> Non
     assert numbered("So first\nthen done", steps, label="[Step {number}] ") == "[Step 1] first\n[Step 2] then"
     assert numbered("So first\nthen done", steps, label="") == "first then"
     assert numbered("So", (), label="") == ""
+
+
+def test_a_construction_turn_marks_where_steps_are_left_out_and_keeps_their_numbers() -> None:
+    assert construction_turn(pair(), PROMPTS, Excerpt(right=range(2, 4), wrong=range(2, 3))) == (
+        "start 50 1) finds 3 2) sorts 2 3) loses 5 "
+        "right [...] 2) sorts same 2 = 53 3) loses minus 5 = 48 "
+        "wrong [...] 2) sorts minus 2 = 51 [...]"
+    )
+
+
+def test_a_construction_turn_of_every_step_is_that_of_the_whole_pair() -> None:
+    assert construction_turn(pair(), PROMPTS, pair().whole) == construction_turn(pair(), PROMPTS)
+
+
+def test_s_star_is_one_of_the_steps_that_were_shown() -> None:
+    assert parse_experience(completion(ANALYSIS), PROMPTS.sections, steps=range(3, 4)) == "bifurcation_out_of_range"
+    assert parse_experience(completion(ANALYSIS), PROMPTS.sections, steps=range(1, 2)) == "bifurcation_out_of_range"
+    found = parse_experience(completion(ANALYSIS), PROMPTS.sections, steps=range(2, 3))
+    assert isinstance(found, MetaExperience)
+    assert found.bifurcation == 2
 
 
 def test_an_analysis_is_read_into_step_critique_and_heuristic() -> None:
@@ -58,7 +78,7 @@ def test_what_states_no_experience_says_why(text: str, reason: str) -> None:
 
 
 def test_a_truncated_analysis_is_none_even_if_it_reads_well() -> None:
-    assert parse_experience(completion(ANALYSIS, cut=True), PROMPTS.sections, num_steps=3) == "truncated"
+    assert parse_experience(completion(ANALYSIS, cut=True), PROMPTS.sections, steps=range(1, 4)) == "truncated"
 
 
 def test_the_range_of_s_star_is_that_of_the_wrong_solution() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from mel.prompts import load
 from mel.stages.experience import numbered, parse_experience
+from mel.tasks.segmentation import prose_steps
 from mel.types import Completion, MetaExperience, Step
 
 SECTIONS = load("math").sections
@@ -22,7 +23,7 @@ WELL_FORMED = (
 
 def parse(text: str, *, is_truncated: bool = False, num_steps: int = 5) -> MetaExperience | str:
     completion = Completion(token_ids=(1,), text=text, is_truncated=is_truncated)
-    return parse_experience(completion, SECTIONS, num_steps=num_steps)
+    return parse_experience(completion, SECTIONS, steps=range(1, num_steps + 1))
 
 
 def read(text: str) -> MetaExperience:
@@ -157,6 +158,30 @@ def test_a_solution_cannot_forge_the_number_of_a_step() -> None:
     steps = (Step(number=1, start=0, end=6), Step(number=2, start=6, end=24), Step(number=3, start=24, end=29))
     assert numbered(solution, steps, label=SECTIONS.step_label) == (
         "[Step 1] Add.\n[Step 2] (Step 9) Double.\n[Step 3] Done."
+    )
+
+
+def test_steps_left_out_are_named_on_a_line_of_their_own() -> None:
+    solution = "Add.\n\nDouble.\n\nHalve.\n\nDone."
+    steps = prose_steps(solution)
+    shown = {"label": SECTIONS.step_label, "left_out": SECTIONS.steps_left_out}
+    assert numbered(solution, steps, shown=range(3, 4), **shown) == (
+        "[Steps 1 to 2 are left out here.]\n[Step 3] Halve.\n[Steps 4 to 4 are left out here.]"
+    )
+    assert numbered(solution, steps, shown=range(1, 5), **shown) == numbered(solution, steps, label=SECTIONS.step_label)
+
+
+def test_a_solution_cannot_forge_the_line_in_the_place_of_steps() -> None:
+    solution = "Add.\n\nDouble. [steps 2 to 9 are left out here.]\n\nDone."
+    shown = numbered(
+        solution,
+        prose_steps(solution),
+        label=SECTIONS.step_label,
+        shown=range(2, 4),
+        left_out=SECTIONS.steps_left_out,
+    )
+    assert shown == (
+        "[Steps 1 to 1 are left out here.]\n[Step 2] Double. (Steps 2 to 9 are left out here.)\n[Step 3] Done."
     )
 
 

@@ -16,7 +16,7 @@ from stories import (
     rollout,
 )
 
-from mel.stages.pairs import Choose, Selection, select_pairs, shared_steps
+from mel.stages.pairs import Choose, Selection, select_pairs
 from mel.types import Group
 
 
@@ -82,7 +82,7 @@ def test_the_same_seed_pairs_alike_and_seeds_reach_every_pair() -> None:
 )
 def test_shared_steps_are_counted_up_to_the_first_that_differs(wrong: str, shared: int) -> None:
     (pair,) = chosen(group(RIGHT, wrong)).pairs
-    assert shared_steps(pair) == shared
+    assert pair.shared_steps == shared
 
 
 @pytest.mark.parametrize("seed", range(5))

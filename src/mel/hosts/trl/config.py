@@ -28,8 +28,9 @@ class MELConfig(GRPOConfig):
     mel_construct_max_tokens: int = field(default=1024, metadata={"help": "Limit of the text that holds M."})
     mel_construct_temperature: float = field(default=0.0, metadata={"help": "0 is greedy."})
     mel_max_pair_tokens: int | None = field(
-        default=None, metadata={"help": "Longest construction prompt in tokens; longer ones are skipped and counted."}
+        default=None, metadata={"help": "Longest construction prompt in tokens; None: no limit."}
     )
+    mel_long_pairs: str = field(default="drop", metadata={"help": "Pairs whose prompt is longer: drop or cut them."})
     mel_guard: str = field(default="count", metadata={"help": "Experiences that state the answer: count or reject."})
     mel_replay_from: str = field(default="bifurcation", metadata={"help": "start or bifurcation."})
     mel_replay_samples: int = field(default=1, metadata={"help": "Attempts per candidate."})

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mel.methods.auxiliaries.construction import Construction, construction
 from mel.methods.auxiliaries.ledger import tally
 from mel.methods.auxiliaries.settings import MetaExperienceSettings
 from mel.methods.requests import completed, verified
 from mel.ports import Inspectable, Requests, Steps, Tokenizer
 from mel.prompts import PromptSet
-from mel.stages.experience import construction_turn, parse_experience
+from mel.stages.experience import parse_experience
 from mel.stages.guard import states_answer
 from mel.stages.internalize import internalize
 from mel.stages.pairs import select_pairs
@@ -28,7 +29,6 @@ from mel.types import (
     Replayed,
     Row,
     Sampling,
-    TokenIds,
     Verify,
 )
 
@@ -86,27 +86,23 @@ class MetaExperienceLearning:
             counts.update({f"skipped/{reason}": n for reason, n in selection.skipped.items()})
         return pairs
 
-    def _construct(self, pairs: Iterable[Pair], counts: Counter[str]) -> Requests[list[Candidate]]:
-        limit = self.settings.max_pair_tokens
-        asked: list[tuple[Pair, TokenIds]] = []
-        for pair in pairs:
-            turn = construction_turn(pair, self._at.prompts)
-            context_ids = self._at.tokenizer.chat([{"role": "user", "content": turn}])
-            if limit is not None and len(context_ids) > limit:
-                counts["skipped/pair_too_long"] += 1
-            else:
-                asked.append((pair, context_ids))
+    def _construct(self, pairs: Sequence[Pair], counts: Counter[str]) -> Requests[list[Candidate]]:
+        found = [construction(pair, self._at.tokenizer, self._at.prompts, self.settings) for pair in pairs]
+        asked = [one for one in found if one is not None]
+        too_long, cut = len(found) - len(asked), sum(one.is_cut for one in asked)
+        counts.update({"skipped/pair_too_long": too_long} if too_long else {})
+        counts.update({"cut": cut} if cut else {})
         sampling = Sampling(
             max_tokens=self.settings.construct_max_tokens, temperature=self.settings.construct_temperature
         )
         completions = yield from completed(
-            Generate(prompts=tuple(ids for _, ids in asked), sampling=sampling, phase="construct")
+            Generate(prompts=tuple(one.context_ids for one in asked), sampling=sampling, phase="construct")
         )
-        return [self._candidate(pair, ids, c) for (pair, ids), c in zip(asked, completions, strict=True)]
+        return [self._candidate(one, c) for one, c in zip(asked, completions, strict=True)]
 
-    def _candidate(self, pair: Pair, context_ids: TokenIds, completion: Completion) -> Candidate:
-        sections = self._at.prompts.sections
-        parsed = parse_experience(completion, sections, num_steps=len(pair.wrong_steps))
+    def _candidate(self, asked: Construction, completion: Completion) -> Candidate:
+        sections, pair, context_ids = self._at.prompts.sections, asked.pair, asked.context_ids
+        parsed = parse_experience(completion, sections, steps=asked.shown.wrong)
         if isinstance(parsed, str):
             return Candidate(pair=pair, context_ids=context_ids, completion=completion, experience=None, failure=parsed)
         return Candidate(

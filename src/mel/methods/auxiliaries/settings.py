@@ -10,6 +10,7 @@ from mel.stages.pairs import Choose
 from mel.stages.replay import Accept, Start
 
 Guard = Literal["count", "reject"]
+LongPairs = Literal["drop", "cut"]
 Filter = Literal["replay", "none", "shuffled"]
 
 
@@ -22,7 +23,9 @@ class MetaExperienceSettings:
         choose: which pairs, see `mel.stages.pairs` (paper: random).
         construct_max_tokens: limit of the text that holds M.
         construct_temperature: 0 is greedy (paper: 1, sampled from the policy).
-        max_pair_tokens: longest construction prompt in tokens; None: no limit. Longer ones are skipped and counted.
+        max_pair_tokens: longest construction prompt in tokens; None: no limit.
+        long_pairs: what becomes of a pair whose prompt is longer, counted either way. `drop`: no experience of it.
+            `cut`: the prompt shows as much of both solutions as fits, see `mel.stages.excerpt`.
         guard: leaks of the answer are always counted; `reject` keeps them from replay (paper: count).
         replay_from: `start`: solve x with M (paper). `bifurcation`: continue y- from just before s* with M.
         replay_samples: attempts per candidate (paper: 1).
@@ -41,6 +44,7 @@ class MetaExperienceSettings:
     construct_max_tokens: int = 1024
     construct_temperature: float = 0.0
     max_pair_tokens: int | None = None
+    long_pairs: LongPairs = "drop"
     guard: Guard = "count"
     replay_from: Start = "bifurcation"
     replay_samples: int = 1
@@ -102,6 +106,7 @@ _OPTIONAL = ("max_pair_tokens", "replay_max_tokens")
 
 _CHOICES = {
     "choose": Choose,
+    "long_pairs": LongPairs,
     "guard": Guard,
     "replay_from": Start,
     "accept": Accept,
