@@ -81,6 +81,10 @@ def line_chart(lines: Sequence[Line], *, title: str) -> str:
     return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" {label} data-lines="{data}">{"".join(parts)}</svg>'
 
 
+LETTER = 7.2
+"""Pixels per letter of a label, on average and a little more."""
+
+
 def interval_chart(rows: Sequence[tuple[str, int, Interval]]) -> str:
     """Differences in percentage points with their intervals, one row each, around a line at zero.
 
@@ -89,7 +93,9 @@ def interval_chart(rows: Sequence[tuple[str, int, Interval]]) -> str:
     """
     if not rows:
         return ""
-    width, row_height, label_width, number_width = 720, 24, 230, 140
+    row_height, number_width = 24, 140
+    label_width = max(230, 12 + LETTER * max(len(label) for label, _, _ in rows))
+    width = label_width + 490
     values = [100 * v for _, _, i in rows for v in (i.low, i.high)] + [0.0]
     marks = ticks(min(values), max(values), 6)
     at_x = _scale(marks[0], marks[-1], label_width, width - number_width)
@@ -111,7 +117,7 @@ def interval_chart(rows: Sequence[tuple[str, int, Interval]]) -> str:
             f'<circle class="dot" cx="{at_x(value):.1f}" cy="{y}" r="4.5"/></g>',
             f'<text class="number" x="{width - number_width + 12}" y="{y + 4:.1f}">{text}</text>',
         ]
-    return f'<svg class="intervals" viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
+    return f'<svg class="intervals" viewBox="0 0 {width:.0f} {height}" role="img">{"".join(parts)}</svg>'
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:

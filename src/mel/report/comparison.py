@@ -14,6 +14,10 @@ Table = Mapping[str, float]
 """Problem id -> score."""
 
 RESAMPLES = 1000
+
+WIDE = 6
+"""Scores that stand side by side at most; of more of them each is a row, and the arms are columns."""
+
 AVERAGE = "average"
 
 

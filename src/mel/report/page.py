@@ -16,7 +16,7 @@ import yaml
 from mel.report import charts
 from mel.report.arms import SECONDS, STEP, TOKENS, Arm, Run, read_arms
 from mel.report.browser import experiences_json
-from mel.report.comparison import Comparison, compare
+from mel.report.comparison import WIDE, Comparison, compare
 
 AXES = ((STEP, "steps"), (TOKENS, "generated tokens"), (SECONDS, "seconds"))
 
@@ -91,6 +91,7 @@ def render(arms: Sequence[Arm]) -> str:
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             arms=list(enumerate(arms)),
             comparison=comparison,
+            is_tall=len(comparison.columns) > WIDE,
             suites=_suites(comparison),
             differences=charts.interval_chart(_differences(comparison)),
             axes=_axes(arms),
@@ -217,7 +218,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     facts = [
         ("model", model.get("path") if isinstance(model, dict) else model),
         ("task", task.get("name") if isinstance(task, dict) else task),
-        ("steps", run.status.step),
+        ("steps", run.status.step or None),
         ("commit", str(run.environment.get("commit") or "")[:10]),
         ("started", run.status.started_at.replace("T", " ").removesuffix("+00:00") + " UTC"),
         ("resumed", f"{len(run.status.resumed_at)} times" if run.status.resumed_at else None),

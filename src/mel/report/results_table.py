@@ -12,10 +12,7 @@ from rich.text import Text
 
 from mel.evaluate.metrics import Interval
 from mel.report.arms import read_arms
-from mel.report.comparison import Cell, Comparison, compare
-
-WIDE = 6
-"""Scores that stand side by side at most; more of them stand below each other."""
+from mel.report.comparison import WIDE, Cell, Comparison, compare
 
 TITLE = "percent; + and - against the first arm, paired by problem, [95 % interval]"
 

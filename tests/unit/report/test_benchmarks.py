@@ -1,5 +1,6 @@
 """Benchmarks side by side: their average, and scores without what the training set contains, worked out by hand."""
 
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from mel.evaluate.result_file import write_result
 from mel.record import RunDirectory
 from mel.report.arms import read_arms
 from mel.report.comparison import Comparison, compare
+from mel.report.page import build
 from mel.report.results_table import results_table
 
 SETTINGS = Settings(
@@ -94,3 +96,17 @@ def test_many_scores_stand_below_each_other_in_a_terminal(tmp_path: Path) -> Non
     assert ["base", "ours"] in rows
     assert rows[rows.index(["average"]) + 1] == ["Pass@1", "37.5", "75.0"]
     assert rows[rows.index(["average"]) + 2][0].startswith("+37.5")
+
+
+def test_the_page_has_a_row_per_score_where_many_would_not_stand_side_by_side(tmp_path: Path) -> None:
+    paths = [evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", OURS, contained=["l2"])]
+    page = build(paths, tmp_path / "page.html").read_text()
+    body = page[page.index('<table class="results tall">') : page.index('<section id="curves">')]
+    rows = [re.sub(r"<[^>]*>|\s+", " ", row).split() for row in body.split("<tr")]
+    assert any(row[-3:] == ["base", "ours"] or row[-2:] == ["base", "ours"] for row in rows)
+    average = next(row for row in rows if "average" in row)
+    assert "37.5" in average
+    assert "75.0" in average
+    assert "+37.5" in average
+    assert "large, not in training Avg@2, ours" not in page, "two arms need no name behind a difference"
+    assert "large, not in training Avg@2" in page
