@@ -107,3 +107,11 @@ def test_the_file_name_is_the_recipe_name_unless_it_says_otherwise(tmp_path: Pat
 
 def test_changing_one_value_changes_the_hash() -> None:
     assert load_recipe("grpo").sha256() != load_recipe("grpo", ["trainer.seed=1"]).sha256()
+
+
+@pytest.mark.parametrize("text", ["1e-6", "1E-6", "0.1e-5", "1.e-6", ".1e-5", "+1e-6"])
+def test_a_number_in_scientific_notation_is_a_number(text: str, tmp_path: Path) -> None:
+    assert load_recipe("grpo", [f"trainer.learning_rate={text}"]).trainer["learning_rate"] == 1e-6
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"model: {{path: x}}\ntask: {{name: gsm8k}}\ntrainer: {{learning_rate: {text}, run: 1e}}\n")
+    assert load_recipe(str(path)).trainer == {"learning_rate": 1e-6, "run": "1e"}
