@@ -83,6 +83,19 @@ def plan(
     )
 
 
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this one, as a beginning for your own.")] = None,
+) -> None:
+    """List the recipes that come with mel and their hardware, or print one with its launch command."""
+    from mel.run.inspection import list_recipes, show_recipe
+
+    if name is None:
+        list_recipes(Console())
+    else:
+        show_recipe(name, Console())
+
+
 @data.command("check")
 def check_data(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],

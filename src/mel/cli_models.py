@@ -69,7 +69,8 @@ def merge(
     output: Annotated[Path, typer.Option(help="Where the merged model goes; must not exist yet.")],
 ) -> None:
     """Merge a LoRA adapter into its base model: an ordinary model directory for any engine."""
-    from mel.hosts.load import merge_adapter
+    from mel.hosts.load import merge_adapter, quiet_libraries
     from mel.run.model_evaluation import Target
 
+    quiet_libraries()
     Console().print(f"merged model: {merge_adapter(Target.of(adapter).model, output)}", soft_wrap=True)

@@ -239,8 +239,8 @@ def find_recipe(name_or_path: str) -> Path:
     if name_or_path in shipped:
         return shipped[name_or_path]
     raise ValueError(
-        f"recipe: expected a YAML file or one of {', '.join(shipped)}; got {name_or_path!r}"
-        f"{nearest(name_or_path, list(shipped))}"
+        f"recipe: expected a YAML file or a recipe that comes with mel (`mel recipes` lists them); got {name_or_path!r}"
+        f"{did_you_mean(name_or_path, shipped)}"
     )
 
 

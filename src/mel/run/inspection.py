@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
 
-from mel.config import Recipe
+from mel.config import Recipe, find_recipe, recipes_directory, shipped_recipes
 from mel.evaluate.data_check import DataCheck, check_data
 from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
 from mel.report.data_check import data_check_table
 from mel.run.evaluation import suite_task
 from mel.run.wiring import model_directory, wire
+
+
+def list_recipes(console: Console) -> None:
+    """`mel recipes`: every recipe that comes with this package, and the hardware that it is for."""
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="mel recipes NAME prints one, how to launch it first"
+    )
+    table.add_column("recipe", style="bold", no_wrap=True)
+    table.add_column("hardware")
+    for name, path in shipped_recipes().items():
+        header = path.read_text(encoding="utf-8").splitlines()[0]
+        table.add_row(name, Text(header.removeprefix("# Hardware: ").split(" Expected")[0].rstrip(".;")))
+    console.print(table)
+
+
+def show_recipe(name: str, console: Console) -> None:
+    """`mel recipes NAME`: the recipe's file; launch files by the path they have here.
+
+    Raises:
+        ValueError: no such recipe.
+    """
+    text = find_recipe(name).read_text(encoding="utf-8")
+    here = text.replace("src/mel/recipes/", f"{recipes_directory()}/")
+    console.print(
+        Syntax(here, "yaml", background_color="default") if console.is_terminal else Text(here), soft_wrap=True
+    )
 
 
 def data_check(recipe: Recipe, *, console: Console) -> DataCheck:

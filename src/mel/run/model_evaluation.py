@@ -138,6 +138,9 @@ def evaluate_model(
     Raises:
         ValueError: no such model, responses that do not fit its context, or an output that holds another model's.
     """
+    from mel.hosts.load import quiet_libraries
+
+    quiet_libraries()
     wiring = wire(recipe)
     longest = _longest(wiring)
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)
