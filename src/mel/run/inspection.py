@@ -1,4 +1,4 @@
-"""What can be known of a recipe before it runs: its data and its needs."""
+"""What can be known of a recipe before it runs: its launch, its data, its needs."""
 
 from __future__ import annotations
 
