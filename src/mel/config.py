@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, MetaExperienceSettings, known
 from mel.naming import did_you_mean
@@ -159,10 +159,22 @@ class EvaluationSection(Section):
 
 
 class OutputSection(Section):
-    """Where the run directory goes: `path`, or `runs/<recipe>-s<seed>`."""
+    """Where the run directory goes (`path`, or `runs/<recipe>-s<seed>`), and what else is kept and shown.
+
+    Args:
+        tracked_experiences: lines of the table of experiences that the trackers of `trainer.report_to` get; 0: none.
+    """
 
     path: str | None = None
     save_final: bool = True
+    tracked_experiences: int = 5
+
+    @field_validator("tracked_experiences")
+    @classmethod
+    def _is_a_count(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError(f"expected the number of experiences per table, 0 for no table, got {value}")
+        return value
 
 
 class Recipe(Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import two_ranks
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 HERE = Path(__file__).parent
 CASES = two_ranks.cases()
@@ -73,3 +74,16 @@ def test_the_share_holds_on_two_ranks(folders, case):
     metrics = load(folders[2], case)["metrics"]
     applied = metrics["objective/lambda"] * metrics["objective/grad_norm_auxiliary"]
     assert applied == pytest.approx(2.0 * metrics["objective/grad_norm_policy"])
+
+
+def test_the_main_process_alone_reports_and_its_table_has_the_experiences_of_both_ranks(folders):
+    tables = {}
+    for world, folder in folders.items():
+        (file,) = (folder / "tracked").glob("**/events.out.tfevents.*")
+        events = EventAccumulator(str(file))
+        events.Reload()
+        (table,) = events.Tensors("experiences/text_summary")
+        tables[world] = table.tensor_proto.string_val[0].decode()
+    # A group on each rank, or both on the one: two experiences kept and four not, of which two and three are shown.
+    assert tables[1] == tables[2]
+    assert len({line.split(" | ")[1] for line in tables[2].splitlines()[2:]}) == 2

@@ -26,6 +26,8 @@ from mel.types import Problem, Verdict
         ({"mel_weight": "huge"}, "mel_weight: expected one of constant, grad_norm"),
         ({"mel_reduction": "sum"}, "mel_reduction: expected one of row, token"),
         ({"mel_rows_per_backward": 0}, "mel_rows_per_backward: expected at least 1"),
+        ({"mel_tracked_experiences": -1}, "mel_tracked_experiences: expected the number .* 0 for no table, got -1"),
+        ({"mel_tracked_experiences": "few"}, "mel_tracked_experiences: expected the number .*, got 'few'"),
         ({"mel_choose": "best"}, "meta_experience.choose: expected one of"),
         ({"mel_share": -1.0}, "share: expected a finite number"),
         ({"gradient_accumulation_steps": 4, "steps_per_generation": 2}, "multiple of gradient_accumulation_steps"),

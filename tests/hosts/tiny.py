@@ -15,7 +15,22 @@ from mel.methods import Method
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.ports import Auxiliary, Credit, Requests
-from mel.types import Generate, Group, Outcome, Row, Sampling, Verdict, Verify
+from mel.types import (
+    Attempt,
+    Candidate,
+    Completion,
+    Generate,
+    Group,
+    MetaExperience,
+    Outcome,
+    Pair,
+    Replayed,
+    Rollout,
+    Row,
+    Sampling,
+    Verdict,
+    Verify,
+)
 
 WORDS = [f"w{i}" for i in range(40)]
 TEMPLATE = (
@@ -150,6 +165,53 @@ class RowsFrom:
         self.answers.append([list(written), list(replayed), list(verdicts)])
         rows = tuple(self._rows(call))
         return Outcome(rows=rows, counts={"rows": len(rows), "asked": len(asked)})
+
+
+def replayed(
+    group: Group, *, is_kept: bool, reason: str, attempts: Sequence[tuple[str, bool]] = (), parsed: bool = True
+) -> Replayed:
+    """A candidate of that group as a method hands it back, with what its replays wrote and whether they were right."""
+    wrong = Verdict(is_correct=False, reason="wrong")
+    rollout = Rollout(token_ids=(5,), text="w0", verdict=wrong, reward=0.0)
+    pair = Pair(group=group, right=rollout, wrong=rollout, wrong_index=0, right_steps=(), wrong_steps=())
+    experience = MetaExperience(
+        bifurcation=2, critique="step 2 <b>adds</b> | it should *not*", heuristic="look_twice", text="M"
+    )
+    candidate = Candidate(
+        pair=pair,
+        context_ids=(5,),
+        completion=Completion(token_ids=(6,), text="M"),
+        experience=experience if parsed else None,
+        failure="" if parsed else reason,
+    )
+    made = [
+        Attempt(
+            completion=Completion(token_ids=(7,), text=text),
+            response=text,
+            verdict=Verdict(is_correct=is_right, reason="right" if is_right else "wrong"),
+        )
+        for text, is_right in attempts
+    ]
+    return Replayed(candidate=candidate, prefix_ids=(), attempts=tuple(made), is_kept=is_kept, reason=reason)
+
+
+class Experiences:
+    """An auxiliary that has three experiences of every group: a kept one, one that failed, one without s*; no rows."""
+
+    name = "experiences"
+
+    def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        yield Generate(prompts=(), sampling=Sampling(max_tokens=4), phase="construct")
+        made = [
+            experience
+            for group in groups
+            for experience in (
+                replayed(group, is_kept=True, reason="kept", attempts=[("right | after\nall", True)]),
+                replayed(group, is_kept=False, reason="failed_replay", attempts=[("wrong again", False)]),
+                replayed(group, is_kept=False, reason="no_bifurcation", parsed=False),
+            )
+        ]
+        return Outcome(replayed=tuple(made), counts={"rows": 0, "kept": len(groups)})
 
 
 def some_rows(call: int) -> list[Row]:

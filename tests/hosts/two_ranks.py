@@ -104,6 +104,8 @@ def run(folder: Path) -> None:
         trainer.train()
         metrics = next(line for line in trainer.state.log_history if "rows/real" in line)
         torch.save({"steps": recorder.steps, "metrics": metrics}, folder / f"{name}-rank{rank}.pt")
+    args = tiny.config(folder / "tracked", max_steps=1, per_device_train_batch_size=8 // world, report_to="tensorboard")
+    tiny.mel_trainer(args, tiny.Experiences(), rollout_func=fixed_completions).train()
     if world == 2:
         compare_shards()
     (folder / f"done-{rank}.json").write_text(json.dumps({"world": world}))

@@ -51,6 +51,7 @@ def test_names_of_recipes_are_unique() -> None:
         ({"carrier": "dr_gprpo"}, "did you mean 'dr_grpo'?"),
         ({"credit": "first_eror"}, "did you mean 'first_error'?"),
         ({"task": {"name": "story_counts", "count": "many"}}, "task.count"),
+        ({"output": {"tracked_experiences": -1}}, "output.tracked_experiences: expected the number of experiences"),
     ],
 )
 def test_a_bad_key_or_value_is_refused_with_the_nearest_valid_one(table: dict, message: str) -> None:

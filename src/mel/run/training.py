@@ -109,7 +109,7 @@ def _train(
         train_dataset=_dataset(wiring, problems),
         processing_class=wiring.tokenizer,
         peft_config=_lora(recipe),
-        callbacks=[sigterm, AfterStep(lambda step, model: _evaluate_between(evaluator, recorder, step, model))],
+        callbacks=[sigterm, AfterStep(lambda step, model: _evaluate_between(evaluator, trainer, step, model))],
         method=build_method(wiring),
         verifier=verifier,
         observer=recorder,
@@ -136,19 +136,22 @@ def _total_steps(arguments: Any, num_problems: int) -> int:
     return math.ceil(arguments.num_train_epochs * num_problems * arguments.num_generations / rollouts)
 
 
-def _evaluate_between(evaluator: Evaluator, recorder: Recorder, step: int, model: Any) -> None:
+def _evaluate_between(evaluator: Evaluator, trainer: Any, step: int, model: Any) -> None:
+    from mel.hosts.trl.stepwise import log_beside
+
     every = evaluator.settings.every
     if every is not None and step % every == 0 and _is_main():
-        recorder.on_metrics(step, evaluator.greedy(model))
+        log_beside(trainer, evaluator.greedy(model))
 
 
 def _arguments(wiring: Wiring, path: Path) -> Any:
     """The TRL configuration of a recipe: its `trainer` section, the carrier's fields and the rows' weight.
 
     Raises:
-        ValueError: an unknown field (the nearest valid one is named), or one that is set elsewhere.
+        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker.
     """
     from mel.hosts.trl import MELConfig, surrogate_fields
+    from mel.hosts.trl.trackers import check_trackers
     from mel.methods import CARRIERS
 
     recipe = wiring.recipe
@@ -173,8 +176,11 @@ def _arguments(wiring: Wiring, path: Path) -> Any:
         }
     surrogate = surrogate_fields(CARRIERS[recipe.carrier]().surrogate)
     names = {"output_dir": str(path / "checkpoints"), "run_name": path.name}
-    settings: dict[str, Any] = DEFAULTS | surrogate | recipe.trainer | rows | names
-    return MELConfig(**settings)
+    tables = {"mel_tracked_experiences": recipe.output.tracked_experiences}
+    settings: dict[str, Any] = DEFAULTS | surrogate | recipe.trainer | rows | tables | names
+    arguments: Any = MELConfig(**settings)
+    check_trackers([*arguments.report_to])
+    return arguments
 
 
 def _dataset(wiring: Wiring, problems: Sequence[Problem]) -> Any:

@@ -36,6 +36,13 @@ def test_a_field_that_the_run_directory_settles_is_refused(tmp_path: Path) -> No
     assert "use output.path or --output" in refused(tmp_path, "trainer.output_dir=x")
 
 
+def test_a_tracker_that_does_not_exist_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    assert "unknown tracker 'tensorbord'; did you mean 'tensorboard'?" in refused(
+        tmp_path, "trainer.report_to=tensorbord"
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_group_that_does_not_divide_the_batch_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path, "trainer.per_device_train_batch_size=60")
     assert "60" in message

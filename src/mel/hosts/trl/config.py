@@ -61,6 +61,9 @@ class MELConfig(GRPOConfig):
     mel_engine_tolerance: float = field(
         default=0.2, metadata={"help": "Nats per token by which engine and trainer may differ on sampled tokens."}
     )
+    mel_tracked_experiences: int = field(
+        default=5, metadata={"help": "Experiences in the table that trackers of `report_to` get per log; 0: none."}
+    )
     mel_prompts: str = field(default="math", metadata={"help": "Prompt set: a name or a directory."})
     mel_chat_template: str | None = field(default=None, metadata={"help": "Jinja text instead of the tokenizer's."})
 
@@ -88,6 +91,12 @@ def check_settings(args: GRPOConfig) -> None:
             raise ValueError(f"mel_{name}: expected one of {', '.join(allowed)}, got {setting(args, name)!r}")
     if setting(args, "rows_per_backward") < 1:
         raise ValueError(f"mel_rows_per_backward: expected at least 1, got {setting(args, 'rows_per_backward')}")
+    tracked = setting(args, "tracked_experiences")
+    if isinstance(tracked, bool) or not isinstance(tracked, int) or tracked < 0:
+        raise ValueError(
+            "mel_tracked_experiences: expected the number of experiences per table in the trackers, 0 for no table, "
+            f"got {tracked!r}"
+        )
     experience_settings(args)
     weight = build_weight(args)
     check_groups(args)

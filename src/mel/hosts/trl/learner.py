@@ -56,7 +56,7 @@ class Learner:
     Args:
         source: says which rollouts and replays are right.
         reduction: over the tokens of the rows.
-        observer: hears of every outcome, on the main process.
+        observers: hear of every outcome, on the main process.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Learner:
         tokenizer: Tokenizer,
         source: VerdictSource,
         reduction: Reduction,
-        observer: Observer | None,
+        observers: Sequence[Observer],
     ) -> None:
         self._trainer: Any = trainer
         self._method = method
         self._tokenizer = tokenizer
         self._source = source
         self._reduction: Reduction = reduction
-        self._observer = observer
+        self._observers = observers
         self._generator = TrainerGenerator(trainer, tokenizer)
         self.batches = 0
         """Generation batches so far; seeds our sampling, so it is part of a checkpoint."""
@@ -140,16 +140,16 @@ class Learner:
             counts=counts,
             seconds=accounting.seconds,
             totals=Totals.of(rows),
-            is_observed=self._observer is not None,
+            is_observed=bool(self._observers),
         )
 
     def _tell(self, groups: Sequence[Group], outcome: Outcome) -> None:
         parts = gathered_on_main((list(groups), outcome), self._trainer.accelerator)
-        if parts and self._observer is not None:
-            everything = merged([o for _, o in parts])
-            self._observer.on_outcome(
-                self._trainer.state.global_step + 1, everything, [g for gs, _ in parts for g in gs]
-            )
+        if not parts:
+            return
+        everything, all_groups = merged([o for _, o in parts]), [g for gs, _ in parts for g in gs]
+        for observer in self._observers:
+            observer.on_outcome(self._trainer.state.global_step + 1, everything, all_groups)
 
     def _advantages(
         self, scored: Scored, groups: Sequence[Group], outcome: Outcome, output: Mapping[str, Any]

@@ -35,8 +35,8 @@ class Observer(Protocol):
 class MetricsToObserver(TrainerCallback):
     """Forwards what the trainer logs, after TRL has merged its metrics."""
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
 
     def on_log(
         self,
@@ -47,4 +47,5 @@ class MetricsToObserver(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         if state.is_world_process_zero and logs is not None:
-            self._observer.on_metrics(state.global_step, dict(logs))
+            for observer in self._observers:
+                observer.on_metrics(state.global_step, dict(logs))

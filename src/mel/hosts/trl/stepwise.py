@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,15 @@ class AfterStep(TrainerCallback):
             self._function(state.global_step, model)
         finally:
             model.train(was_training)
+
+
+def log_beside(trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Hands metrics to all that listen, trackers and observer, as a line of its own.
+
+    `trainer.log` would mix them with what the step has gathered so far and take its own line from it.
+    """
+    # A copy: having logged, the handler would strike the line that the step still owes.
+    trainer.callback_handler.on_log(trainer.args, trainer.state, copy(trainer.control), dict(metrics))
 
 
 def without_printing(trainer: Trainer) -> None:

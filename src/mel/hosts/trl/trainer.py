@@ -21,6 +21,7 @@ from mel.hosts.trl.learner import Learned, Learner
 from mel.hosts.trl.observer import MetricsToObserver, Observer
 from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import check_surrogate
+from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate
 from mel.hosts.trl.verdicts import verdict_source
 from mel.methods import Method
@@ -78,6 +79,8 @@ class MELTrainer(GRPOTrainer):
         check_surrogate(self.args, method.carrier.surrogate)
         if self._is_vlm or self.tools or self.environment_factories is not None:
             refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
+        tables = experience_tables(self, setting(self.args, "tracked_experiences"))
+        observers = [o for o in (observer, tables) if o is not None]
         self._learner = Learner(
             self,
             method,
@@ -90,7 +93,7 @@ class MELTrainer(GRPOTrainer):
                 threshold=setting(self.args, "right_above"),
             ),
             reduction=setting(self.args, "reduction"),
-            observer=observer,
+            observers=observers,
         )
         self._update = RowUpdate(
             self,
@@ -104,8 +107,9 @@ class MELTrainer(GRPOTrainer):
         self._scored: Scored | None = None
         self._pending: Sequence[RowBatch | None] | None = None
         self._seconds = {"update": 0.0, "generation": 0.0}
-        if observer is not None:
-            self.add_callback(MetricsToObserver(observer))
+        if observers:
+            # After the trackers' own callbacks: a table follows the metrics of its step.
+            self.add_callback(MetricsToObserver(observers))
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
