@@ -157,6 +157,14 @@ class EvaluationSection(Section):
     after: bool = True
     batch_size: int = Field(default=256, ge=1)
 
+    @model_validator(mode="after")
+    def _has_something_to_evaluate(self) -> EvaluationSection:
+        if self.every is not None and not self.suites:
+            raise ValueError(
+                f"every: expected suites to evaluate every {self.every} steps, got none; add one or set null"
+            )
+        return self
+
 
 class OutputSection(Section):
     """Where the run directory goes (`path`, or `runs/<recipe>-s<seed>`), and what else is kept and shown.

@@ -37,6 +37,7 @@ def test_names_of_recipes_are_unique() -> None:
     ("table", "message"),
     [
         ({"trainr": {}}, "unknown key 'trainr'; did you mean 'trainer'?"),
+        ({"evaluation": {"every": 5}}, "evaluation: every: expected suites to evaluate every 5 steps, got none"),
         ({"evaluation": {"suites": [{"name": "a", "tempreature": 1}]}}, "did you mean 'temperature'?"),
         (
             {"auxiliaries": [{"name": "meta_experience", "weight": {"lamda": 1}}]},

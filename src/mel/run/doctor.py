@@ -70,7 +70,7 @@ def self_test_step(console: Console) -> bool:
     from mel.config import load_recipe
     from mel.run import train
 
-    changes = ["trainer.max_steps=1", "trainer.save_strategy='no'", "evaluation.suites=[]", "output.save_final=false"]
+    changes = ["trainer.max_steps=1", "trainer.save_strategy='no'", "evaluation={}", "output.save_final=false"]
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         try:
