@@ -239,11 +239,16 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How a generator samples: ``temperature`` 0 means greedy; ``max_tokens`` counts completion tokens."""
+    """How a generator samples: ``temperature`` 0 means greedy; ``max_tokens`` counts completion tokens.
+
+    Args:
+        seed: of this call; None leaves it to the generator.
+    """
 
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
+    seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
+
+from mel.types import Completion
 
 
 def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
@@ -42,6 +44,45 @@ def load_model(path: str, *, dtype: str = "float32", attention: str | None = Non
     _check_exists(path)
     options = {} if attention is None else {"attn_implementation": attention}
     return AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), **options)
+
+
+def load_generation_settings(path: str) -> GenerationConfig:
+    """The generation settings that a model loaded from that path has, without loading it.
+
+    Raises:
+        ValueError: no such model.
+    """
+    _check_exists(path)
+    try:
+        return GenerationConfig.from_pretrained(path)
+    except OSError:  # no generation_config.json: transformers then takes them from config.json
+        return GenerationConfig.from_model_config(AutoConfig.from_pretrained(path))
+
+
+def context_length(path: str) -> int | None:
+    """Most tokens, prompt and completion together, that the model at that path is made for; None if it does not say."""
+    config = AutoConfig.from_pretrained(path).get_text_config()
+    return getattr(config, "max_position_embeddings", None)
+
+
+def stop_tokens(settings: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Ids that end a completion: the model's generation settings name them, else the tokenizer does.
+
+    Raises:
+        ValueError: neither does.
+    """
+    own = getattr(settings, "eos_token_id", None)
+    stops = own if own is not None else tokenizer.eos_token_id
+    if stops is None:
+        raise ValueError("the model has no end-of-sequence token: set eos_token_id in its generation_config.json")
+    return tuple(stops) if isinstance(stops, list | tuple) else (stops,)
+
+
+def as_completion(token_ids: Sequence[int], tokenizer: Any, stops: Sequence[int]) -> Completion:
+    """Sampled ids, up to and including the stop token if one came, as a completion with its text."""
+    ids = tuple(token_ids)
+    text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return Completion(token_ids=ids, text=text, is_truncated=not ids or ids[-1] not in stops)
 
 
 def lora_config(fields: Mapping[str, Any]) -> Any:
