@@ -105,19 +105,32 @@ def test_with_unpacked_layers_every_check_passes_and_requests_are_answered_by_cu
     assert any(replays[0] != replays[2] for _, replays, _ in auxiliary.answers)
 
 
-def test_a_silent_reload_that_leaves_packed_layers_alone_is_stopped_by_the_guard(tmp_path):
-    run = trainer(tmp_path, tiny.RowsFrom(tiny.some_rows))
-    engine = run.vllm_generation
+def reloading(run):
+    """The trainer, its weights now loaded by a call that says it succeeded and leaves packed layers as they were."""
+    llm = run.vllm_generation.llm
 
     def reload():
         weights = [(name, p.detach().clone()) for name, p in run.model.named_parameters()]
-        engine.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
-        engine.llm.reset_prefix_cache()
+        llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+        llm.reset_prefix_cache()
 
-    engine.sync_weights = reload  # says it succeeded, and the engine goes on with the linear layers it was built with
+    run.vllm_generation.sync_weights = reload
+    return run
+
+
+def test_a_silent_reload_that_leaves_packed_layers_alone_is_stopped_by_the_guard(tmp_path):
+    run = reloading(trainer(tmp_path, tiny.RowsFrom(tiny.some_rows)))
     with pytest.raises(StaleEngineError, match="does not run on the current weights"):
         run.train()
     assert 1 <= run.state.global_step < 6
+
+
+def test_the_guard_cannot_tell_a_silent_reload_from_rounding_while_weights_have_hardly_moved(tmp_path):
+    # What it compares with its tolerance is how far the policy has moved; docs/engines.md says what follows.
+    run = reloading(trainer(tmp_path, tiny.RowsFrom(tiny.some_rows), learning_rate=1e-6))
+    run.train()
+    differences = [line["engine/logp_difference"] for line in run.state.log_history if "loss" in line]
+    assert max(differences) < 0.05
 
 
 def test_as_it_comes_the_cpu_build_refuses_new_weights_before_the_first_step(tmp_path):

@@ -29,7 +29,7 @@ ENVIRONMENT = {
 }
 """What vLLM reads from the environment, where the user has not set it."""
 
-CPU_CACHE_GIB = "2"
+CPU_CACHE_BYTES = 2 * 2**30
 """Key-value cache on a CPU if nothing is asked for; vLLM itself would take 92 % of the memory."""
 
 
@@ -117,11 +117,6 @@ class VllmGenerator:
 
     @cached_property
     def _llm(self) -> Any:
-        memory: dict[str, Any] = {}
-        if self._memory is not None:
-            memory["gpu_memory_utilization"] = self._memory
-        else:
-            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GIB)
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         vllm, is_cpu = import_module("vllm"), import_module("vllm.platforms").current_platform.is_cpu()
@@ -141,8 +136,14 @@ class VllmGenerator:
             # Compiling pays on a GPU; on a CPU it takes 20 s more for a model that is small.
             enforce_eager=is_cpu,
             use_tqdm_on_load=False,
-            **memory,
+            **self._memory_options(is_cpu),
         )
+
+    def _memory_options(self, is_cpu: bool) -> dict[str, Any]:
+        if self._memory is not None:
+            return {"gpu_memory_utilization": self._memory}
+        is_left_to_us = is_cpu and "VLLM_CPU_KVCACHE_SPACE" not in os.environ
+        return {"kv_cache_memory_bytes": CPU_CACHE_BYTES} if is_left_to_us else {}
 
 
 def installed_version() -> str:
