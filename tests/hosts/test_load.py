@@ -6,7 +6,7 @@ import torch
 from peft import get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mel.hosts.load import is_adapter, load_model, load_tokenizer, lora_config, max_positions, merge_adapter
+from mel.hosts.load import context_length, is_adapter, load_model, load_tokenizer, lora_config, merge_adapter
 
 IDS = torch.tensor([[5, 9, 20, 33]])
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_merged_is_refused(base, adapter, tmp_path):
 
 
 def test_positions_of_an_adapter_are_those_of_its_base(base, adapter):
-    assert max_positions(str(base)) == max_positions(str(adapter[0])) == 256
+    assert context_length(str(base)) == context_length(str(adapter[0])) == 256
 
 
 def test_a_path_without_a_model_is_refused(tmp_path):

@@ -50,7 +50,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def model(seed: int = 0) -> Qwen3ForCausalLM:
+def model(seed: int = 0, *, head_dim: int = 16) -> Qwen3ForCausalLM:
     torch.manual_seed(seed)
     config = Qwen3Config(
         vocab_size=5 + len(WORDS),
@@ -59,7 +59,7 @@ def model(seed: int = 0) -> Qwen3ForCausalLM:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        head_dim=16,
+        head_dim=head_dim,
         max_position_embeddings=256,
         tie_word_embeddings=True,
         eos_token_id=1,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
+
+from mel.types import Completion
 
 ADAPTER = "adapter_config.json"
 
@@ -59,12 +61,6 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def max_positions(path: str) -> int | None:
-    """`max_position_embeddings` of the model at that path; None for a model of a family that names no limit."""
-    found = getattr(AutoConfig.from_pretrained(_base_of(path)), "max_position_embeddings", None)
-    return int(found) if found else None
-
-
 def merge_adapter(path: str, output: str | Path) -> Path:
     """An ordinary model directory at `output`: the base model with the adapter of that directory in its weights.
 
@@ -86,6 +82,46 @@ def is_adapter(path: str | Path) -> bool:
     """Holds a peft adapter and no model of its own."""
     folder = Path(path).expanduser()
     return (folder / ADAPTER).is_file() and not (folder / "config.json").is_file()
+
+
+def load_generation_settings(path: str) -> GenerationConfig:
+    """The generation settings that a model loaded from that path has, without loading it.
+
+    Raises:
+        ValueError: no such model.
+    """
+    _check_exists(path)
+    base = _base_of(path)
+    try:
+        return GenerationConfig.from_pretrained(base)
+    except OSError:  # no generation_config.json: transformers then takes them from config.json
+        return GenerationConfig.from_model_config(AutoConfig.from_pretrained(base))
+
+
+def context_length(path: str) -> int | None:
+    """Most tokens, prompt and completion together, that the model at that path is made for; None if it does not say."""
+    config = AutoConfig.from_pretrained(_base_of(path)).get_text_config()
+    return getattr(config, "max_position_embeddings", None)
+
+
+def stop_tokens(settings: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Ids that end a completion: the model's generation settings name them, else the tokenizer does.
+
+    Raises:
+        ValueError: neither does.
+    """
+    own = getattr(settings, "eos_token_id", None)
+    stops = own if own is not None else tokenizer.eos_token_id
+    if stops is None:
+        raise ValueError("the model has no end-of-sequence token: set eos_token_id in its generation_config.json")
+    return tuple(stops) if isinstance(stops, list | tuple) else (stops,)
+
+
+def as_completion(token_ids: Sequence[int], tokenizer: Any, stops: Sequence[int]) -> Completion:
+    """Sampled ids, up to and including the stop token if one came, as a completion with its text."""
+    ids = tuple(token_ids)
+    text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return Completion(token_ids=ids, text=text, is_truncated=not ids or ids[-1] not in stops)
 
 
 def lora_config(fields: Mapping[str, Any]) -> Any:

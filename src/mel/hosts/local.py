@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from mel.hosts.load import as_completion, stop_tokens
 from mel.types import Completion, Sampling, TokenIds
 
 Progress = Callable[[int, int], None]
@@ -47,7 +48,7 @@ class LocalGenerator:
         self._seed = seed
         self._calls = 0
         self._progress = progress
-        self._stops = _stop_tokens(model, tokenizer)
+        self._stops = stop_tokens(getattr(model, "generation_config", None), tokenizer)
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self._stops[0]
 
     @classmethod
@@ -91,11 +92,7 @@ class LocalGenerator:
             generation_config=self._config(sampling),
         )
         rows = [self._until_stop(row) for row in output_BT[:, longest:].tolist()]
-        texts = self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return [
-            Completion(token_ids=tuple(row), text=text, is_truncated=not row or row[-1] not in self._stops)
-            for row, text in zip(rows, texts, strict=True)
-        ]
+        return [as_completion(row, self.tokenizer, self._stops) for row in rows]
 
     def _config(self, sampling: Sampling) -> GenerationConfig:
         is_sampled = sampling.temperature > 0
@@ -120,12 +117,3 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _stop_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Ids that end a completion: the model's generation settings name them, else the tokenizer does."""
-    own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    stops = own if own is not None else tokenizer.eos_token_id
-    if stops is None:
-        raise ValueError("the model has no end-of-sequence token: set eos_token_id in its generation_config.json")
-    return tuple(stops) if isinstance(stops, list | tuple) else (stops,)

@@ -34,14 +34,14 @@ class EngineChoice:
         dtype: of weights and arithmetic; `auto`: bfloat16 on a GPU, float32 on a CPU.
         batch_size: responses per engine call, on disk when the next begins; None for what suits the engine.
         tensor_parallel: GPUs that share one model (vLLM).
-        gpu_memory: share of a GPU that vLLM may take, 0 to 1.
+        gpu_memory: share of each GPU that vLLM may take, 0 to 1; None for its own default.
     """
 
     name: str = "transformers"
     dtype: str = "auto"
     batch_size: int | None = None
     tensor_parallel: int = 1
-    gpu_memory: float = 0.9
+    gpu_memory: float | None = None
 
     def __post_init__(self) -> None:
         for option, value, allowed in (("--engine", self.name, ENGINES), ("--dtype", self.dtype, DTYPES)):
@@ -64,12 +64,17 @@ def open_engine(choice: EngineChoice, wiring: Wiring, *, batch_size: int, longes
     Raises:
         ValueError: no such model, or the engine is not installed or does not take it.
     """
-    from mel.hosts.load import device, load_model
+    from mel.hosts.load import device, is_adapter, load_model
 
     where = device()
     dtype = choice.dtype if choice.dtype != "auto" else "float32" if where == "cpu" else "bfloat16"
     name = f"{choice.name} {dtype}"
     if choice.name == "vllm":
+        if is_adapter(wiring.model_path):
+            raise ValueError(
+                f"{wiring.model_path} is a LoRA adapter, and the engine vllm takes whole models: merge it first, "
+                f"mel merge {wiring.model_path} --output DIR, or use --engine transformers"
+            )
         from mel.hosts.offline_vllm import VllmGenerator
 
         generator = VllmGenerator(

@@ -203,9 +203,9 @@ def _longest(wiring: Wiring) -> int:
     Raises:
         ValueError: the model has fewer positions.
     """
-    from mel.hosts.load import max_positions
+    from mel.hosts.load import context_length
 
-    limit, longest = max_positions(wiring.model_path), 0
+    limit, longest = context_length(wiring.model_path), 0
     for suite in wiring.recipe.evaluation.suites:
         task, prompt_set = suite_task(wiring, suite)
         problems = task.problems(suite.split, suite.count)

