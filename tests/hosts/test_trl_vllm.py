@@ -18,6 +18,9 @@ from mel.hosts.trl import StaleEngineError
 pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "FutureWarning")]
 
 
+PROBE = "engine/probe_effect"
+
+
 @pytest.fixture(autouse=True)
 def environment():
     """Settings of the engine; TRL sets RANK and more for it, which the next trainer would take for a launcher's."""
@@ -87,9 +90,14 @@ def test_with_unpacked_layers_every_check_passes_and_requests_are_answered_by_cu
     names = ("temperature", "top_p", "max_completion_length", "generation_kwargs")
     before = [getattr(run.vllm_generation, name) for name in names]
     run.train()
-    differences = [line["engine/logp_difference"] for line in run.state.log_history if "loss" in line]
+    lines = [line for line in run.state.log_history if "loss" in line]
+    differences = [line["engine/logp_difference"] for line in lines]
     assert len(differences) == 6
     assert max(differences) < 0.05  # bfloat16, for TRL asks for no precision
+    probes = [(line["engine/probe_effect"], line["engine/probe_difference"]) for line in lines if PROBE in line]
+    assert len(probes) == 1, "once, at the first batch"
+    assert probes[0][0] > 0.4
+    assert probes[0][1] < 0.1
     # The argmax of the weights being trained up to rounding, and far from that of the weights at the beginning.
     assert max(auxiliary.gaps["current"]) < 0.1
     assert max(auxiliary.gaps["first"]) > 0.5
@@ -106,7 +114,7 @@ def test_with_unpacked_layers_every_check_passes_and_requests_are_answered_by_cu
 
 
 def reloading(run):
-    """The trainer, its weights now loaded by a call that says it succeeded and leaves packed layers as they were."""
+    """The trainer, its weights now loaded by a call that succeeds and leaves the packed output head as it was."""
     llm = run.vllm_generation.llm
 
     def reload():
@@ -118,8 +126,17 @@ def reloading(run):
     return run
 
 
-def test_a_silent_reload_that_leaves_packed_layers_alone_is_stopped_by_the_guard(tmp_path):
-    run = reloading(trainer(tmp_path, tiny.RowsFrom(tiny.some_rows)))
+def test_a_silent_reload_is_found_out_before_the_first_step_whatever_the_learning_rate(tmp_path):
+    run = reloading(trainer(tmp_path, tiny.RowsFrom(tiny.some_rows), learning_rate=1e-6))
+    before = tiny.parameters(run)
+    with pytest.raises(StaleEngineError, match="pushed into the generation engine do not arrive"):
+        run.train()
+    assert run.state.global_step == 0
+    assert all(torch.equal(p, before[name]) for name, p in tiny.parameters(run).items())
+
+
+def test_without_the_probe_a_silent_reload_is_stopped_by_the_guard_once_training_has_moved_the_policy(tmp_path):
+    run = reloading(trainer(tmp_path, tiny.RowsFrom(tiny.some_rows), mel_engine_probe=False))
     with pytest.raises(StaleEngineError, match="does not run on the current weights"):
         run.train()
     assert 1 <= run.state.global_step < 6
@@ -127,7 +144,7 @@ def test_a_silent_reload_that_leaves_packed_layers_alone_is_stopped_by_the_guard
 
 def test_the_guard_cannot_tell_a_silent_reload_from_rounding_while_weights_have_hardly_moved(tmp_path):
     # What it compares with its tolerance is how far the policy has moved; docs/engines.md says what follows.
-    run = reloading(trainer(tmp_path, tiny.RowsFrom(tiny.some_rows), learning_rate=1e-6))
+    run = reloading(trainer(tmp_path, tiny.RowsFrom(tiny.some_rows), learning_rate=1e-6, mel_engine_probe=False))
     run.train()
     differences = [line["engine/logp_difference"] for line in run.state.log_history if "loss" in line]
     assert max(differences) < 0.05

@@ -64,6 +64,9 @@ class MELConfig(GRPOConfig):
     mel_tracked_experiences: int = field(
         default=5, metadata={"help": "Experiences in the table that trackers of `report_to` get per log; 0: none."}
     )
+    mel_engine_probe: bool = field(
+        default=True, metadata={"help": "Prove at the first batch that weights pushed into vLLM arrive in it."}
+    )
     mel_prompts: str = field(default="math", metadata={"help": "Prompt set: a name or a directory."})
     mel_chat_template: str | None = field(default=None, metadata={"help": "Jinja text instead of the tokenizer's."})
 

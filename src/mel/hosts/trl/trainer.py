@@ -17,6 +17,7 @@ from mel.hosts.trl.accounting import Accounting
 from mel.hosts.trl.config import build_weight, check_settings, setting
 from mel.hosts.trl.defaults import default_method, refuse_auxiliaries
 from mel.hosts.trl.engine_check import EngineCheck
+from mel.hosts.trl.engine_probe import EngineProbe
 from mel.hosts.trl.learner import Learned, Learner
 from mel.hosts.trl.observer import MetricsToObserver, Observer
 from mel.hosts.trl.problems import Scored
@@ -101,9 +102,9 @@ class MELTrainer(GRPOTrainer):
             backward=setting(self.args, "backward"),
             rows_per_backward=setting(self.args, "rows_per_backward"),
         )
-        self._check_engine = EngineCheck(
-            self, every=setting(self.args, "engine_check_every"), tolerance=setting(self.args, "engine_tolerance")
-        )
+        tolerance = setting(self.args, "engine_tolerance")
+        self._check_engine = EngineCheck(self, every=setting(self.args, "engine_check_every"), tolerance=tolerance)
+        self._probe_engine = EngineProbe(self, is_wanted=setting(self.args, "engine_probe"), tolerance=tolerance)
         self._scored: Scored | None = None
         self._pending: Sequence[RowBatch | None] | None = None
         self._seconds = {"update": 0.0, "generation": 0.0}
@@ -133,6 +134,7 @@ class MELTrainer(GRPOTrainer):
         if not self._is_training or self._scored is None:
             return output
         self._note(self._check_engine(output))
+        self._note(self._probe_engine(output))
         accounting = Accounting()
         accounting.add_seconds("rollout", begin)
         accounting.tokens["rollout"] += sum(len(ids) for ids in self._scored.completion_ids)

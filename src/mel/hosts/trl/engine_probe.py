@@ -1,0 +1,134 @@
+"""A proof, before the first step, that weights which are handed to an engine arrive in it.
+
+A stale engine differs from the trainer by what training has moved the policy, which at a learning rate of 1e-6 is
+less than rounding for hundreds of steps. So the matrices are rescaled for a moment, the engine is given these
+weights by the trainer's own path and asked for a few tokens, and its log-probabilities must be those of the
+rescaled policy. Scaling back restores every bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.utils import logging
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from mel.hosts.trl.engine_check import ROWS, StaleEngineError, logp_difference
+from mel.hosts.trl.generator import sampling_as
+from mel.hosts.trl.randomness import own_stream
+from mel.types import Sampling
+
+TOKENS = 16
+"""Sampled per row: enough for a mean."""
+
+logger = logging.get_logger(__name__)
+
+
+class EngineProbe:
+    """Once per sitting, at its first generation batch, wherever TRL pushes weights into an engine (vLLM).
+
+    Args:
+        tolerance: largest mean absolute difference, in nats per token, between the engine and the trainer.
+    """
+
+    def __init__(self, trainer: GRPOTrainer, *, is_wanted: bool, tolerance: float) -> None:
+        self._trainer: Any = trainer
+        self._tolerance = tolerance
+        self._is_due = is_wanted and bool(trainer.use_vllm)
+
+    def __call__(self, output: Mapping[str, Any]) -> dict[str, float]:
+        """What to log: `engine/probe_difference`, and `engine/probe_effect` of rescaling; every rank must call it.
+
+        Raises:
+            StaleEngineError: on all ranks, if any rank's engine did not take the weights.
+        """
+        if not self._is_due:
+            return {}
+        self._is_due = False
+        trainer = self._trainer
+        with own_stream("engine-probe", trainer.args.seed, trainer.accelerator.process_index):
+            effect, difference = self._measure(output)
+        if effect < 2 * self._tolerance:
+            # Nothing could be seen: weights that are sharded out of reach (ZeRO-3), or a policy of one answer.
+            logger.warning(
+                "whether weights arrive in the engine could not be proven: rescaling the matrices changed the "
+                "log-probabilities by %.3f nats only; watch engine/logp_difference",
+                effect,
+            )
+        elif difference > self._tolerance:
+            raise StaleEngineError(
+                f"weights that are pushed into the generation engine do not arrive: with all matrices rescaled it "
+                f"differs from the trainer by {difference:.3f} nats per sampled token (tolerance "
+                f"{self._tolerance:g}; the rescaling itself is worth {effect:.3f}). Generate with transformers "
+                "(use_vllm=False), or use an engine build whose weight loading works; mel_engine_probe=False trains "
+                "all the same"
+            )
+        return {"engine/probe_effect": effect, "engine/probe_difference": difference}
+
+    def _measure(self, output: Mapping[str, Any]) -> tuple[float, float]:
+        """Over all ranks: the least effect of rescaling and the largest difference to the engine."""
+        trainer = self._trainer
+        prompt_RP, mask_RP = output["prompt_ids"][:ROWS], output["prompt_mask"][:ROWS].bool()
+        prompts = [ids[mask].tolist() for ids, mask in zip(prompt_RP, mask_RP, strict=True)]
+        try:
+            with rescaled(trainer.model), sampling_as(trainer, Sampling(max_tokens=TOKENS)):
+                trainer._last_loaded_step = -1
+                completions, sampled = trainer._generate_single_turn(prompts, None, {}, num_generations=1)
+                completion_RT, seen_RT = _padded(completions, 0, prompt_RP), _lengths_as_mask(completions, prompt_RP)
+                ids, mask = torch.cat([prompt_RP, completion_RT], 1), torch.cat([mask_RP, seen_RT], 1).long()
+                own_RT = self._logp(ids, mask, completion_RT.size(1))
+        finally:
+            trainer._last_loaded_step = -1  # the next request pushes the weights as they are again
+        before_RT = self._logp(ids, mask, completion_RT.size(1))
+        found = torch.stack(
+            [
+                logp_difference(before_RT, own_RT, seen_RT),
+                logp_difference(_padded(sampled, torch.nan, own_RT), own_RT, seen_RT),
+            ]
+        )
+        everyone = trainer.accelerator.gather(found.to(trainer.accelerator.device)[None])
+        return float(everyone[:, 0].min()), float(everyone[:, 1].max())
+
+    def _logp(self, ids: Tensor, mask: Tensor, count: int) -> Tensor:
+        with torch.no_grad():
+            return self._trainer._get_per_token_logps_and_entropies(self._trainer.model, ids, mask, count)[0]
+
+
+@contextmanager
+def rescaled(model: Any) -> Iterator[None]:
+    """Inside, linear layers are twice as large and embeddings and output head half as large; outside, as they were.
+
+    The head is made smaller and not larger: larger logits would be rounded more coarsely. Twice and half are exact
+    in the formats touched (float32, bfloat16), so the weights come back bit for bit, unless a weight of the
+    embeddings is below 2e-38.
+    """
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    factors: dict[int, tuple[Tensor, float]] = {}
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding) and module.weight.dtype in (torch.float32, torch.bfloat16):
+            is_outer = isinstance(module, nn.Embedding) or module is head
+            # By identity, for a tied head is the embedding.
+            factors.setdefault(id(module.weight), (module.weight, 0.5 if is_outer else 2.0))
+    with torch.no_grad():
+        for weight, factor in factors.values():
+            weight.mul_(factor)
+        try:
+            yield
+        finally:
+            for weight, factor in factors.values():
+                weight.mul_(1.0 / factor)
+
+
+def _padded(rows: Sequence[Sequence[float]], fill: float, like: Tensor) -> Tensor:
+    """The rows on the right of each other's ends, of the type and on the device of `like`."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows], dtype=like.dtype, device=like.device)
+
+
+def _lengths_as_mask(rows: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([[i < len(row) for i in range(width)] for row in rows], device=like.device)
