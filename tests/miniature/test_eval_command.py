@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,35 +29,47 @@ def mel(*words: str, fails: bool = False) -> str:
     return done.stderr if fails else done.stdout
 
 
+def options(engine: str, out: Path, suite: str = SUITE) -> tuple[str, ...]:
+    return ("--recipe", "grpo", "--set", suite, "--batch-size", "16", "--engine", engine, "--output", str(out))
+
+
 def texts(folder: Path) -> dict[tuple[str, str, int], tuple[str, bool]]:
     lines = (folder / "responses.jsonl").read_text().splitlines()[1:]
     rows = [json.loads(line) for line in lines]
     return {(r["problem"], r["kind"], r["sample"]): (r["text"], r["is_correct"]) for r in rows}
 
 
+VLLM = pytest.param(
+    "vllm", marks=pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed here: make test-vllm")
+)
+
+
+@pytest.fixture(scope="module", params=["transformers", VLLM])
+def engine(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evaluated(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("eval") / "world0"
-    options = ("--recipe", "grpo", "--set", SUITE, "--batch-size", "16", "--output", str(out))
-    assert "Pass@1" in mel("eval", "miniature:0", *options)
+    assert "Pass@1" in mel("eval", "miniature:0", *options(engine, out))
     return out
 
 
-def test_an_evaluation_is_a_run_directory_that_reports_read(evaluated: Path, tmp_path: Path) -> None:
+def test_an_evaluation_is_a_run_directory_that_reports_read(evaluated: Path, engine: str, tmp_path: Path) -> None:
     with RunDirectory.open(evaluated) as directory:
         assert directory.status.state == "finished"
         assert list(directory.evaluations) == ["L5"]
     result = read_result(evaluated / "evaluations" / "L5")
-    assert (result.problems, result.settings.engine, result.settings.seed) == (24, "transformers float32", 1234)
-    assert result.environment["versions"]["torch"]
+    assert (result.problems, result.settings.engine, result.settings.seed) == (24, f"{engine} float32", 1234)
+    assert set(result.environment["versions"]) & {engine, f"{engine}-cpu"}, "of the engine too"
     assert "| L5 | 24 |" in (evaluated / "evaluations" / "results.md").read_text()
     assert "world0" not in mel("report", str(evaluated), "--output", str(tmp_path / "page.html")).split("report:")[0]
     assert "L5" in (tmp_path / "page.html").read_text()
 
 
-def test_two_models_are_compared_problem_by_problem(evaluated: Path, tmp_path: Path) -> None:
-    options = ("--recipe", "grpo", "--set", SUITE, "--output", str(tmp_path / "world1"))
-    shown = mel("eval", "miniature:1", *options, "--baseline", str(evaluated))
+def test_two_models_are_compared_problem_by_problem(evaluated: Path, engine: str, tmp_path: Path) -> None:
+    shown = mel("eval", "miniature:1", *options(engine, tmp_path / "world1"), "--baseline", str(evaluated))
     table = shown[shown.index("against the first arm") :]
     assert "miniature-0" in table
     assert "miniature-1" in table
@@ -64,10 +77,9 @@ def test_two_models_are_compared_problem_by_problem(evaluated: Path, tmp_path: P
     assert f"{100 * sum(ours[p] - base[p] for p in ours) / 24:+.1f} [" in table
 
 
-def test_a_killed_evaluation_ends_as_an_undisturbed_one(evaluated: Path, tmp_path: Path) -> None:
+def test_a_killed_evaluation_ends_as_an_undisturbed_one(evaluated: Path, engine: str, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    options = ("--recipe", "grpo", "--set", SUITE, "--batch-size", "16", "--output", str(out))
-    command = [sys.executable, "-m", "mel", "eval", "miniature:0", *options]
+    command = [sys.executable, "-m", "mel", "eval", "miniature:0", *options(engine, out)]
     responses = out / "evaluations" / "L5" / "responses.jsonl"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not (responses.exists() and responses.read_bytes().count(b"\n") > 40):
@@ -84,14 +96,13 @@ def test_a_killed_evaluation_ends_as_an_undisturbed_one(evaluated: Path, tmp_pat
     assert first.scores == again.scores
 
 
-def test_more_suites_join_an_evaluation_and_another_model_does_not(evaluated: Path) -> None:
+def test_more_suites_join_an_evaluation_and_another_model_does_not(evaluated: Path, engine: str) -> None:
     more = "evaluation.suites=[{name: L3, options: {length: 3}, count: 8, k: 0, max_tokens: 44}]"
-    options = ("--recipe", "grpo", "--set", more, "--output", str(evaluated))
-    mel("eval", "miniature:0", *options)
+    mel("eval", "miniature:0", *options(engine, evaluated, more))
     with RunDirectory.open(evaluated) as directory:
         assert set(directory.evaluations) == {"L3", "L5"}
         assert [s["name"] for s in directory.recipe["evaluation"]["suites"]] == ["L5", "L3"]
-    message = mel("eval", "miniature:1", *options, fails=True)
+    message = mel("eval", "miniature:1", *options(engine, evaluated, more), fails=True)
     assert "holds evaluations of" in message
     assert "choose another --output" in message
 
