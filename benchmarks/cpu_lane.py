@@ -132,7 +132,12 @@ def recipe_of(form: str, options: argparse.Namespace, policy: Path) -> dict[str,
             "save_steps": SAVE_EVERY,
             "seed": 0,
         },
-        "evaluation": {"suites": [suite(name, options) for name in BENCHMARKS], "before": False, "after": False},
+        "evaluation": {
+            "suites": [suite(name, options) for name in BENCHMARKS],
+            "before": False,
+            "after": False,
+            "batch_size": 32,
+        },
     }
 
 
@@ -178,6 +183,7 @@ def run_form(form: str, options: argparse.Namespace) -> dict[str, Any]:
         words = ("eval", str(run / "model"), "--recipe", str(recipe), "--output", str(evaluation_of(run)))
         ended[f"evaluation, {run.name.removeprefix(form + '-')}"] = mel(*words, log=log)
     return {
+        "environment": json.loads((calm / "environment.json").read_text()),
         "ledger": ledger(calm),
         "processes": {name: asdict(e) for name, e in ended.items()},
         "compared": difference(calm, killed),
@@ -236,7 +242,7 @@ def main() -> int:
     """Build the policy, run every form, print what was found, write lane.json; 1 if anything differs."""
     options = parsed_options()
     options.output.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"policy": build_policy(options), "forms": {}}
+    found: dict[str, Any] = {"options": vars(options), "policy": build_policy(options), "forms": {}}
     print("policy: " + ", ".join(f"{name} {value:,.6g}" for name, value in found["policy"].items()))
     for form in options.forms:
         found["forms"][form] = run_form(form, options)
@@ -245,7 +251,7 @@ def main() -> int:
         found["start_up"] = start_up(options)
         print("\nall problems: " + ", ".join(f"{name} {value:,.0f}" for name, value in found["start_up"].items()))
     path = options.output / "lane.json"
-    path.write_text(json.dumps(found, indent=2) + "\n")
+    path.write_text(json.dumps(found, indent=2, default=str) + "\n")
     is_same = not any(c["differ"] for form in found["forms"].values() for c in form["compared"].values())
     print(f"\n{'nothing differs' if is_same else 'SOMETHING DIFFERS'}; written: {path}")
     return 0 if is_same else 1
