@@ -222,7 +222,7 @@ def parsed_options() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cpu_lane", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("data", type=Path, help="train/dapo_math_17k.jsonl.gz and benchmarks/<name>.jsonl lie there")
-    parser.add_argument("--output", type=Path, default=Path("runs/lane"))
+    parser.add_argument("--output", type=Path, default=Path("runs/lane"), help="new; a policy there is used again")
     parser.add_argument("--forms", default=",".join(FORMS), help="of MEL: " + ", ".join(FORMS))
     parser.add_argument("--problems", type=int, default=12, help="to fit and to train on: the first of the data")
     parser.add_argument("--fit", type=int, default=150, help="supervised steps of the policy")
@@ -249,7 +249,7 @@ def main() -> int:
         show(form, found["forms"][form])
     if options.start_up:
         found["start_up"] = start_up(options)
-        print("\nall problems: " + ", ".join(f"{name} {value:,.0f}" for name, value in found["start_up"].items()))
+        print("\nbegun on all English problems: " + ", ".join(f"{name} {value:,.0f}" for name, value in found["start_up"].items()))
     path = options.output / "lane.json"
     path.write_text(json.dumps(found, indent=2, default=str) + "\n")
     is_same = not any(c["differ"] for form in found["forms"].values() for c in form["compared"].values())

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from mel import prompts
+from mel.hosts.load import quiet_libraries
 from mel.miniature.warmup import output_loss
 from mel.prompts import PromptSet
 from mel.prompts.chat import ChatTokenizer
@@ -72,6 +73,7 @@ def build(directory: Path, problems: Sequence[Problem], texts: Sequence[str], se
         texts: what the tokenizer is trained on.
     """
     torch.set_num_threads(1)
+    quiet_libraries()
     prompt_set = prompts.load("math")
     tokenizer = build_tokenizer([*texts, *_instructions(prompt_set) * 50], settings.words)
     model = build_model(tokenizer, settings)
