@@ -249,7 +249,7 @@ def main() -> int:
         show(form, found["forms"][form])
     if options.start_up:
         found["start_up"] = start_up(options)
-        print("\nbegun on all English problems: " + ", ".join(f"{name} {value:,.0f}" for name, value in found["start_up"].items()))
+        print("\nstart on all English problems: {start_s:.0f} s, {peak_mib:.0f} MiB".format(**found["start_up"]))
     path = options.output / "lane.json"
     path.write_text(json.dumps(found, indent=2, default=str) + "\n")
     is_same = not any(c["differ"] for form in found["forms"].values() for c in form["compared"].values())
