@@ -159,6 +159,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, layout):
     assert whole.state.log_history[4]["objective/lambda"] == resumed.state.log_history[-2]["objective/lambda"]
 
 
+@pytest.mark.parametrize("last_step", [2, 3], ids=["at the end of an epoch", "within the second epoch"])
+def test_a_run_resumed_after_its_first_epoch_goes_on_with_the_problems_of_an_uninterrupted_one(tmp_path, last_step):
+    def asked(name, resume_from=None):
+        # 2 of 4 problems a step: epochs end after steps 2, 4 and 6.
+        args = tiny.config(tmp_path / name, max_steps=7, save_strategy="steps", save_steps=1)
+        auxiliary = tiny.RowsFrom(lambda call: [])
+        tiny.mel_trainer(args, auxiliary, train_dataset=tiny.dataset(4)).train(resume_from_checkpoint=resume_from)
+        return [tuple(group.problem.text for group in groups) for groups in auxiliary.groups]
+
+    whole = asked("whole")
+    assert len({frozenset(step) for step in whole}) > 2, "expected epochs of different orders"
+    assert asked("resumed", str(tmp_path / "whole" / f"checkpoint-{last_step}")) == whole[last_step:]
+
+
 class FromGroups(tiny.RowsFrom):
     """Rows made of what was sampled for the groups, so that they show the state of the random streams."""
 

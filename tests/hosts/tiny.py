@@ -122,7 +122,7 @@ def trainer(cls: type, args: Any, *, reward_funcs: Any = odd_first_word, **keywo
         model=keywords.pop("model", None) or model(),
         reward_funcs=reward_funcs,
         args=args,
-        train_dataset=dataset(),
+        train_dataset=keywords.pop("train_dataset", None) or dataset(),
         processing_class=tokenizer(),
         **keywords,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -89,6 +90,17 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(undisturbed: Path,
     subprocess.run(command(killed, "--resume"), check=True, capture_output=True)
     assert metrics_of(killed) == metrics_of(undisturbed)
     assert experiences_of(killed) == experiences_of(undisturbed)
+
+
+def test_a_checkpoint_that_was_cut_within_its_last_file_is_passed_over(undisturbed: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(undisturbed, cut)
+    state = cut / "checkpoints" / f"checkpoint-{STEPS}" / "trainer_state.json"
+    state.write_bytes(state.read_bytes()[:1000])
+    subprocess.run(command(cut, "--resume"), check=True, capture_output=True)
+    assert metrics_of(cut) == metrics_of(undisturbed)
+    assert experiences_of(cut) == experiences_of(undisturbed)
+    assert json.loads(state.read_text())["global_step"] == STEPS
 
 
 def test_sigterm_saves_a_checkpoint_and_the_resumed_run_is_the_same(undisturbed: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -222,9 +223,17 @@ def _open(path: Path, wiring: Wiring, *, resume: bool) -> tuple[RunDirectory, Pa
 
 
 def _last_checkpoint(path: Path) -> Path | None:
-    """The latest whole checkpoint: the trainer writes its state file last."""
-    found = [p for p in (path / "checkpoints").glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
-    return max(found, key=_step_of, default=None)
+    """The latest whole checkpoint."""
+    return max(filter(_is_whole, (path / "checkpoints").glob("checkpoint-*")), key=_step_of, default=None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether all of a checkpoint was written: the trainer's state file comes last, and a kill may cut it too."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _step_of(checkpoint: Path | None) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from mel import methods, prompts, tasks
 from mel.config import Recipe
 from mel.plan import check_context
+from mel.plan.context import completion_limit
 from mel.ports import Inspectable, Task
 from mel.prompts.chat import ChatTokenizer
 from mel.types import Problem
@@ -82,7 +83,7 @@ def build_method(wiring: Wiring) -> methods.Method:
         tokenizer=wiring.chat,
         prompts=wiring.prompt_set,
         steps=wiring.task.steps,
-        rollout_max_tokens=int(recipe.trainer.get("max_completion_length", 256)),
+        rollout_max_tokens=completion_limit(recipe),
         seed=recipe.seed,
         inspector=wiring.task if isinstance(wiring.task, Inspectable) else None,
     )

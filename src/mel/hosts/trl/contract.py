@@ -19,6 +19,7 @@ MEMBERS: dict[str, tuple[str, ...]] = {
     "_generate_single_turn": ("self", "prompt_ids", "images", "multimodal_fields", "num_generations"),
     "_save_checkpoint": ("self", "model", "trial"),
     "_load_optimizer_and_scheduler": ("self", "checkpoint"),
+    "_get_train_sampler": ("self", "dataset"),
 }
 """Member -> its leading parameters; further ones must have defaults."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from transformers.utils import logging
@@ -33,3 +34,17 @@ def load(directory: str | Path, learner: Learner, weight: Weight) -> None:
     learner.batches = state["batches"]
     if state["rule"] == type(weight).__name__:
         weight.restore(state["weight"])
+
+
+def pass_epochs(sampler: Iterable[int] | None, count: int) -> None:
+    """Has a new sampler draw, and forget, the orders of the epochs that are done.
+
+    TRL's sampler shuffles by a stream of its own, which no checkpoint holds: a resumed run would see every later
+    epoch in the order of an earlier one.
+
+    Args:
+        sampler: None for a stream of data, which has none.
+    """
+    for _ in range(count):
+        if sampler is not None:
+            next(iter(sampler), None)

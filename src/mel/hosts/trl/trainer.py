@@ -105,6 +105,7 @@ class MELTrainer(GRPOTrainer):
         tolerance = setting(self.args, "engine_tolerance")
         self._check_engine = EngineCheck(self, every=setting(self.args, "engine_check_every"), tolerance=tolerance)
         self._probe_engine = EngineProbe(self, is_wanted=setting(self.args, "engine_probe"), tolerance=tolerance)
+        self._sampler: Any = None
         self._scored: Scored | None = None
         self._pending: Sequence[RowBatch | None] | None = None
         self._seconds = {"update": 0.0, "generation": 0.0}
@@ -198,3 +199,8 @@ class MELTrainer(GRPOTrainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             state.load(checkpoint, self._learner, self._update.weight)
+            state.pass_epochs(self._sampler, int(self.state.epoch or 0))
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        self._sampler = super()._get_train_sampler(dataset)
+        return self._sampler
