@@ -54,9 +54,7 @@ def read_result(directory: Path) -> EvaluationResult:
 
 def markdown(results: Sequence[EvaluationResult]) -> str:
     """A table with one row per result, in percent, all of pass@k below it, and the settings."""
-    ks = {r.settings.k for r in results}
-    k = str(ks.pop()) if len(ks) == 1 else "k"
-    table = [f"| evaluation | problems | Pass@1 | Avg@{k} | Pass@{k} |", "|---|---|---|---|---|"]
+    table = [f"| evaluation | problems | {' | '.join(headings(results))} |", "|---|---|---|---|---|"]
     rows = lines(results)
     for name, s in rows:
         cells = [percent(s.pass_at_1), percent(s.average_at_k), percent(s.pass_at_k)]
@@ -65,6 +63,13 @@ def markdown(results: Sequence[EvaluationResult]) -> str:
     if any(len(s.pass_at) > 1 for _, s in rows):
         table += ["", *_pass_at_table(rows)]
     return "\n".join([*table, "", *map(_about, results)]) + "\n"
+
+
+def headings(results: Sequence[EvaluationResult]) -> tuple[str, str, str]:
+    """What the three scores of a table are called: greedy, and the two over samples."""
+    ks = {r.settings.k for r in results if r.settings.k}
+    k = str(ks.pop()) if len(ks) == 1 else "k"
+    return "Pass@1", f"Avg@{k}", f"Pass@{k}" if k != "1" else "Pass@1, sampled"
 
 
 def percent(interval: Interval | None) -> str:

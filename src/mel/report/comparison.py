@@ -139,6 +139,7 @@ def _group(
     k = min(r.settings.k for r in results)
     if k:
         kinds.append((f"Avg@{k}", EvaluationResult.average_scores))
+    if k > 1:  # of one sample they are the same
         kinds.append((f"Pass@{k}", lambda r: r.pass_scores(k)))
     return [Column(evaluation=title, label=n, suites=suites, scores=s, left_out=left_out) for n, s in kinds]
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import CLEAN, lines, percent
+from mel.evaluate.result_file import CLEAN, headings, lines, percent
 from mel.evaluate.runner import Progress
 from mel.record import RunDirectory, StoredExperience
 
@@ -26,8 +26,6 @@ PAGE_SIZE = 20
 
 def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
     """What `mel eval` shows: one row per evaluation, again without contained problems, and the averages."""
-    ks = sorted({r.settings.k for r in results if r.settings.k})
-    k = str(ks[0]) if len(ks) == 1 else "k"
     tokens, seconds = sum(r.tokens for r in results), sum(r.seconds for r in results)
     responses, truncated = sum(sum(r.reasons.values()) for r in results), sum(r.truncated for r in results)
     table = Table(
@@ -38,7 +36,7 @@ def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("evaluation", style="bold")
-    for heading in ("problems", "Pass@1", f"Avg@{k}", f"Pass@{k}"):
+    for heading in ("problems", *headings(results)):
         table.add_column(heading, justify="right")
     for name, scores in lines(results):
         label = f"  {CLEAN.strip(', ')}" if name.endswith(CLEAN) else name

@@ -121,6 +121,28 @@ def run_suite(
         )
 
 
+def longest_sequence(wiring: Wiring, suite: SuiteSection, *, positions: int | None) -> int:
+    """Tokens of the longest prompt of a suite with its response.
+
+    Args:
+        positions: of the model; None for one that names no limit.
+
+    Raises:
+        ValueError: the model has fewer.
+    """
+    task, prompt_set = suite_task(wiring, suite)
+    turns = [[{"role": "user", "content": prompt_set.solve(p.text)}] for p in task.problems(suite.split, suite.count)]
+    prompt = max((len(wiring.chat.chat(turn)) for turn in turns), default=0)
+    longest = prompt + suite.max_tokens
+    if positions is not None and longest > positions:
+        raise ValueError(
+            f"evaluation of {suite.name}: longest prompt {prompt} + max_tokens {suite.max_tokens} = {longest} tokens, "
+            f"but the model has {positions} positions: responses may have at most {max(positions - prompt, 0)}; lower "
+            f"--max-tokens, or max_tokens of the recipe's suites"
+        )
+    return longest
+
+
 def contained_in_training(wiring: Wiring, problems: Sequence[Problem]) -> frozenset[str]:
     """Ids of the problems that the recipe's training set contains, by their 13-grams."""
     section = wiring.recipe.task

@@ -19,11 +19,14 @@ from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import AFTER
 from mel.report.terminal import evaluation_table
 from mel.run.engines import EngineChoice, open_engine
-from mel.run.evaluation import after_training, run_suite, suite_task
-from mel.run.wiring import Wiring, environment, versions, wire
+from mel.run.evaluation import after_training, longest_sequence, run_suite
+from mel.run.wiring import environment, versions, wire
 
 EVALUATIONS = Path("runs/eval")
 """Where evaluations of a model go that was trained elsewhere: a directory a model."""
+
+BATCH_SIZE = 32
+"""Responses decoded together where no recipe says it: thousands of tokens each, of a model of any size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +85,10 @@ def evaluation_recipe(
     if recipe is None:
         if not suites:
             raise ValueError("mel eval: expected --recipe or --benchmarks, or a run directory instead of a model")
-        sections = {"task": {"name": suites[0].task, "options": suites[0].options, "split": suites[0].split}}
+        sections = {
+            "task": {"name": suites[0].task, "options": suites[0].options, "split": suites[0].split},
+            "evaluation": {"batch_size": BATCH_SIZE},
+        }
         base = parse_recipe({"name": "eval", "model": {"path": target.model}, **sections}, source="mel eval")
     else:
         base = recipe
@@ -138,11 +144,12 @@ def evaluate_model(
     Raises:
         ValueError: no such model, responses that do not fit its context, or an output that holds another model's.
     """
-    from mel.hosts.load import quiet_libraries
+    from mel.hosts.load import context_length, quiet_libraries
 
     quiet_libraries()
     wiring = wire(recipe)
-    longest = _longest(wiring)
+    positions = context_length(wiring.model_path)
+    longest = max(longest_sequence(wiring, suite, positions=positions) for suite in recipe.evaluation.suites)
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)
     with _directory(recipe, environment(wiring), target, output) as directory:
         opened = open_engine(engine, wiring, batch_size=batch_size, longest=longest)
@@ -197,29 +204,6 @@ def score_responses(
     return directory.path
 
 
-def _longest(wiring: Wiring) -> int:
-    """Tokens of the longest prompt with its response, over all suites.
-
-    Raises:
-        ValueError: the model has fewer positions.
-    """
-    from mel.hosts.load import context_length
-
-    limit, longest = context_length(wiring.model_path), 0
-    for suite in wiring.recipe.evaluation.suites:
-        task, prompt_set = suite_task(wiring, suite)
-        problems = task.problems(suite.split, suite.count)
-        prompt = max((len(wiring.chat.chat(_turn(prompt_set.solve(p.text)))) for p in problems), default=0)
-        if limit is not None and prompt + suite.max_tokens > limit:
-            raise ValueError(
-                f"evaluation of {suite.name}: longest prompt {prompt} + max_tokens {suite.max_tokens} = "
-                f"{prompt + suite.max_tokens} tokens, but the model has {limit} positions: responses may have at most "
-                f"{max(limit - prompt, 0)}; lower --max-tokens, or max_tokens of the recipe's suites"
-            )
-        longest = max(longest, prompt + suite.max_tokens)
-    return longest
-
-
 def _directory(recipe: Recipe, about: Mapping[str, object], target: Target, output: Path | None) -> RunDirectory:
     """The run's own directory, or one for this model's evaluations, which may hold earlier ones.
 
@@ -259,7 +243,3 @@ def _finish(directory: RunDirectory, target: Target, results: Sequence[Evaluatio
     table.write_text(markdown(results), encoding="utf-8")
     console.print(evaluation_table(results))
     console.print(f"responses and results: {directory.path}", soft_wrap=True, highlight=False)
-
-
-def _turn(content: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": content}]

@@ -16,7 +16,7 @@ from rich.console import Console
 from mel.config import Recipe, nearest
 from mel.record.run_directory import RunDirectory, State
 from mel.run.checked import CheckedVerifier
-from mel.run.evaluation import Evaluator
+from mel.run.evaluation import Evaluator, longest_sequence
 from mel.run.recorder import Recorder
 from mel.run.wiring import Wiring, build_method, check_lengths, environment, wire
 from mel.types import Problem
@@ -56,6 +56,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
     arguments = _arguments(wiring, path)
     model = load_model(wiring.model_path, dtype=recipe.model.dtype, attention=recipe.model.attention)
     check_lengths(wiring, problems, model.config.to_dict())
+    _check_evaluations(wiring, model)
     directory, checkpoint = _open(path, wiring, resume=resume)
     with directory:
         try:
@@ -101,6 +102,8 @@ def _train(
         batches_per_step=batches_per_step,
         console=console,
     )
+    if checkpoint is not None:
+        console.print(f"going on from step {_step_of(checkpoint)}", highlight=False)
     sigterm = SaveOnSigterm()
     verifier = CheckedVerifier(recipe.task.name, wiring.task)
     trainer = MELTrainer(
@@ -127,6 +130,14 @@ def _train(
     if recipe.evaluation.after and _is_main():
         evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
     return "finished", step
+
+
+def _check_evaluations(wiring: Wiring, model: Any) -> None:
+    """Refuse suites of this run whose prompts and responses do not fit the model, before hours are spent."""
+    section = wiring.recipe.evaluation
+    if section.before or section.after or section.every:
+        for suite in section.suites:
+            longest_sequence(wiring, suite, positions=getattr(model.config, "max_position_embeddings", None))
 
 
 def _total_steps(arguments: Any, num_problems: int) -> int:
