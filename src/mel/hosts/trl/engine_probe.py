@@ -74,8 +74,10 @@ class EngineProbe:
         trainer = self._trainer
         prompt_RP, mask_RP = output["prompt_ids"][:ROWS], output["prompt_mask"][:ROWS].bool()
         prompts = [ids[mask].tolist() for ids, mask in zip(prompt_RP, mask_RP, strict=True)]
+        # At the trainer's temperature, by which TRL divides the logits that it scores tokens with.
+        sampling = Sampling(max_tokens=TOKENS, temperature=trainer.temperature)
         try:
-            with rescaled(trainer.model), sampling_as(trainer, Sampling(max_tokens=TOKENS)):
+            with rescaled(trainer.model), sampling_as(trainer, sampling):
                 trainer._last_loaded_step = -1
                 completions, sampled = trainer._generate_single_turn(prompts, None, {}, num_generations=1)
                 completion_RT, seen_RT = _padded(completions, 0, prompt_RP), _lengths_as_mask(completions, prompt_RP)
