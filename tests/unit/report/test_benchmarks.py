@@ -75,6 +75,19 @@ def test_contained_problems_are_left_out_of_columns_of_their_own_on_both_sides(t
     assert clean.difference.value == pytest.approx(0.0)
 
 
+def test_a_problem_is_left_out_of_its_own_benchmark_only(tmp_path: Path) -> None:
+    # Two files of somebody's own, both numbered from 1: training contains number 1 of the second, which is right.
+    suites = {"first": {"1": True, "2": False}, "second": {"1": True, "2": False, "3": False}}
+    with RunDirectory.create(tmp_path / "ours", {"name": "ours"}, {}) as run:
+        for name, greedy in suites.items():
+            found = ["1"] if name == "second" else []
+            result = summarize(name, SETTINGS, responses(greedy), contained=found, environment={"is_benchmark": True})
+            write_result(result, run.evaluation(name))
+    comparison = compare(read_arms([tmp_path / "ours"]))
+    clean = comparison.rows[0].cells[column(comparison, "average, not in training", "Pass@1")]
+    assert clean.score.value == pytest.approx((1 / 2 + 0 / 2) / 2)
+
+
 def test_an_arm_that_lacks_a_benchmark_has_no_average(tmp_path: Path) -> None:
     paths = [evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", {"small": OURS["small"]})]
     comparison = compare(read_arms(paths))
