@@ -49,6 +49,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
     quiet_libraries()
     console = console if console is not None and _is_main() else Console(quiet=True)
     wiring = wire(recipe)
+    _refuse_adapter(wiring.model_path)
     problems = wiring.task.problems(recipe.task.split, recipe.task.count)
     if not problems:
         raise ValueError(f"task {recipe.task.name}: split {recipe.task.split!r} holds no problem; nothing to train on")
@@ -130,6 +131,17 @@ def _train(
     if recipe.evaluation.after and _is_main():
         evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
     return "finished", step
+
+
+def _refuse_adapter(path: str) -> None:
+    """Refuse to start from an adapter: what is made of its base (another adapter, a reference) would lack it."""
+    from mel.hosts.load import is_adapter
+
+    if is_adapter(path):
+        raise ValueError(
+            f"model.path: {path} is a LoRA adapter, and training starts from a whole model: merge it first, "
+            f"mel merge {path} --output DIR, and give DIR"
+        )
 
 
 def _check_evaluations(wiring: Wiring, model: Any) -> None:
