@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mel.evaluate.metrics import Interval, macro_paired_difference
@@ -55,7 +55,8 @@ class Cell:
 
     Args:
         score: mean over seeds and problems; None if no run of the arm has it.
-        difference: to the first arm over the seeds both have; None for that arm itself, or if nothing can be paired.
+        difference: to the first arm over the seeds both have, and a model that was not trained here has all; None for
+            that arm itself, or if nothing can be paired.
         num_seeds: runs in the score.
     """
 
@@ -162,10 +163,19 @@ def _before(arms: Sequence[Arm], columns: Sequence[Column]) -> list[ResultRow]:
 def _cell(arm: Arm, first: Arm, column: Column) -> Cell:
     ours, baseline = _by_seed(arm, column), _by_seed(first, column)
     alone = _alone(list(ours.values()))
+    if first.is_model:
+        baseline = _for_all(ours, baseline)
+    elif arm.is_model:
+        ours = _for_all(baseline, ours)
     shared = [seed for seed in ours if seed in baseline]
     if arm is first or not shared:
         return alone
     return replace(alone, difference=_paired([ours[s] for s in shared], [baseline[s] for s in shared]))
+
+
+def _for_all(seeds: Iterable[int | None], found: Mapping[int | None, list[Table]]) -> dict[int | None, list[Table]]:
+    """The tables of the one run there is, for each of these seeds; none if it has none."""
+    return {seed: tables for tables in found.values() for seed in seeds}
 
 
 def _by_seed(arm: Arm, column: Column) -> dict[int | None, list[Table]]:
