@@ -68,6 +68,26 @@ def test_an_adapter_is_refused_as_a_beginning(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        {"ACCELERATE_USE_FSDP": "true"},
+        {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"},
+    ],
+)
+def test_evaluating_sharded_weights_within_the_run_is_refused(
+    launcher: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**launcher, "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(name, value)
+    suites = "evaluation.suites=[{name: heldout}]"
+    for change in ("evaluation.after=true", "evaluation.every=2"):
+        message = refused(tmp_path, suites, "evaluation.after=false", change)
+        assert "shards the weights" in message
+        assert "`mel eval RUN`" in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_world_without_a_shipped_policy_is_refused(tmp_path: Path) -> None:
     assert "mel miniature build" in refused(tmp_path, "model.path=miniature:99")
 
