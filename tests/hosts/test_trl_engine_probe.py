@@ -40,7 +40,7 @@ def test_without_an_engine_that_is_given_weights_nothing_is_probed(tmp_path):
 class Engine:
     """Stands where TRL has vLLM: samples from the weights it loaded last, at its own temperature, and scores so."""
 
-    top_p, max_completion_length, generation_kwargs = 1.0, 6, {}  # noqa: RUF012 - as TRL has them, never changed
+    top_p, max_completion_length, generation_kwargs = 1.0, 6, {}
 
     def __init__(self, trainer, *, is_stale):
         self.trainer, self.is_stale, self.temperature = trainer, is_stale, trainer.temperature

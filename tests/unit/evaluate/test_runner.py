@@ -288,7 +288,7 @@ def test_other_responses_are_not_scored_into_a_directory_that_keeps_the_first(
 
     first = scored(False)
     assert scored(False) == first
-    with pytest.raises(ValueError, match="holds other responses than .*theirs.jsonl: delete that file"):
+    with pytest.raises(ValueError, match=r"holds other responses than .*theirs\.jsonl: delete that file"):
         scored(True)
     assert read_result(out) == first, "the result is that of the responses beside it"
 

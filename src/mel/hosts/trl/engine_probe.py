@@ -130,7 +130,7 @@ def rescaled(model: Any) -> Iterator[None]:
 
 
 def _reshard(model: Any) -> None:
-    """Free the whole weights that FSDP2 may keep after a forward pass: they would not hear of a change to the shards."""
+    """Free the whole weights that FSDP2 may keep after a forward pass: no change to the shards reaches them."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
