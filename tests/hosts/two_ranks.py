@@ -5,6 +5,7 @@ The same file, run as one process, gives the reference: one rank with the union 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -15,8 +16,10 @@ from typing import Any
 import tiny
 import torch
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
+from mel.hosts.trl.engine_probe import rescaled
 from mel.objective import gradients
 from mel.types import Row
 
@@ -81,6 +84,24 @@ def compare_shards() -> None:
     assert torch.allclose(parameter.grad.full_tensor(), whole[0][0] + 0.5 * whole[1][0])
 
 
+def rescale_shards() -> None:
+    """Rescaling reaches weights that FSDP2 shards, and undoes itself, whether or not it frees them after a pass."""
+    ids, mesh = torch.tensor([[5, 9, 20, 33]]), init_device_mesh("cpu", (2,))
+    with torch.no_grad():
+        expected = tiny.model()(ids).logits
+        for frees, is_warm in itertools.product((True, False), (True, False)):
+            model = tiny.model()
+            for part in (*model.model.layers, model):
+                fully_shard(part, mesh=mesh, reshard_after_forward=frees)
+            if is_warm:
+                model(ids)
+            with rescaled(model):
+                # TRL reads shards when it pushes weights.
+                assert all(isinstance(p.data, DTensor) for p in model.parameters())
+                assert (model(ids).logits - expected).abs().mean() > 0.3
+            assert torch.allclose(model(ids).logits, expected, atol=1e-5)
+
+
 def run(folder: Path) -> None:
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     for name, (layout, counts, weight) in cases().items():
@@ -108,6 +129,7 @@ def run(folder: Path) -> None:
     tiny.mel_trainer(args, tiny.Experiences(), rollout_func=fixed_completions).train()
     if world == 2:
         compare_shards()
+        rescale_shards()
     (folder / f"done-{rank}.json").write_text(json.dumps({"world": world}))
 
 

@@ -144,7 +144,7 @@ def score(
         source: JSONL, one response per line with the problem's id and the text; see `read_texts`.
 
     Raises:
-        ValueError: a response to an unknown problem, or a problem without any.
+        ValueError: a response to an unknown problem, a problem without any, or an `out` that holds other responses.
     """
     _check(problems, k=0, temperature=0.0, batch_size=1)
     source, out = Path(source), Path(out)
@@ -174,7 +174,12 @@ def score(
         max_tokens=0, prompts="", problems=hash_problems(problems), prompt_ids="", engine="", seed=0,
     )  # fmt: skip
     file = ResponseFile(out / RESPONSES, settings)
-    done = {r.job for r in file.read()}
+    done = {r.job: r.text for r in file.read()}
+    if not done.items() <= {r.job: r.text for r in responses}.items():
+        raise ValueError(
+            f"{file.path} holds other responses than {source}: delete that file to replace them, or choose another "
+            "output directory"
+        )
     file.append(r for r in responses if r.job not in done)
     result = summarize(name or out.name, settings, responses, contained=contained, environment=environment)
     write_result(result, out)

@@ -112,6 +112,11 @@ class Arm:
     def seeds(self) -> tuple[int | None, ...]:
         return tuple(r.seed for r in self.runs)
 
+    @property
+    def is_model(self) -> bool:
+        """The evaluation of a model that was not trained here: one for all seeds, whatever its recipe says."""
+        return len(self.runs) == 1 and not self.runs[0].metrics
+
 
 def read_run(path: str | Path) -> Run:
     """The run in that directory.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mel.evaluate.metrics import Interval, macro_paired_difference
 from mel.evaluate.result import EvaluationResult
@@ -30,22 +30,23 @@ class Column:
         label: `Pass@1`, `Avg@8`, ...
         suites: names of the evaluations; several are averaged, each weighing the same.
         scores: table of a result.
-        left_out: ids of problems that do not count.
+        left_out: suite -> ids of its problems that do not count; another suite may have other problems of these ids.
     """
 
     evaluation: str
     label: str
     suites: tuple[str, ...]
     scores: Callable[[EvaluationResult], Table]
-    left_out: frozenset[str] = frozenset()
+    left_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def tables(self, results: Mapping[str, EvaluationResult]) -> list[Table]:
         """One table per suite; none if a suite is missing or has no such score."""
-        found = [self._table(results[suite]) for suite in self.suites if suite in results]
+        found = [self._table(suite, results[suite]) for suite in self.suites if suite in results]
         return found if len(found) == len(self.suites) and all(found) else []
 
-    def _table(self, result: EvaluationResult) -> Table:
-        return {p: score for p, score in self.scores(result).items() if p not in self.left_out}
+    def _table(self, suite: str, result: EvaluationResult) -> Table:
+        out = self.left_out.get(suite, frozenset())
+        return {p: score for p, score in self.scores(result).items() if p not in out}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +55,8 @@ class Cell:
 
     Args:
         score: mean over seeds and problems; None if no run of the arm has it.
-        difference: to the first arm over the seeds both have; None for that arm itself, or if nothing can be paired.
+        difference: to the first arm over the seeds both have, and a model that was not trained here has all; None for
+            that arm itself, or if nothing can be paired.
         num_seeds: runs in the score.
     """
 
@@ -120,17 +122,21 @@ def _columns(arms: Sequence[Arm]) -> list[Column]:
     for name in sorted(found, key=lambda n: (len(n), n)):
         columns += _group(name, (name,), found[name])
         if contained[name]:
-            columns += _group(f"{name}{CLEAN}", (name,), found[name], left_out=contained[name])
+            columns += _group(f"{name}{CLEAN}", (name,), found[name], left_out=contained)
     if len(benchmarks) > 1 and set(benchmarks) <= set(found):
         everything = [result for name in benchmarks for result in found[name]]
-        left_out = frozenset[str]().union(*(contained[name] for name in benchmarks))
         columns += _group(AVERAGE, tuple(benchmarks), everything)
-        columns += _group(f"{AVERAGE}{CLEAN}", tuple(benchmarks), everything, left_out=left_out) if left_out else []
+        if any(contained[name] for name in benchmarks):
+            columns += _group(f"{AVERAGE}{CLEAN}", tuple(benchmarks), everything, left_out=contained)
     return columns
 
 
 def _group(
-    title: str, suites: tuple[str, ...], results: Sequence[EvaluationResult], *, left_out: frozenset[str] = frozenset()
+    title: str,
+    suites: tuple[str, ...],
+    results: Sequence[EvaluationResult],
+    *,
+    left_out: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Column]:
     kinds: list[tuple[str, Callable[[EvaluationResult], Table]]] = []
     if any(r.pass_at_1 for r in results):
@@ -141,7 +147,7 @@ def _group(
         kinds.append((f"Avg@{k}", EvaluationResult.average_scores))
     if k > 1:  # of one sample they are the same
         kinds.append((f"Pass@{k}", lambda r: r.pass_scores(k)))
-    return [Column(evaluation=title, label=n, suites=suites, scores=s, left_out=left_out) for n, s in kinds]
+    return [Column(evaluation=title, label=n, suites=suites, scores=s, left_out=left_out or {}) for n, s in kinds]
 
 
 def _before(arms: Sequence[Arm], columns: Sequence[Column]) -> list[ResultRow]:
@@ -157,10 +163,19 @@ def _before(arms: Sequence[Arm], columns: Sequence[Column]) -> list[ResultRow]:
 def _cell(arm: Arm, first: Arm, column: Column) -> Cell:
     ours, baseline = _by_seed(arm, column), _by_seed(first, column)
     alone = _alone(list(ours.values()))
+    if first.is_model:
+        baseline = _for_all(ours, baseline)
+    elif arm.is_model:
+        ours = _for_all(baseline, ours)
     shared = [seed for seed in ours if seed in baseline]
     if arm is first or not shared:
         return alone
     return replace(alone, difference=_paired([ours[s] for s in shared], [baseline[s] for s in shared]))
+
+
+def _for_all(seeds: Iterable[int | None], found: Mapping[int | None, list[Table]]) -> dict[int | None, list[Table]]:
+    """The tables of the one run there is, for each of these seeds; none if it has none."""
+    return {seed: tables for tables in found.values() for seed in seeds}
 
 
 def _by_seed(arm: Arm, column: Column) -> dict[int | None, list[Table]]:

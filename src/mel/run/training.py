@@ -49,6 +49,8 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
     quiet_libraries()
     console = console if console is not None and _is_main() else Console(quiet=True)
     wiring = wire(recipe)
+    _refuse_adapter(wiring.model_path)
+    _refuse_evaluating_shards(recipe)
     problems = wiring.task.problems(recipe.task.split, recipe.task.count)
     if not problems:
         raise ValueError(f"task {recipe.task.name}: split {recipe.task.split!r} holds no problem; nothing to train on")
@@ -130,6 +132,37 @@ def _train(
     if recipe.evaluation.after and _is_main():
         evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
     return "finished", step
+
+
+def _refuse_adapter(path: str) -> None:
+    """Refuse to start from an adapter: what is made of its base (another adapter, a reference) would lack it."""
+    from mel.hosts.load import is_adapter
+
+    if is_adapter(path):
+        raise ValueError(
+            f"model.path: {path} is a LoRA adapter, and training starts from a whole model: merge it first, "
+            f"mel merge {path} --output DIR, and give DIR"
+        )
+
+
+def _refuse_evaluating_shards(recipe: Recipe) -> None:
+    """Refuse to evaluate weights that lie in shards within the run: the main process alone would wait for ever."""
+    section = recipe.evaluation
+    if section.suites and (section.after or section.every) and _is_sharded():
+        raise ValueError(
+            "evaluation: the launcher shards the weights (FSDP or ZeRO-3), and within a run one process evaluates: set "
+            "evaluation.after: false and evaluation.every: null, and give `mel eval RUN` afterwards"
+        )
+
+
+def _is_sharded() -> bool:
+    """Whether no rank holds the whole policy, as accelerate tells the processes that it launches."""
+
+    def says(name: str, value: str) -> bool:
+        return os.environ.get(name, "").lower() == value
+
+    is_zero3 = says("ACCELERATE_USE_DEEPSPEED", "true") and says("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and (says("ACCELERATE_USE_FSDP", "true") or is_zero3)
 
 
 def _check_evaluations(wiring: Wiring, model: Any) -> None:

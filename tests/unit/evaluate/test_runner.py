@@ -276,6 +276,23 @@ def test_responses_of_somebody_else_are_scored(problems: list[Problem], tmp_path
     assert result.reasons == {"right": 12, "no_final_answer": 6}
 
 
+def test_other_responses_are_not_scored_into_a_directory_that_keeps_the_first(
+    problems: list[Problem], tmp_path: Path
+) -> None:
+    source, out = tmp_path / "theirs.jsonl", tmp_path / "scored"
+
+    def scored(right: bool):
+        rows = [{"id": p.id, "text": p.answer if right else "no idea"} for p in problems]
+        source.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        return score(problems, LastNumber(), source, out=out)
+
+    first = scored(False)
+    assert scored(False) == first
+    with pytest.raises(ValueError, match=r"holds other responses than .*theirs\.jsonl: delete that file"):
+        scored(True)
+    assert read_result(out) == first, "the result is that of the responses beside it"
+
+
 def test_our_own_responses_score_the_same_again(run, problems: list[Problem], tmp_path: Path) -> None:
     first = run(Adder())
     again = score(problems, LastNumber(), tmp_path / "sums" / "responses.jsonl", out=tmp_path / "again")

@@ -75,6 +75,41 @@ def test_contained_problems_are_left_out_of_columns_of_their_own_on_both_sides(t
     assert clean.difference.value == pytest.approx(0.0)
 
 
+def trained(path: Path, seed: int, suites: Mapping[str, Mapping[str, bool]]) -> Path:
+    """A run as `mel train` and `mel eval RUN` leave it."""
+    with RunDirectory.create(path, {"name": "mel", "trainer": {"seed": seed}}, {}) as run:
+        run.metrics.append(1, {"reward/mean": 0.5})
+        for name, greedy in suites.items():
+            result = summarize(name, SETTINGS, responses(greedy), environment={"is_benchmark": True})
+            write_result(result, run.evaluation(f"after-{name}"))
+    return path
+
+
+def test_a_model_that_was_not_trained_here_is_paired_with_every_seed(tmp_path: Path) -> None:
+    base = evaluated(tmp_path / "base", BASE)
+    runs = [trained(tmp_path / "s0", 0, OURS), trained(tmp_path / "s1", 1, BASE)]
+    row = compare(read_arms([base, *runs])).rows[1]
+    # Small: 1 of 2 problems more with seed 0, none more with seed 1. Large: 2 of 8 more, none more.
+    assert [row.cells[i].difference.value for i in (0, 3)] == pytest.approx([0.25 / 2, 0.5 / 2])
+    assert row.cells[0].num_seeds == 2
+    last = compare(read_arms([*runs, base])).rows[1]
+    assert [last.cells[i].difference.value for i in (0, 3)] == pytest.approx([-0.25 / 2, -0.5 / 2])
+    assert (last.cells[0].num_seeds, last.cells[0].score.value) == (1, 2 / 8)
+
+
+def test_a_problem_is_left_out_of_its_own_benchmark_only(tmp_path: Path) -> None:
+    # Two files of somebody's own, both numbered from 1: training contains number 1 of the second, which is right.
+    suites = {"first": {"1": True, "2": False}, "second": {"1": True, "2": False, "3": False}}
+    with RunDirectory.create(tmp_path / "ours", {"name": "ours"}, {}) as run:
+        for name, greedy in suites.items():
+            found = ["1"] if name == "second" else []
+            result = summarize(name, SETTINGS, responses(greedy), contained=found, environment={"is_benchmark": True})
+            write_result(result, run.evaluation(name))
+    comparison = compare(read_arms([tmp_path / "ours"]))
+    clean = comparison.rows[0].cells[column(comparison, "average, not in training", "Pass@1")]
+    assert clean.score.value == pytest.approx((1 / 2 + 0 / 2) / 2)
+
+
 def test_an_arm_that_lacks_a_benchmark_has_no_average(tmp_path: Path) -> None:
     paths = [evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", {"small": OURS["small"]})]
     comparison = compare(read_arms(paths))

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from peft import get_peft_model
 
 from mel import tasks
 from mel.config import load_recipe
+from mel.hosts.load import load_model, load_tokenizer, lora_config
 from mel.miniature import policies
 from mel.run import train
 from mel.tasks.story_counts import StoryCounts
@@ -53,6 +55,37 @@ def test_a_missing_model_directory_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path, f"model.path={tmp_path}/none")
     assert f"{tmp_path}/none" in message
     assert "holds no config.json" in message
+
+
+def test_an_adapter_is_refused_as_a_beginning(tmp_path: Path) -> None:
+    # Another adapter on top would be saved with the first one's base as its own, and so be evaluated without the first.
+    base = str(policies.path(0))
+    get_peft_model(load_model(base), lora_config({"r": 2})).save_pretrained(tmp_path / "adapter")
+    load_tokenizer(base).save_pretrained(tmp_path / "adapter")
+    message = refused(tmp_path, f"model.path={tmp_path}/adapter", "model.lora={r: 2}")
+    assert "is a LoRA adapter, and training starts from a whole model" in message
+    assert f"mel merge {tmp_path}/adapter --output" in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        {"ACCELERATE_USE_FSDP": "true"},
+        {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"},
+    ],
+)
+def test_evaluating_sharded_weights_within_the_run_is_refused(
+    launcher: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**launcher, "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(name, value)
+    suites = "evaluation.suites=[{name: heldout}]"
+    for change in ("evaluation.after=true", "evaluation.every=2"):
+        message = refused(tmp_path, suites, "evaluation.after=false", change)
+        assert "shards the weights" in message
+        assert "`mel eval RUN`" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_world_without_a_shipped_policy_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from transformers.utils import logging
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -74,8 +75,10 @@ class EngineProbe:
         trainer = self._trainer
         prompt_RP, mask_RP = output["prompt_ids"][:ROWS], output["prompt_mask"][:ROWS].bool()
         prompts = [ids[mask].tolist() for ids, mask in zip(prompt_RP, mask_RP, strict=True)]
+        # At the trainer's temperature, by which TRL divides the logits that it scores tokens with.
+        sampling = Sampling(max_tokens=TOKENS, temperature=trainer.temperature)
         try:
-            with rescaled(trainer.model), sampling_as(trainer, Sampling(max_tokens=TOKENS)):
+            with rescaled(trainer.model), sampling_as(trainer, sampling):
                 trainer._last_loaded_step = -1
                 completions, sampled = trainer._generate_single_turn(prompts, None, {}, num_generations=1)
                 completion_RT, seen_RT = _padded(completions, 0, prompt_RP), _lengths_as_mask(completions, prompt_RP)
@@ -84,6 +87,7 @@ class EngineProbe:
         finally:
             trainer._last_loaded_step = -1  # the next request pushes the weights as they are again
         before_RT = self._logp(ids, mask, completion_RT.size(1))
+        _reshard(trainer.model)  # that push reads shards
         found = torch.stack(
             [
                 logp_difference(before_RT, own_RT, seen_RT),
@@ -106,6 +110,7 @@ def rescaled(model: Any) -> Iterator[None]:
     in the formats touched (float32, bfloat16), so the weights come back bit for bit, unless a weight of the
     embeddings is below 2e-38.
     """
+    _reshard(model)
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     factors: dict[int, tuple[Tensor, float]] = {}
     for module in model.modules():
@@ -121,6 +126,14 @@ def rescaled(model: Any) -> Iterator[None]:
         finally:
             for weight, factor in factors.values():
                 weight.mul_(1.0 / factor)
+            _reshard(model)
+
+
+def _reshard(model: Any) -> None:
+    """Free the whole weights that FSDP2 may keep after a forward pass: no change to the shards reaches them."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def _padded(rows: Sequence[Sequence[float]], fill: float, like: Tensor) -> Tensor:

@@ -46,8 +46,8 @@ class SaveOnSigterm(TrainerCallback):
     """On SIGTERM the trainer ends the step it is in, saves a checkpoint and stops; a scheduler's warning is enough.
 
     Ranks agree after every step: a signal that reaches one of them, or all of them in different steps, stops all
-    after the same one. The former handler is put back when training ends. Only the main thread can set one;
-    elsewhere this does nothing.
+    after the same one. When training ends the former handler is put back and they agree once more, so that `is_asked`
+    is then the same on all. Only the main thread can set a handler; elsewhere this does nothing.
     """
 
     def __init__(self) -> None:
@@ -65,8 +65,9 @@ class SaveOnSigterm(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        self.is_asked = _is_true_of_any(self.is_asked, args)
-        if self.is_asked:
+        # Only ever set, never cleared: a signal may come while the ranks agree, and then counts at the next step.
+        if _is_true_of_any(self.is_asked, args):
+            self.is_asked = True
             control.should_save = True
             control.should_training_stop = True
         return control
@@ -76,6 +77,8 @@ class SaveOnSigterm(TrainerCallback):
     ) -> None:
         if self._former is not None:
             signal.signal(signal.SIGTERM, self._former)
+        # One that came after the last agreement: what follows training has collective calls of its own.
+        self.is_asked = _is_true_of_any(self.is_asked, args)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.is_asked = True
