@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
@@ -14,17 +13,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mel import recipe_yaml
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, MetaExperienceSettings, known
 from mel.naming import did_you_mean
-
-
-class RecipeLoader(yaml.SafeLoader):
-    """YAML in which `1e-6` is a number, as in YAML 1.2; PyYAML's own YAML 1.1 takes it for text."""
-
-
-RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+0123456789.")
-)
 
 
 class Section(BaseModel):
@@ -227,7 +218,7 @@ def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     """
     path = find_recipe(name_or_path)
     try:
-        table = yaml.load(path.read_text(encoding="utf-8"), RecipeLoader)
+        table = recipe_yaml.load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not a YAML file: {error}") from None
     if not isinstance(table, dict):
@@ -291,9 +282,9 @@ def _apply(table: dict[str, Any], change: str) -> None:
         if not isinstance(here, dict | list):
             raise ValueError(f"--set {change}: {parent!r} is a value, not a section")
     if isinstance(here, list):
-        here[_index(last, here, change)] = yaml.load(value, RecipeLoader)
+        here[_index(last, here, change)] = recipe_yaml.load(value)
     else:
-        here[last] = yaml.load(value, RecipeLoader)
+        here[last] = recipe_yaml.load(value)
 
 
 def _index(word: str, items: list[Any], change: str) -> int:

@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from mel.hosts.trl import StaleEngineError
-from mel.hosts.trl.engine_check import logp_difference
+from mel.hosts.trl.engine_check import is_comparable, logp_difference
 
 
 def engine(model_of):
@@ -72,3 +72,9 @@ def test_tokens_that_the_engine_could_not_score_and_padding_do_not_count():
     own = torch.tensor([[-1.5, -2.0, -1.0]])
     assert logp_difference(sampled, own, torch.tensor([[True, True, False]])).item() == 0.5
     assert logp_difference(sampled, own, torch.zeros(1, 3, dtype=torch.bool)).item() == 0.0
+
+
+@pytest.mark.parametrize("cut", [{"top_k": 20}, {"min_p": 0.1}, {"top_p": 0.9}, {"repetition_penalty": 1.1}])
+def test_an_engine_that_cuts_the_distribution_is_not_compared(tmp_path, cut):
+    assert is_comparable(tiny.config(tmp_path))
+    assert not is_comparable(tiny.config(tmp_path, **cut))

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from mel.config import load_recipe, parse_recipe, recipes_directory, shipped_recipes
+from mel.record import RunDirectory
 
 MINIMAL = {"name": "x", "model": {"path": "some/dir"}, "task": {"name": "story_counts"}}
 
@@ -117,3 +118,10 @@ def test_a_number_in_scientific_notation_is_a_number(text: str, tmp_path: Path) 
     path = tmp_path / "mine.yaml"
     path.write_text(f"model: {{path: x}}\ntask: {{name: gsm8k}}\ntrainer: {{learning_rate: {text}, run: 1e}}\n")
     assert load_recipe(str(path)).trainer == {"learning_rate": 1e-6, "run": "1e"}
+
+
+def test_text_that_looks_like_such_a_number_is_recorded_as_text(tmp_path: Path) -> None:
+    recipe = load_recipe("grpo", ["model.attention='1234e567'", "trainer.learning_rate=1e-6"])
+    with RunDirectory.create(tmp_path / "run", recipe.resolved(), {}) as run:
+        assert load_recipe(str(run.path / "recipe.yaml")).sha256() == recipe.sha256()
+        assert parse_recipe(run.recipe) == recipe

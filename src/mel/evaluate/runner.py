@@ -158,6 +158,9 @@ def score(
             f"have none{f' ({missing[0]!r})' if missing else ''}, {len(unknown)} ids are unknown"
             f"{f' ({unknown[0]!r})' if unknown else ''}. Check the task, split and id field"
         )
+    twice = [p for p, n in Counter(p for p, kind, _ in rows if kind == "greedy").items() if n > 1]
+    if twice:
+        raise ValueError(f"{source}: expected one greedy response per problem; got more to {twice[0]!r}")
     verdicts = verifier.verify([by_id[problem] for problem, _, _ in rows], [text for _, _, text in rows])
     seen: Counter[tuple[str, Kind]] = Counter()
     responses = []

@@ -11,8 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
+from mel import recipe_yaml
 from mel.record.errors import RunDirectoryError, disk_full_as_error
 from mel.record.metrics_log import MetricsLog, replace_file
 from mel.record.store import ExperienceStore
@@ -117,7 +116,7 @@ class RunDirectory:
     @cached_property
     def recipe(self) -> dict[str, object]:
         """The resolved recipe."""
-        return yaml.safe_load((self.path / RECIPE).read_text(encoding="utf-8"))
+        return recipe_yaml.load((self.path / RECIPE).read_text(encoding="utf-8"))
 
     @cached_property
     def environment(self) -> dict[str, object]:
@@ -131,8 +130,7 @@ class RunDirectory:
 
     def set_recipe(self, recipe: Mapping[str, object]) -> None:
         """Replace the recipe: an evaluation that is continued may ask for more suites."""
-        text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
-        replace_file(self.path / RECIPE, text, doing="writing the recipe")
+        replace_file(self.path / RECIPE, recipe_yaml.dump(dict(recipe)), doing="writing the recipe")
         self.__dict__.pop("recipe", None)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -146,6 +147,11 @@ def evaluate_model(
     """
     from mel.hosts.load import context_length, quiet_libraries
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            "mel eval: expected one process, got a launcher's several, each of which would do all of it: start it "
+            "without accelerate or torchrun; --engine vllm --tensor-parallel N uses several GPUs"
+        )
     quiet_libraries()
     wiring = wire(recipe)
     positions = context_length(wiring.model_path)
@@ -166,7 +172,7 @@ def evaluate_model(
             )
             for suite in recipe.evaluation.suites
         ]
-        _finish(directory, target, results, console)
+        _finish(directory, target, recipe, results, console)
     return directory.path
 
 
@@ -200,7 +206,7 @@ def score_responses(
             model=target.about,
             environment={**about, "is_benchmark": suite.task is not None},
         )
-        _finish(directory, target, [result], console)
+        _finish(directory, target, recipe, [result], console)
     return directory.path
 
 
@@ -210,9 +216,7 @@ def _directory(recipe: Recipe, about: Mapping[str, object], target: Target, outp
     Raises:
         ValueError: it holds something else.
     """
-    if target.run is not None:
-        if output is not None:
-            raise ValueError(f"--output: the evaluation of a run goes into the run, {target.run}; leave it out")
+    if target.run is not None and output is None:
         return RunDirectory.open(target.run)
     path = output or EVALUATIONS / recipe.name
     if not (path / RECIPE).is_file():
@@ -224,22 +228,29 @@ def _directory(recipe: Recipe, about: Mapping[str, object], target: Target, outp
             f"{path} holds {'a training run' if directory.metrics.read() else f'evaluations of {then.model.path}'}; "
             f"choose another --output for those of {recipe.model.path}"
         )
-    names = [s.name for s in recipe.evaluation.suites]
-    suites = [*(s for s in then.evaluation.suites if s.name not in names), *recipe.evaluation.suites]
-    section = recipe.evaluation.model_copy(update={"suites": suites})
-    directory.set_recipe(recipe.model_copy(update={"evaluation": section}).resolved())
     return directory
 
 
 def _place(directory: RunDirectory, target: Target, suite: SuiteSection) -> Path:
-    return directory.evaluation(AFTER + suite.name if target.run else suite.name)
+    return directory.evaluation(AFTER + suite.name if directory.path == target.run else suite.name)
 
 
-def _finish(directory: RunDirectory, target: Target, results: Sequence[EvaluationResult], console: Console) -> None:
+def _finish(
+    directory: RunDirectory, target: Target, recipe: Recipe, results: Sequence[EvaluationResult], console: Console
+) -> None:
     """Say what came of it, on the console and as one table over all suites."""
-    if target.run is None:
+    if directory.path != target.run:
+        # Only now: a call that was refused changes nothing of what is recorded about results that are there.
+        directory.set_recipe(_with_earlier_suites(recipe, directory).resolved())
         directory.set_status("finished")
     table = directory.path / "evaluations" / "results.md"
     table.write_text(markdown(results), encoding="utf-8")
     console.print(evaluation_table(results))
     console.print(f"responses and results: {directory.path}", soft_wrap=True, highlight=False)
+
+
+def _with_earlier_suites(recipe: Recipe, directory: RunDirectory) -> Recipe:
+    names = [s.name for s in recipe.evaluation.suites]
+    then = parse_recipe(directory.recipe, source=str(directory.path / RECIPE)).evaluation.suites
+    suites = [*(s for s in then if s.name not in names), *recipe.evaluation.suites]
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"suites": suites})})

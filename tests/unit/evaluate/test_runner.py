@@ -307,6 +307,14 @@ def test_responses_must_cover_the_problems_and_no_other(problems: list[Problem],
         score(problems, LastNumber(), source, out=tmp_path / "scored")
 
 
+def test_two_greedy_responses_to_one_problem_are_refused(problems: list[Problem], tmp_path: Path) -> None:
+    source = tmp_path / "theirs.jsonl"
+    rows = [{"id": p.id, "text": p.answer, "kind": "greedy"} for p in [*problems, problems[2]]]
+    source.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with pytest.raises(ValueError, match="expected one greedy response per problem; got more to 'sum-2'"):
+        score(problems, LastNumber(), source, out=tmp_path / "scored")
+
+
 def test_a_response_file_without_the_fields_is_refused(problems: list[Problem], tmp_path: Path) -> None:
     source = tmp_path / "theirs.jsonl"
     source.write_text('{"question": "1 + 1", "answer": "2"}\n')

@@ -11,7 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.utils import logging
+from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
+
+logger = logging.get_logger(__name__)
 
 ROWS = 4
 """Rollouts per rank that are scored again; a few hundred tokens tell a stale engine from a rounding difference."""
@@ -19,6 +23,18 @@ ROWS = 4
 
 class StaleEngineError(RuntimeError):
     """The engine's log-probabilities of what it just sampled are not those of the trained weights."""
+
+
+def is_comparable(args: GRPOConfig) -> bool:
+    """Whether engine and trainer mean the same distribution: vLLM reports what is left after a cut, the trainer all."""
+    uncut = args.top_p == 1.0 and args.top_k in (None, 0, -1) and args.min_p in (None, 0.0)
+    if not uncut or args.repetition_penalty != 1.0:
+        logger.warning(
+            "the engine's weights cannot be checked: its log-probabilities under top_p, top_k, min_p or "
+            "repetition_penalty are not those of the policy alone"
+        )
+        return False
+    return True
 
 
 class EngineCheck:

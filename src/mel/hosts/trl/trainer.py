@@ -16,7 +16,7 @@ from mel.hosts.trl import contract, state
 from mel.hosts.trl.accounting import Accounting
 from mel.hosts.trl.config import build_weight, check_settings, setting
 from mel.hosts.trl.defaults import default_method, refuse_auxiliaries
-from mel.hosts.trl.engine_check import EngineCheck
+from mel.hosts.trl.engine_check import EngineCheck, is_comparable
 from mel.hosts.trl.engine_probe import EngineProbe
 from mel.hosts.trl.learner import Learned, Learner
 from mel.hosts.trl.observer import MetricsToObserver, Observer
@@ -103,8 +103,11 @@ class MELTrainer(GRPOTrainer):
             rows_per_backward=setting(self.args, "rows_per_backward"),
         )
         tolerance = setting(self.args, "engine_tolerance")
-        self._check_engine = EngineCheck(self, every=setting(self.args, "engine_check_every"), tolerance=tolerance)
-        self._probe_engine = EngineProbe(self, is_wanted=setting(self.args, "engine_probe"), tolerance=tolerance)
+        can_check = not self.use_vllm or is_comparable(self.args)
+        every = setting(self.args, "engine_check_every") if can_check else 0
+        self._check_engine = EngineCheck(self, every=every, tolerance=tolerance)
+        is_wanted = can_check and setting(self.args, "engine_probe")
+        self._probe_engine = EngineProbe(self, is_wanted=is_wanted, tolerance=tolerance)
         self._sampler: Any = None
         self._scored: Scored | None = None
         self._pending: Sequence[RowBatch | None] | None = None
