@@ -95,15 +95,20 @@ def _train(
     batches_per_step = arguments.gradient_accumulation_steps / (
         arguments.steps_per_generation * arguments.num_iterations
     )
+    total = _total_steps(arguments, len(problems))
     recorder = Recorder(
         directory,
         wiring.task,
-        total_steps=_total_steps(arguments, len(problems)),
+        total_steps=total,
         batches_per_step=batches_per_step,
         console=console,
     )
     if checkpoint is not None:
-        console.print(f"going on from step {_step_of(checkpoint)}", highlight=False)
+        done = _step_of(checkpoint)
+        what = (
+            f"going on from step {done}" if done < total else f"all {total} steps are done; finishing what comes after"
+        )
+        console.print(what, highlight=False)
     sigterm = SaveOnSigterm()
     verifier = CheckedVerifier(recipe.task.name, wiring.task)
     trainer = MELTrainer(
