@@ -28,10 +28,11 @@ def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
     """What `mel eval` shows: one row per evaluation, again without contained problems, and the averages."""
     tokens, seconds = sum(r.tokens for r in results), sum(r.seconds for r in results)
     responses, truncated = sum(sum(r.reasons.values()) for r in results), sum(r.truncated for r in results)
+    made = f", {truncated:,} of them truncated; {tokens:,} tokens, {seconds:,.1f} s" if tokens else ", made elsewhere"
     table = Table(
         title="percent [95 % interval over problems]",
         title_style="dim",
-        caption=f"{responses:,} responses, {truncated:,} of them truncated; {tokens:,} tokens, {seconds:,.1f} s",
+        caption=f"{responses:,} responses{made}",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )

@@ -110,13 +110,17 @@ def benchmark_suites(words: str, *, k: int, temperature: float, max_tokens: int)
     """Suites of `aime24,math500=path/to/math500.jsonl`: tasks by name, each with its source if that is not its own.
 
     Raises:
-        ValueError: an unknown task.
+        ValueError: an unknown task, one that is named twice, or a temperature that samples nothing.
     """
-    suites = []
+    if k and temperature <= 0.0:
+        raise ValueError(f"--temperature: expected more than 0 for the samples, got {temperature:g}; --k 0 makes none")
+    suites: list[SuiteSection] = []
     for word in words.split(","):
         name, _, source = word.strip().partition("=")
         options = {"source": source} if source else {}
         tasks.load(name, **options)
+        if any(s.name == name for s in suites):
+            raise ValueError(f"--benchmarks: expected every task once; {name} is named more often")
         suites.append(
             SuiteSection(name=name, task=name, options=options, k=k, temperature=temperature, max_tokens=max_tokens)
         )
@@ -124,8 +128,8 @@ def benchmark_suites(words: str, *, k: int, temperature: float, max_tokens: int)
 
 
 def name_of(model: str) -> str:
-    """A plain name for a model: the last part of a hub id, the last two of a path."""
-    parts = [p for p in re.split(r"[/\\:]", model) if p not in ("", ".", "..")]
+    """A plain name for a model: the last part of a hub id, the last two of a path, a checkpoint's run among them."""
+    parts = [p for p in re.split(r"[/\\:]", model) if p not in ("", ".", "..", "checkpoints")]
     kept = parts[-1:] if model.count("/") == 1 and not Path(model).exists() else parts[-2:]
     return re.sub(r"[^\w.-]+", "-", "-".join(kept)) or "model"
 
@@ -166,7 +170,7 @@ def evaluate_model(
             )
             for suite in recipe.evaluation.suites
         ]
-        _finish(directory, target, results, console)
+        _finish(directory, recipe, target, results, console)
     return directory.path
 
 
@@ -200,7 +204,7 @@ def score_responses(
             model=target.about,
             environment={**about, "is_benchmark": suite.task is not None},
         )
-        _finish(directory, target, [result], console)
+        _finish(directory, recipe, target, [result], console)
     return directory.path
 
 
@@ -224,10 +228,6 @@ def _directory(recipe: Recipe, about: Mapping[str, object], target: Target, outp
             f"{path} holds {'a training run' if directory.metrics.read() else f'evaluations of {then.model.path}'}; "
             f"choose another --output for those of {recipe.model.path}"
         )
-    names = [s.name for s in recipe.evaluation.suites]
-    suites = [*(s for s in then.evaluation.suites if s.name not in names), *recipe.evaluation.suites]
-    section = recipe.evaluation.model_copy(update={"suites": suites})
-    directory.set_recipe(recipe.model_copy(update={"evaluation": section}).resolved())
     return directory
 
 
@@ -235,11 +235,23 @@ def _place(directory: RunDirectory, target: Target, suite: SuiteSection) -> Path
     return directory.evaluation(AFTER + suite.name if target.run else suite.name)
 
 
-def _finish(directory: RunDirectory, target: Target, results: Sequence[EvaluationResult], console: Console) -> None:
+def _finish(
+    directory: RunDirectory, recipe: Recipe, target: Target, results: Sequence[EvaluationResult], console: Console
+) -> None:
     """Say what came of it, on the console and as one table over all suites."""
     if target.run is None:
+        _join_suites(directory, recipe)
         directory.set_status("finished")
     table = directory.path / "evaluations" / "results.md"
     table.write_text(markdown(results), encoding="utf-8")
     console.print(evaluation_table(results))
     console.print(f"responses and results: {directory.path}", soft_wrap=True, highlight=False)
+
+
+def _join_suites(directory: RunDirectory, recipe: Recipe) -> None:
+    """Suites beside those of earlier evaluations; only now, for one that was refused changes nothing."""
+    then = parse_recipe(directory.recipe, source=str(directory.path / RECIPE))
+    names = [s.name for s in recipe.evaluation.suites]
+    suites = [*(s for s in then.evaluation.suites if s.name not in names), *recipe.evaluation.suites]
+    section = recipe.evaluation.model_copy(update={"suites": suites})
+    directory.set_recipe(recipe.model_copy(update={"evaluation": section}).resolved())
