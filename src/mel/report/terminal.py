@@ -58,13 +58,16 @@ def experiences_table(
     """One page of a run's experiences, newest first; its caption says how many there are.
 
     Raises:
-        ValueError: no run directory, or a page that does not exist.
+        ValueError: no run directory, a reason that no experience of it has, or a page that does not exist.
     """
     with RunDirectory.open(run) as directory:
         found = directory.experiences.list(
             kept=kept, reason=reason, search=search, step=step, newest_first=True,
             offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE,
         )  # fmt: skip
+        reasons = directory.experiences.ledger().reasons if reason and not found.total else {}
+    if reason and reasons and reason not in reasons:
+        raise ValueError(f"--reason: expected one of {', '.join(sorted(reasons))}; got {reason!r}")
     pages = max(1, -(-found.total // PAGE_SIZE))
     if not 1 <= page <= pages:
         raise ValueError(f"page: expected 1 to {pages} ({found.total} experiences match); got {page}")
