@@ -204,7 +204,7 @@ def _arguments(wiring: Wiring, path: Path) -> Any:
         arguments: Any = MELConfig(**settings)
     except ValueError as error:
         hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
-        raise ValueError(f"trainer: {error}{hint}") from error
+        raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
     check_trackers([*arguments.report_to])
     return arguments
 
