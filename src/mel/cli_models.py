@@ -38,10 +38,15 @@ def evaluate(
 ) -> None:
     """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
     from mel.config import load_recipe
+    from mel.report.arms import read_arms
     from mel.report.results_table import results_table
     from mel.run import model_evaluation as run
     from mel.run.engines import EngineChoice
 
+    if changes and recipe is None:
+        raise ValueError("--set changes the recipe that --recipe names; give that too")
+    if baseline is not None:
+        read_arms([baseline])  # refused now if it is none, and not after hours of answers
     target = run.Target.of(model)
     suites = benchmarks and run.benchmark_suites(benchmarks, k=k, temperature=temperature, max_tokens=max_tokens)
     chosen = run.evaluation_recipe(

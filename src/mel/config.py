@@ -177,7 +177,7 @@ class OutputSection(Section):
 
 
 class Recipe(Section):
-    """One run. `trainer` takes any field of TRL's `GRPOConfig` by its TRL name; the host checks them."""
+    """One run. `trainer` takes any field of TRL's `GRPOConfig` by its name, and `mel_engine_*`; the host checks."""
 
     name: str
     description: str = ""

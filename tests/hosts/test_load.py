@@ -68,3 +68,12 @@ def test_a_path_without_a_model_is_refused(tmp_path):
     for load in (load_model, load_tokenizer):
         with pytest.raises(ValueError, match=r"holds no config\.json"):
             load(str(tmp_path))
+
+
+def test_a_model_that_is_not_in_reach_is_named_with_what_to_give_instead(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for load in (load_tokenizer, load_model, context_length):
+        with pytest.raises(
+            ValueError, match=r"could not load 'nobody/nothing' as a hub id .* Give a directory of this"
+        ):
+            load("nobody/nothing")

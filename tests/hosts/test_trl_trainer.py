@@ -186,6 +186,17 @@ class FromGroups(tiny.RowsFrom):
         return type(outcome)(rows=tuple(rows), counts=outcome.counts)
 
 
+def test_a_run_resumed_at_its_last_step_takes_no_further_one(tmp_path):
+    whole = counting(tiny.config(tmp_path, save_strategy="steps", save_steps=3), tiny.RowsFrom(tiny.some_rows))
+    whole.train()
+    resumed = counting(tiny.config(tmp_path / "resumed"), tiny.RowsFrom(tiny.some_rows))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert resumed.state.global_step == 3
+    assert resumed.engine_calls == 0
+    left, right = tiny.parameters(whole), tiny.parameters(resumed)
+    assert all(torch.equal(left[name], right[name]) for name in left), "the checkpoint's weights were taken"
+
+
 def test_a_checkpoint_of_the_stock_trainer_can_be_continued(tmp_path):
     args = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
     tiny.trainer(GRPOTrainer, tiny.config(tmp_path / "stock", **args)).train()

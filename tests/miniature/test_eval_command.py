@@ -107,6 +107,22 @@ def test_more_suites_join_an_evaluation_and_another_model_does_not(evaluated: Pa
     assert "choose another --output" in message
 
 
+def test_a_refused_evaluation_leaves_the_directory_as_it_was(evaluated: Path, engine: str) -> None:
+    recipe = (evaluated / "recipe.yaml").read_bytes()
+    message = mel("eval", "miniature:0", *options(engine, evaluated, SUITE.replace("k: 4", "k: 2")), fails=True)
+    assert "k: there 4, asked 2" in message
+    assert (evaluated / "recipe.yaml").read_bytes() == recipe
+
+
+def test_a_wrong_baseline_and_a_change_of_no_recipe_are_refused_before_anything_is_generated(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    message = mel("eval", "miniature:0", *options("transformers", out), "--baseline", str(tmp_path / "no"), fails=True)
+    assert "expected a run directory" in message
+    message = mel("eval", "miniature:0", "--benchmarks", "aime24", "--set", "task.count=1", fails=True)
+    assert "--set changes the recipe that --recipe names" in message
+    assert not out.exists()
+
+
 def test_responses_longer_than_the_context_are_refused_with_the_numbers(tmp_path: Path) -> None:
     suite = "evaluation.suites=[{name: L5, count: 8, k: 0, max_tokens: 5000}]"
     message = mel(
@@ -136,6 +152,12 @@ def test_benchmarks_are_named_with_or_without_a_source(tmp_path: Path) -> None:
     assert {(s.k, s.temperature, s.max_tokens) for s in suites} == {(4, 0.5, 64)}
     with pytest.raises(ValueError, match="aime24"):
         benchmark_suites("aime42", k=4, temperature=0.5, max_tokens=64)
+    with pytest.raises(ValueError, match="expected every task once; aime24 is named more often"):
+        benchmark_suites("aime24,aime24=other.jsonl", k=4, temperature=0.5, max_tokens=64)
+    with pytest.raises(
+        ValueError, match="--temperature: expected more than 0 for the samples, got 0; --k 0 makes none"
+    ):
+        benchmark_suites("aime24", k=4, temperature=0.0, max_tokens=64)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +165,7 @@ def test_benchmarks_are_named_with_or_without_a_source(tmp_path: Path) -> None:
     [
         ("Qwen/Qwen3-4B-Base", "Qwen3-4B-Base"),
         ("runs/grpo-s0/model", "grpo-s0-model"),
+        ("runs/grpo-s0/checkpoints/checkpoint-20", "grpo-s0-checkpoint-20"),
         ("/data/models/my model/", "models-my-model"),
         ("miniature:0", "miniature-0"),
     ],
@@ -157,6 +180,7 @@ def test_a_model_has_a_plain_name(model: str, name: str) -> None:
         ({"name": "sglang"}, "--engine: expected one of transformers, vllm; got 'sglang'"),
         ({"dtype": "float16"}, "--dtype: expected one of auto, float32, bfloat16"),
         ({"tensor_parallel": 2}, "give --engine vllm too"),
+        ({"gpu_memory": 0.5}, "give --engine vllm too"),
     ],
 )
 def test_an_engine_that_does_not_exist_is_refused(choice: dict[str, object], message: str) -> None:

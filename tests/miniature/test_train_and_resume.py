@@ -103,6 +103,22 @@ def test_a_checkpoint_that_was_cut_within_its_last_file_is_passed_over(undisturb
     assert json.loads(state.read_text())["global_step"] == STEPS
 
 
+def test_a_finished_run_that_is_resumed_stays_as_it_is(undisturbed: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(undisturbed, again)
+    shutil.rmtree(again / "evaluations" / "after-L5")
+    done = subprocess.run(command(again, "--resume"), check=True, capture_output=True, text=True)
+    assert f"all {STEPS} steps are done" in done.stdout
+    assert (again / "model" / "model.safetensors").read_bytes() == (
+        undisturbed / "model" / "model.safetensors"
+    ).read_bytes()
+    assert metrics_of(again) == metrics_of(undisturbed)
+    assert experiences_of(again) == experiences_of(undisturbed)
+    results = (json.loads((p / "evaluations" / "after-L5" / "result.json").read_text()) for p in (undisturbed, again))
+    assert len({json.dumps(r["scores"]) for r in results}) == 1, "what a kill kept from being evaluated is evaluated"
+    assert RunDirectory.open(again).status.state == "finished"
+
+
 def test_sigterm_saves_a_checkpoint_and_the_resumed_run_is_the_same(undisturbed: Path, tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
     with subprocess.Popen(command(stopped), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

@@ -42,7 +42,7 @@ class Overlap:
     """Benchmark problems that the training set contains.
 
     Args:
-        ids: the contained problems, for scores without them (`evaluate.result.summarize(only=...)`).
+        ids: the contained problems, for scores without them (`evaluate.result.summarize(contained=...)`).
         pairs: contained problem and the training problem that contains it, for a person to read.
         too_short: problems with fewer than 13 words, for which nothing can be said.
     """

@@ -13,6 +13,8 @@ from mel.types import Problem, TokenIds
 
 Kind = Literal["greedy", "sampled"]
 
+AGAIN = "Delete the line to have that response generated again"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
@@ -116,12 +118,14 @@ def read_texts(path: Path) -> list[tuple[str, Kind, str]]:
     The kind is `sampled` unless the line says `greedy`.
 
     Raises:
-        ValueError: a line without them.
+        ValueError: no such file, or a line without them.
     """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a JSONL file, one response per line; there is no such file")
     found: list[tuple[str, Kind, str]] = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            row = _json_object(line, path, number)
+            row = _json_object(line, path, number, advice="Write one object per line")
             if "settings" in row and number == 1:
                 continue
             ids = [row[k] for k in ("problem", "problem_id", "id") if k in row]
@@ -174,20 +178,16 @@ def _parse(line: str, path: Path, number: int) -> Response:
     names = [f.name for f in fields(Response)]
     if sorted(row) != sorted(names):
         raise ValueError(
-            f"{path}, line {number}: expected the fields {', '.join(names)}; got {', '.join(map(str, row))}. Delete "
-            f"the line to have that response generated again"
+            f"{path}, line {number}: expected the fields {', '.join(names)}; got {', '.join(map(str, row))}. {AGAIN}"
         )
     return Response(**row)
 
 
-def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
+def _json_object(line: str, path: Path, number: int, *, advice: str = AGAIN) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError:
         row = None
     if not isinstance(row, dict):
-        raise ValueError(
-            f"{path}, line {number}: expected a JSON object; got {line[:80]!r}. Delete the line to have that response "
-            f"generated again"
-        )
+        raise ValueError(f"{path}, line {number}: expected a JSON object; got {line[:80]!r}. {advice}")
     return row

@@ -102,6 +102,8 @@ def _pass_at_table(rows: Sequence[tuple[str, Scores]]) -> list[str]:
 
 def _about(r: EvaluationResult) -> str:
     s = r.settings
+    if not s.prompts:
+        return f"{r.name}: model {s.model}, k {s.k}; responses that were given, how they were made is not known."
     engine = f", engine {s.engine}" if s.engine else ""
     return (
         f"{r.name}: model {s.model}, k {s.k} at temperature {s.temperature:g} and top-p {s.top_p:g}, at most "

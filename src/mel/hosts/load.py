@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
         ValueError: no such model, no such template, or no template at all.
     """
     _check_exists(path)
-    tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+    with _named(path):
+        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
     if chat_template is not None:
         tokenizer.chat_template = _template(chat_template)
     if tokenizer.pad_token_id is None:
@@ -49,7 +51,9 @@ def load_model(path: str, *, dtype: str | None = "float32", attention: str | Non
     _check_exists(path)
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     options["dtype"] = "auto" if dtype is None else getattr(torch, dtype)
-    model = AutoModelForCausalLM.from_pretrained(_base_of(path), **options)
+    base = _base_of(path)
+    with _named(base):
+        model = AutoModelForCausalLM.from_pretrained(base, **options)
     if not is_adapter(path):
         return model
     adapted: Any = PeftModel.from_pretrained(model, path)
@@ -99,8 +103,14 @@ def load_generation_settings(path: str) -> GenerationConfig:
 
 
 def context_length(path: str) -> int | None:
-    """Most tokens, prompt and completion together, that the model at that path is made for; None if it does not say."""
-    config = AutoConfig.from_pretrained(_base_of(path)).get_text_config()
+    """Most tokens, prompt and completion together, that the model at that path is made for; None if it does not say.
+
+    Raises:
+        ValueError: no such model.
+    """
+    base = _base_of(path)
+    with _named(base):
+        config = AutoConfig.from_pretrained(base).get_text_config()
     return getattr(config, "max_position_embeddings", None)
 
 
@@ -152,6 +162,18 @@ def device_summary() -> str:
         return "GPU: none that torch can use; the miniature trains on the CPU"
     found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     return "GPU: " + ", ".join(f"{p.name} {p.total_memory / 2**30:.0f} GiB" for p in found)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What transformers raises of a model that it cannot load often does not say which: then this does."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"model.path: could not load {path!r} as a hub id or as a directory: {str(error).splitlines()[0]} Give a "
+            f"directory of this machine with config.json, weights and tokenizer files, or a hub id that it can reach"
+        ) from error
 
 
 def _base_of(path: str) -> str:

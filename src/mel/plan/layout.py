@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
-from mel.config import nearest, recipes_directory
+from mel.config import recipes_directory
+from mel.naming import did_you_mean
 
 Strategy = Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp2"]
 
@@ -73,7 +74,7 @@ def load_layout(name_or_path: str) -> Layout:
         if name_or_path not in shipped:
             raise ValueError(
                 f"accelerate configuration: expected a YAML file or one of {', '.join(shipped)}; got {name_or_path!r}"
-                f"{nearest(name_or_path, list(shipped))}"
+                f"{did_you_mean(name_or_path, shipped)}"
             )
         path = shipped[name_or_path]
     table = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -27,8 +27,8 @@ class ChatTokenizer:
             raise ValueError(f"expected a fast tokenizer (character offsets are needed to place steps); got {got}")
         if not (chat_template or getattr(tokenizer, "chat_template", None)):
             raise ValueError(
-                "the tokenizer has no chat template and none was given: set model.chat_template in the recipe to "
-                "`plain` (base models) or to the path of a Jinja file"
+                "the tokenizer has no chat template and none was given: set model.chat_template in the recipe "
+                "(`--chat-template` of mel eval) to `plain` for base models, `chatml`, or the path of a Jinja file"
             )
         self._tokenizer = tokenizer
         self._template = chat_template

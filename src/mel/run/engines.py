@@ -49,6 +49,8 @@ class EngineChoice:
                 raise ValueError(f"{option}: expected one of {', '.join(allowed)}; got {value!r}")
         if self.name != "vllm" and self.tensor_parallel != 1:
             raise ValueError("--tensor-parallel spreads a model of vLLM; give --engine vllm too")
+        if self.name != "vllm" and self.gpu_memory is not None:
+            raise ValueError("--gpu-memory is vLLM's share of each GPU; give --engine vllm too")
 
     def responses_per_call(self, recipe_says: int) -> int:
         """As asked for, else what suits the engine: the recipe's number is what transformers decodes together."""

@@ -111,13 +111,17 @@ def benchmark_suites(words: str, *, k: int, temperature: float, max_tokens: int)
     """Suites of `aime24,math500=path/to/math500.jsonl`: tasks by name, each with its source if that is not its own.
 
     Raises:
-        ValueError: an unknown task.
+        ValueError: an unknown task, one that is named twice, or a temperature that samples nothing.
     """
-    suites = []
+    if k and temperature <= 0.0:
+        raise ValueError(f"--temperature: expected more than 0 for the samples, got {temperature:g}; --k 0 makes none")
+    suites: list[SuiteSection] = []
     for word in words.split(","):
         name, _, source = word.strip().partition("=")
         options = {"source": source} if source else {}
         tasks.load(name, **options)
+        if any(s.name == name for s in suites):
+            raise ValueError(f"--benchmarks: expected every task once; {name} is named more often")
         suites.append(
             SuiteSection(name=name, task=name, options=options, k=k, temperature=temperature, max_tokens=max_tokens)
         )
@@ -125,8 +129,8 @@ def benchmark_suites(words: str, *, k: int, temperature: float, max_tokens: int)
 
 
 def name_of(model: str) -> str:
-    """A plain name for a model: the last part of a hub id, the last two of a path."""
-    parts = [p for p in re.split(r"[/\\:]", model) if p not in ("", ".", "..")]
+    """A plain name for a model: the last part of a hub id, the last two of a path, a checkpoint's run among them."""
+    parts = [p for p in re.split(r"[/\\:]", model) if p not in ("", ".", "..", "checkpoints")]
     kept = parts[-1:] if model.count("/") == 1 and not Path(model).exists() else parts[-2:]
     return re.sub(r"[^\w.-]+", "-", "-".join(kept)) or "model"
 

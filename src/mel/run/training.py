@@ -13,7 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from mel.config import Recipe, nearest
+from mel.config import Recipe
+from mel.naming import did_you_mean
 from mel.record.run_directory import RunDirectory, State
 from mel.run.checked import CheckedVerifier
 from mel.run.evaluation import Evaluator, longest_sequence
@@ -23,6 +24,9 @@ from mel.types import Problem
 
 OURS = ("output_dir", "run_name", "logging_dir")
 """GRPOConfig fields that the run directory settles."""
+
+GUARD = "mel_engine_"
+"""Fields of MELConfig that stand in a recipe's trainer section, beside `use_vllm`; the others are sections of it."""
 
 DEFAULTS: dict[str, Any] = {
     "logging_steps": 1,
@@ -97,15 +101,20 @@ def _train(
     batches_per_step = arguments.gradient_accumulation_steps / (
         arguments.steps_per_generation * arguments.num_iterations
     )
+    total = _total_steps(arguments, len(problems))
     recorder = Recorder(
         directory,
         wiring.task,
-        total_steps=_total_steps(arguments, len(problems)),
+        total_steps=total,
         batches_per_step=batches_per_step,
         console=console,
     )
     if checkpoint is not None:
-        console.print(f"going on from step {_step_of(checkpoint)}", highlight=False)
+        done = _step_of(checkpoint)
+        what = (
+            f"going on from step {done}" if done < total else f"all {total} steps are done; finishing what comes after"
+        )
+        console.print(what, highlight=False)
     sigterm = SaveOnSigterm()
     verifier = CheckedVerifier(recipe.task.name, wiring.task)
     trainer = MELTrainer(
@@ -200,12 +209,13 @@ def _arguments(wiring: Wiring, path: Path) -> Any:
     from mel.methods import CARRIERS
 
     recipe = wiring.recipe
-    valid = [f.name for f in fields(MELConfig) if f.init and not f.name.startswith("mel_")]
+    valid = [f.name for f in fields(MELConfig) if f.init and (f.name[:4] != "mel_" or f.name.startswith(GUARD))]
     for name in recipe.trainer:
         if name in OURS:
             raise ValueError(f"trainer.{name}: the run directory settles it; use output.path or --output")
         if name not in valid:
-            raise ValueError(f"unknown key 'trainer.{name}'{nearest(name, valid)}")
+            hint = did_you_mean(name, valid) or f"; expected a field of TRL's GRPOConfig, or {GUARD}*"
+            raise ValueError(f"unknown key 'trainer.{name}'{hint}")
     rows: dict[str, Any] = {"mel_weight": "constant"}
     for auxiliary in recipe.auxiliaries:
         weight = auxiliary.weight
@@ -223,7 +233,11 @@ def _arguments(wiring: Wiring, path: Path) -> Any:
     names = {"output_dir": str(path / "checkpoints"), "run_name": path.name}
     tables = {"mel_tracked_experiences": recipe.output.tracked_experiences}
     settings: dict[str, Any] = DEFAULTS | surrogate | recipe.trainer | rows | tables | names
-    arguments: Any = MELConfig(**settings)
+    try:
+        arguments: Any = MELConfig(**settings)
+    except ValueError as error:
+        hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
+        raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
     check_trackers([*arguments.report_to])
     return arguments
 

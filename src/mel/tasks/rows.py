@@ -24,7 +24,7 @@ def load_rows(source: str, *, split: str = "train", config: str | None = None) -
     try:
         import datasets
     except ImportError as error:
-        raise ValueError(f"reading {source!r} needs datasets: pip install 'mel-rl[math]'") from error
+        raise ValueError(f"reading {source!r} needs datasets: pip install -e '.[math]' in the clone of mel") from error
     path = Path(source.format(split=split) if "{split}" in source else source).expanduser()
     try:
         if path.is_file():

@@ -148,7 +148,9 @@ class WorkerPool:
         try:
             from pebble import ProcessPool
         except ImportError as error:
-            raise ValueError("the verifier needs pebble and math-verify: pip install 'mel-rl[math]'") from error
+            raise ValueError(
+                "the verifier needs pebble and math-verify: pip install -e '.[math]' in the clone of mel"
+            ) from error
         context = _CleanContext()
         context.set_forkserver_preload(["mel.verify.preload"])
         pool = ProcessPool(

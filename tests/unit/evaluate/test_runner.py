@@ -274,6 +274,9 @@ def test_responses_of_somebody_else_are_scored(problems: list[Problem], tmp_path
     assert result.pass_at_k.value == 1.0
     assert result.pass_scores(1) == pytest.approx(dict.fromkeys([p.id for p in problems], 2 / 3))
     assert result.reasons == {"right": 12, "no_final_answer": 6}
+    table = (tmp_path / "scored" / "result.md").read_text()
+    assert "responses that were given, how they were made is not known" in table
+    assert "temperature" not in table
 
 
 def test_other_responses_are_not_scored_into_a_directory_that_keeps_the_first(
@@ -313,6 +316,11 @@ def test_two_greedy_responses_to_one_problem_are_refused(problems: list[Problem]
     source.write_text("".join(json.dumps(r) + "\n" for r in rows))
     with pytest.raises(ValueError, match="expected one greedy response per problem; got more to 'sum-2'"):
         score(problems, LastNumber(), source, out=tmp_path / "scored")
+
+
+def test_a_response_file_that_is_not_there_is_refused(problems: list[Problem], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"theirs.jsonl: expected a JSONL file, .* there is no such file"):
+        score(problems, LastNumber(), tmp_path / "theirs.jsonl", out=tmp_path / "scored")
 
 
 def test_a_response_file_without_the_fields_is_refused(problems: list[Problem], tmp_path: Path) -> None:

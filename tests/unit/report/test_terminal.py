@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mel.config import load_recipe
 from mel.evaluate.runner import Progress
 from mel.record import ExperienceStore, RunDirectory
 from mel.report.arms import read_run
@@ -23,6 +24,13 @@ def shown(*things: object, width: int = 160) -> str:
     console = Console(file=StringIO(), width=width, color_system=None)
     console.print(*things)
     return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_report_of_nothing_evaluated_says_so(tmp_path: Path) -> None:
+    RunDirectory.create(tmp_path / "begun", load_recipe("recommended").resolved(), {}).close()
+    text = shown(results_table([tmp_path / "begun"]))
+    assert "no evaluation is finished yet" in " ".join(text.split())
+    assert "against the first arm" not in text
 
 
 def test_results_have_a_row_per_arm_with_scores_tokens_and_seconds(make_run: Make) -> None:
@@ -58,6 +66,8 @@ def test_experiences_are_listed_newest_first_and_paged(make_run: Make) -> None:
     assert "no bifurcation" not in shown(experiences_table(path, kept=True))
     with pytest.raises(ValueError, match=r"page: expected 1 to 3 \(44 experiences match\); got 9"):
         experiences_table(path, page=9)
+    with pytest.raises(ValueError, match=r"--reason: expected one of .*failed_replay.*; got 'failed replay'"):
+        experiences_table(path, reason="failed replay")
 
 
 def test_one_experience_is_shown_with_both_solutions_and_its_replay(make_run: Make) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from peft import get_peft_model
 
 from mel import tasks
@@ -32,6 +33,18 @@ def test_an_unknown_trainer_field_is_refused_with_the_nearest_one(tmp_path: Path
         tmp_path, "trainer.num_generation=4"
     )
     assert not (tmp_path / "run").exists(), "nothing is written before the input is known to be good"
+
+
+def test_a_field_that_resembles_none_is_refused_without_listing_them_all(tmp_path: Path) -> None:
+    message = refused(tmp_path, "trainer.qqqq=4")
+    assert message == "unknown key 'trainer.qqqq'; expected a field of TRL's GRPOConfig, or mel_engine_*"
+
+
+def test_what_the_trainer_refuses_names_the_section_and_on_a_cpu_the_way_out(tmp_path: Path) -> None:
+    assert refused(tmp_path, "trainer.num_generations=1").startswith("trainer: ")
+    if not torch.cuda.is_available():
+        message = refused(tmp_path, "trainer.use_cpu=false", "trainer.bf16=true")
+        assert "--set trainer.use_cpu=true --set trainer.bf16=false" in message
 
 
 def test_a_field_that_the_run_directory_settles_is_refused(tmp_path: Path) -> None:

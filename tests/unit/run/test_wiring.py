@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
+import torch
 from trl import GRPOConfig
 
 from mel.config import load_recipe, parse_recipe
+from mel.run import train
 from mel.run.wiring import build_method, wire
 from mel.types import Generate
 
@@ -29,3 +32,9 @@ def test_a_replay_may_be_as_long_as_a_rollout() -> None:
 def test_a_replay_may_be_as_long_as_a_rollout_where_the_recipe_leaves_that_to_trl() -> None:
     (default,) = [f.default for f in fields(GRPOConfig) if f.name == "max_completion_length"]
     assert replay_limit() == default == 512
+
+
+def test_the_guard_of_an_engine_is_set_in_the_trainer_section(tmp_path: Path) -> None:
+    changes = ["evaluation={}", "trainer.max_steps=1", "trainer.mel_engine_check_every=7"]
+    run = train(load_recipe("recommended", changes), output=tmp_path / "run")
+    assert torch.load(run / "model" / "training_args.bin", weights_only=False).mel_engine_check_every == 7

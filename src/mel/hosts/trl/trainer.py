@@ -204,6 +204,13 @@ class MELTrainer(GRPOTrainer):
             state.load(checkpoint, self._learner, self._update.weight)
             state.pass_epochs(self._sampler, int(self.state.epoch or 0))
 
+    def _run_epoch(self, *positional: Any, **keywords: Any) -> None:
+        # Transformers looks for the end of a run only behind a step: resumed at its last one it would do one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*positional, **keywords)
+
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         self._sampler = super()._get_train_sampler(dataset)
         return self._sampler
