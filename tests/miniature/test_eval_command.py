@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from mel.config import load_recipe
 from mel.evaluate.result_file import read_result
+from mel.miniature import policies
 from mel.record import RunDirectory
 from mel.run.engines import EngineChoice
 from mel.run.model_evaluation import Target, benchmark_suites, evaluation_recipe, name_of
@@ -121,6 +123,16 @@ def test_a_wrong_baseline_and_a_change_of_no_recipe_are_refused_before_anything_
     message = mel("eval", "miniature:0", "--benchmarks", "aime24", "--set", "task.count=1", fails=True)
     assert "--set changes the recipe that --recipe names" in message
     assert not out.exists()
+
+
+def test_another_model_at_the_same_path_is_not_taken_for_the_first(tmp_path: Path) -> None:
+    few = "evaluation.suites=[{name: L5, count: 4, k: 0, max_tokens: 44}]"
+    model = tmp_path / "model"
+    shutil.copytree(policies.path(0), model)
+    mel("eval", str(model), *options("transformers", tmp_path / "out", few))
+    shutil.copy(policies.path(1) / "model.safetensors", model)
+    message = mel("eval", str(model), *options("transformers", tmp_path / "out", few), fails=True)
+    assert "holds responses of another evaluation (weights: there" in message
 
 
 def test_responses_longer_than_the_context_are_refused_with_the_numbers(tmp_path: Path) -> None:

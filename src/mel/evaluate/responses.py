@@ -48,6 +48,7 @@ class Settings:
 
     Args:
         model: what was evaluated, in words: a path or hub id.
+        weights: a fingerprint of its weights, so that another model at the same path is another one; may be empty.
         k: sampled responses per problem; 0 for none.
         prompts: name and hash of the prompt set.
         problems: hash over ids, texts and answers in order.
@@ -57,6 +58,7 @@ class Settings:
     """
 
     model: str
+    weights: str
     k: int
     temperature: float
     top_p: float

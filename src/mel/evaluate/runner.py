@@ -67,6 +67,7 @@ def evaluate(
     seed: int = SEED,
     contained: Collection[str] | None = None,
     model: str = "",
+    weights: str = "",
     engine: str = "",
     name: str = "",
     environment: Mapping[str, object] | None = None,
@@ -85,7 +86,8 @@ def evaluate(
         contained: ids of the problems that the training set contains, for scores without them; None: not looked for.
         batch_size: responses per engine call; they are on disk when the next call begins.
         seed: of the sampled responses.
-        model, engine: what is evaluated and what generates, in words; another one is not mixed into the same `out`.
+        model, weights, engine: what is evaluated, the fingerprint of its weights and what generates; another one is not
+            mixed into the same `out`.
         name: how tables call this evaluation; by default the name of `out`.
         environment: versions and the like, to be recorded with the result.
         progress: called before the first and after every batch.
@@ -98,6 +100,7 @@ def evaluate(
     prompt_ids = {p.id: tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}]) for p in problems}
     settings = Settings(
         model=model,
+        weights=weights,
         k=k,
         temperature=temperature,
         top_p=top_p,
@@ -173,7 +176,7 @@ def score(
         )  # fmt: skip
         seen[problem, kind] += 1
     settings = Settings(
-        model=model or str(source), k=min(seen[p, "sampled"] for p in by_id), temperature=0.0, top_p=1.0,
+        model=model or str(source), weights="", k=min(seen[p, "sampled"] for p in by_id), temperature=0.0, top_p=1.0,
         max_tokens=0, prompts="", problems=hash_problems(problems), prompt_ids="", engine="", seed=0,
     )  # fmt: skip
     file = ResponseFile(out / RESPONSES, settings)

@@ -19,8 +19,8 @@ def render(plan: Plan) -> Group:
 def _memory(plan: Plan) -> Table:
     layout, batch = plan.layout, plan.batch
     table = Table(
-        title=f"{plan.recipe}: {plan.total_parameters / 1e9:.2f} B parameters, {plan.trained_parameters / 1e6:.0f} M "
-        f"trained; {layout.strategy} over {layout.processes} GPUs ({layout.source})",
+        title=f"{plan.recipe}: {_count(plan.total_parameters)} parameters, {_count(plan.trained_parameters)} "
+        f"trained; {layout.strategy}, {layout.processes} GPU{'s' if layout.processes > 1 else ''} ({layout.source})",
         caption=f"{batch.step_problems} problems x {batch.group_size} = {batch.step_rollouts} rollouts per optimizer "
         f"step: {layout.processes} GPUs x {batch.micro} rows x {batch.accumulation} micro-steps",
     )
@@ -82,3 +82,11 @@ def _context(plan: Plan) -> Table:
 
 def _gib(size: float) -> str:
     return f"{size / GIB:.2f}"
+
+
+def _count(parameters: int) -> str:
+    """`4.02 B`, `33 M`, `415 k`."""
+    for size, unit, digits in ((1e9, "B", 2), (1e6, "M", 0)):
+        if parameters >= size:
+            return f"{parameters / size:.{digits}f} {unit}"
+    return f"{parameters / 1e3:.0f} k"

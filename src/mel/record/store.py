@@ -150,7 +150,7 @@ class ExperienceStore:
         with _sqlite_errors(self.path, "reading the experiences"):
             total = self._connection.execute(f"SELECT COUNT(*) FROM experiences {where}", values).fetchone()[0]
             rows = self._connection.execute(
-                f"SELECT * FROM experiences {where} ORDER BY step {order}, rank, idx LIMIT ? OFFSET ?",
+                f"SELECT * FROM experiences {where} ORDER BY step {order}, rank {order}, idx {order} LIMIT ? OFFSET ?",
                 (*values, limit, offset),
             ).fetchall()
             return Page(items=tuple(self._with_attempts(row) for row in rows), total=total, offset=offset)

@@ -17,7 +17,7 @@ from mel.ports import Task
 from mel.record.run_directory import RunDirectory
 from mel.report.terminal import evaluation_progress
 from mel.run.engines import Engine
-from mel.run.wiring import Wiring, versions
+from mel.run.wiring import Wiring, fingerprint, versions
 from mel.types import Problem, Sampling
 
 
@@ -41,6 +41,8 @@ class Evaluator:
             when: `before` or `after` training.
         """
         size, name = self.settings.batch_size, self._wiring.recipe.name
+        # Saved before it is evaluated, so that `mel eval RUN` meets the same weights.
+        weights = fingerprint(self._wiring.model_path if when == "before" else str(self._directory.path / "model"))
         return [
             run_suite(
                 self._wiring,
@@ -49,6 +51,7 @@ class Evaluator:
                 out=self._directory.evaluation(f"{when}-{suite.name}"),
                 batch_size=size,
                 model=before_training(name) if when == "before" else after_training(name),
+                weights=weights,
                 console=self._console,
             )
             for suite in self.settings.suites
@@ -91,12 +94,14 @@ def run_suite(
     out: Path,
     batch_size: int,
     model: str,
+    weights: str,
     console: Console,
     look_for_overlap: bool = True,
 ) -> EvaluationResult:
     """One suite with a progress bar; what `out` holds already is not generated again.
 
     Args:
+        model, weights: in words, and the fingerprint.
         look_for_overlap: score also without the problems that the recipe's training set contains.
     """
     task, prompt_set = suite_task(wiring, suite)
@@ -115,6 +120,7 @@ def run_suite(
             batch_size=batch_size,
             contained=contained_in_training(wiring, problems) if look_for_overlap else None,
             model=model,
+            weights=weights,
             engine=engine.name,
             environment={"versions": dict(versions()), "is_benchmark": suite.task is not None},
             progress=progress,

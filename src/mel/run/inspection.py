@@ -8,7 +8,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from mel.config import Recipe, find_recipe, recipes_directory, shipped_recipes
+from mel.config import Recipe, find_recipe, load_recipe, recipes_directory, shipped_recipes
 from mel.evaluate.data_check import DataCheck, check_data
 from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
 from mel.report.data_check import data_check_table
@@ -17,15 +17,16 @@ from mel.run.wiring import model_directory, wire
 
 
 def list_recipes(console: Console) -> None:
-    """`mel recipes`: every recipe that comes with this package, and the hardware that it is for."""
+    """`mel recipes`: every recipe that comes with this package, what it trains, and on which hardware."""
     table = Table(
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="mel recipes NAME prints one, how to launch it first"
     )
     table.add_column("recipe", style="bold", no_wrap=True)
-    table.add_column("hardware")
+    table.add_column("hardware, and what it trains")
     for name, path in shipped_recipes().items():
         header = path.read_text(encoding="utf-8").splitlines()[0]
-        table.add_row(name, Text(header.removeprefix("# Hardware: ").split(" Expected")[0].rstrip(".;")))
+        hardware = header.removeprefix("# Hardware: ").split(" Expected")[0].rstrip(".;")
+        table.add_row(name, Text.assemble(hardware, "\n", (load_recipe(name).description, "dim")))
     console.print(table)
 
 

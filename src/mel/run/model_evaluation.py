@@ -21,7 +21,7 @@ from mel.report.arms import AFTER
 from mel.report.terminal import evaluation_table
 from mel.run.engines import EngineChoice, open_engine
 from mel.run.evaluation import after_training, longest_sequence, run_suite
-from mel.run.wiring import environment, versions, wire
+from mel.run.wiring import environment, fingerprint, versions, wire
 
 EVALUATIONS = Path("runs/eval")
 """Where evaluations of a model go that was trained elsewhere: a directory a model."""
@@ -161,6 +161,7 @@ def evaluate_model(
     positions = context_length(wiring.model_path)
     longest = max(longest_sequence(wiring, suite, positions=positions) for suite in recipe.evaluation.suites)
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)
+    weights = fingerprint(wiring.model_path)
     with _directory(recipe, environment(wiring), target, output) as directory:
         opened = open_engine(engine, wiring, batch_size=batch_size, longest=longest)
         results = [
@@ -171,6 +172,7 @@ def evaluate_model(
                 out=_place(directory, target, suite),
                 batch_size=batch_size,
                 model=target.about,
+                weights=weights,
                 console=console,
                 look_for_overlap=look_for_overlap,
             )

@@ -50,6 +50,7 @@ class Recorder:
         self._step = int(logged[-1]["step"]) if logged else 0
         self._sums = {n: _last(logged, n) for n in CUMULATIVE}
         self._first: int | None = None
+        self._mixed = [row["reward/groups_mixed"] for row in logged if "reward/groups_mixed" in row]
         self._progress = _bar(console) if console.is_terminal else None
         self._bar = self._progress.add_task("train", total=total_steps, note="") if self._progress else None
 
@@ -83,12 +84,23 @@ class Recorder:
             return
         row = {name: value for name, value in metrics.items() if isinstance(value, float | int | str)}
         if "reward/mean" in row:
+            self._mixed.append(float(row.get("reward/groups_mixed", 0.0)))
             row |= self._summed(step, row)
             row |= self._task.metrics() if isinstance(self._task, Counting) else {}
         self._directory.metrics.append(step, row)
         self._directory.set_status("running", step=step)
         if "reward/mean" in row:
             self._show(step, row)
+
+    def warning(self) -> str:
+        """What a person should know of a run that learned nothing; empty if it could learn."""
+        if not self._mixed or any(self._mixed):
+            return ""
+        return (
+            f"no group was mixed in {len(self._mixed)} logged steps: every problem was solved by all of its rollouts "
+            "or by none, so neither the rewards nor MEL had anything to teach. Look at responses and verdicts "
+            "(mel eval), the chat template and max_completion_length"
+        )
 
     def _summed(self, step: int, row: Mapping[str, Any]) -> dict[str, float]:
         """Totals up to this step; a log line holds means per generation batch since the line before."""

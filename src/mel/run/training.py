@@ -7,35 +7,21 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from mel.config import Recipe
-from mel.naming import did_you_mean
 from mel.record.run_directory import RunDirectory, State
+from mel.report.terminal import evaluation_table
+from mel.run.arguments import training_arguments
 from mel.run.checked import CheckedVerifier
-from mel.run.evaluation import Evaluator, longest_sequence
+from mel.run.evaluation import Evaluator
 from mel.run.recorder import Recorder
+from mel.run.refusals import check_evaluations, refuse_adapter, refuse_evaluating_shards
 from mel.run.wiring import Wiring, build_method, check_lengths, environment, wire
 from mel.types import Problem
-
-OURS = ("output_dir", "run_name", "logging_dir")
-"""GRPOConfig fields that the run directory settles."""
-
-GUARD = "mel_engine_"
-"""Fields of MELConfig that stand in a recipe's trainer section, beside `use_vllm`; the others are sections of it."""
-
-DEFAULTS: dict[str, Any] = {
-    "logging_steps": 1,
-    "report_to": "none",
-    "disable_tqdm": True,
-    "remove_unused_columns": False,
-    "save_strategy": "steps",
-}
-"""Where we start from something else than TRL does; a recipe may say otherwise."""
 
 
 def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, console: Console | None = None) -> Path:
@@ -53,16 +39,16 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
     quiet_libraries()
     console = console if console is not None and _is_main() else Console(quiet=True)
     wiring = wire(recipe)
-    _refuse_adapter(wiring.model_path)
-    _refuse_evaluating_shards(recipe)
+    refuse_adapter(wiring.model_path)
+    refuse_evaluating_shards(recipe)
     problems = wiring.task.problems(recipe.task.split, recipe.task.count)
     if not problems:
         raise ValueError(f"task {recipe.task.name}: split {recipe.task.split!r} holds no problem; nothing to train on")
     path = output or Path(recipe.output.path or f"runs/{recipe.name}-s{recipe.seed}")
-    arguments = _arguments(wiring, path)
+    arguments = training_arguments(wiring, path)
     model = load_model(wiring.model_path, dtype=recipe.model.dtype, attention=recipe.model.attention)
     check_lengths(wiring, problems, model.config.to_dict())
-    _check_evaluations(wiring, model)
+    check_evaluations(wiring, model)
     directory, checkpoint = _open(path, wiring, resume=resume)
     with directory:
         try:
@@ -74,7 +60,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
             raise
         if _is_main():
             directory.set_status(state, step=step)
-    console.print(f"run directory: {path}", soft_wrap=True, highlight=False)
+    console.print(f"run directory: {path} (mel report {path})", soft_wrap=True, highlight=False)
     return path
 
 
@@ -133,53 +119,18 @@ def _train(
     with recorder:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     step = trainer.state.global_step
+    if recorder.warning():
+        console.print(recorder.warning(), style="yellow", soft_wrap=True, highlight=False)
     if sigterm.is_asked:
         console.print(f"stopped by SIGTERM at step {step}; its checkpoint is saved, go on with --resume")
         return "stopped", step
     if recipe.output.save_final:
         trainer.save_model(str(directory.path / "model"))
     if recipe.evaluation.after and _is_main():
-        evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
+        results = evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
+        if results:
+            console.print(evaluation_table(results))
     return "finished", step
-
-
-def _refuse_adapter(path: str) -> None:
-    """Refuse to start from an adapter: what is made of its base (another adapter, a reference) would lack it."""
-    from mel.hosts.load import is_adapter
-
-    if is_adapter(path):
-        raise ValueError(
-            f"model.path: {path} is a LoRA adapter, and training starts from a whole model: merge it first, "
-            f"mel merge {path} --output DIR, and give DIR"
-        )
-
-
-def _refuse_evaluating_shards(recipe: Recipe) -> None:
-    """Refuse to evaluate weights that lie in shards within the run: the main process alone would wait for ever."""
-    section = recipe.evaluation
-    if section.suites and (section.after or section.every) and _is_sharded():
-        raise ValueError(
-            "evaluation: the launcher shards the weights (FSDP or ZeRO-3), and within a run one process evaluates: set "
-            "evaluation.after: false and evaluation.every: null, and give `mel eval RUN` afterwards"
-        )
-
-
-def _is_sharded() -> bool:
-    """Whether no rank holds the whole policy, as accelerate tells the processes that it launches."""
-
-    def says(name: str, value: str) -> bool:
-        return os.environ.get(name, "").lower() == value
-
-    is_zero3 = says("ACCELERATE_USE_DEEPSPEED", "true") and says("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and (says("ACCELERATE_USE_FSDP", "true") or is_zero3)
-
-
-def _check_evaluations(wiring: Wiring, model: Any) -> None:
-    """Refuse suites of this run whose prompts and responses do not fit the model, before hours are spent."""
-    section = wiring.recipe.evaluation
-    if section.before or section.after or section.every:
-        for suite in section.suites:
-            longest_sequence(wiring, suite, positions=getattr(model.config, "max_position_embeddings", None))
 
 
 def _total_steps(arguments: Any, num_problems: int) -> int:
@@ -196,50 +147,6 @@ def _evaluate_between(evaluator: Evaluator, trainer: Any, step: int, model: Any)
     every = evaluator.settings.every
     if every is not None and step % every == 0 and _is_main():
         log_beside(trainer, evaluator.greedy(model))
-
-
-def _arguments(wiring: Wiring, path: Path) -> Any:
-    """The TRL configuration of a recipe: its `trainer` section, the carrier's fields and the rows' weight.
-
-    Raises:
-        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker.
-    """
-    from mel.hosts.trl import MELConfig, surrogate_fields
-    from mel.hosts.trl.trackers import check_trackers
-    from mel.methods import CARRIERS
-
-    recipe = wiring.recipe
-    valid = [f.name for f in fields(MELConfig) if f.init and (f.name[:4] != "mel_" or f.name.startswith(GUARD))]
-    for name in recipe.trainer:
-        if name in OURS:
-            raise ValueError(f"trainer.{name}: the run directory settles it; use output.path or --output")
-        if name not in valid:
-            hint = did_you_mean(name, valid) or f"; expected a field of TRL's GRPOConfig, or {GUARD}*"
-            raise ValueError(f"unknown key 'trainer.{name}'{hint}")
-    rows: dict[str, Any] = {"mel_weight": "constant"}
-    for auxiliary in recipe.auxiliaries:
-        weight = auxiliary.weight
-        rows = {
-            "mel_weight": weight.kind,
-            "mel_lambda": weight.value,
-            "mel_share": weight.share,
-            "mel_measure_every": weight.every,
-            "mel_decay": weight.decay,
-            "mel_reduction": auxiliary.reduction,
-            "mel_backward": auxiliary.backward,
-            "mel_rows_per_backward": auxiliary.rows_per_backward,
-        }
-    surrogate = surrogate_fields(CARRIERS[recipe.carrier]().surrogate)
-    names = {"output_dir": str(path / "checkpoints"), "run_name": path.name}
-    tables = {"mel_tracked_experiences": recipe.output.tracked_experiences}
-    settings: dict[str, Any] = DEFAULTS | surrogate | recipe.trainer | rows | tables | names
-    try:
-        arguments: Any = MELConfig(**settings)
-    except ValueError as error:
-        hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
-        raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
-    check_trackers([*arguments.report_to])
-    return arguments
 
 
 def _dataset(wiring: Wiring, problems: Sequence[Problem]) -> Any:

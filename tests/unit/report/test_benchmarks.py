@@ -18,8 +18,8 @@ from mel.report.page import build
 from mel.report.results_table import results_table
 
 SETTINGS = Settings(
-    model="m", k=2, temperature=0.6, top_p=1.0, max_tokens=9, prompts="p", problems="h", prompt_ids="i", engine="e",
-    seed=0,
+    model="m", weights="", k=2, temperature=0.6, top_p=1.0, max_tokens=9, prompts="p", problems="h", prompt_ids="i",
+    engine="e", seed=0,
 )  # fmt: skip
 
 

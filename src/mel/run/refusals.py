@@ -1,0 +1,49 @@
+"""What a run refuses before it begins, since it would fail or hang hours later."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mel.config import Recipe
+from mel.run.evaluation import longest_sequence
+from mel.run.wiring import Wiring
+
+
+def refuse_adapter(path: str) -> None:
+    """Refuse to start from an adapter: what is made of its base (another adapter, a reference) would lack it."""
+    from mel.hosts.load import is_adapter
+
+    if is_adapter(path):
+        raise ValueError(
+            f"model.path: {path} is a LoRA adapter, and training starts from a whole model: merge it first, "
+            f"mel merge {path} --output DIR, and give DIR"
+        )
+
+
+def refuse_evaluating_shards(recipe: Recipe) -> None:
+    """Refuse to evaluate weights that lie in shards within the run: the main process alone would wait for ever."""
+    section = recipe.evaluation
+    if section.suites and (section.after or section.every) and _is_sharded():
+        raise ValueError(
+            "evaluation: the launcher shards the weights (FSDP or ZeRO-3), and within a run one process evaluates: set "
+            "evaluation.after: false and evaluation.every: null, and give `mel eval RUN` afterwards"
+        )
+
+
+def _is_sharded() -> bool:
+    """Whether no rank holds the whole policy, as accelerate tells the processes that it launches."""
+
+    def says(name: str, value: str) -> bool:
+        return os.environ.get(name, "").lower() == value
+
+    is_zero3 = says("ACCELERATE_USE_DEEPSPEED", "true") and says("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and (says("ACCELERATE_USE_FSDP", "true") or is_zero3)
+
+
+def check_evaluations(wiring: Wiring, model: Any) -> None:
+    """Refuse suites of this run whose prompts and responses do not fit the model, before hours are spent."""
+    section = wiring.recipe.evaluation
+    if section.before or section.after or section.every:
+        for suite in section.suites:
+            longest_sequence(wiring, suite, positions=getattr(model.config, "max_position_embeddings", None))
