@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mel.evaluate.metrics import Interval, average_at_k, bootstrap_macro_mean, bootstrap_mean, pass_at_k
+from mel.evaluate.metrics import Interval, average_at_k, bootstrap_macro_mean, pass_at_k
 from mel.evaluate.responses import Response, Settings
 
 
@@ -108,7 +108,7 @@ def summarize(
     if not responses:
         raise ValueError(f"evaluation {name!r}: expected at least one response; got none")
     by_problem = _by_problem(responses)
-    scores = _scored(by_problem, settings.k)
+    scores = _over([by_problem], settings.k)
     found = None if contained is None else tuple(s.problem for s in by_problem if s.problem in contained)
     others = [s for s in by_problem if s.problem not in (found or ())]
     return EvaluationResult(
@@ -124,7 +124,7 @@ def summarize(
         reasons=dict(Counter(r.reason for r in responses).most_common()),
         scores=tuple(by_problem),
         contained=found,
-        clean=_scored(others, settings.k) if found and others else None,
+        clean=_over([others], settings.k) if found and others else None,
         environment=dict(environment or {}),
     )
 
@@ -139,28 +139,22 @@ def macro_average(results: Sequence[EvaluationResult], *, clean: bool = False) -
     """
     left_out = [frozenset(r.contained or ()) if clean else frozenset() for r in results]
     tables = [[s for s in r.scores if s.problem not in out] for r, out in zip(results, left_out, strict=True)]
-    k = min((r.settings.k for r in results), default=0)
-    has_greedy = all(s.greedy is not None for table in tables for s in table)
+    return _over(tables, min((r.settings.k for r in results), default=0))
+
+
+def _over(benchmarks: Sequence[Sequence[ProblemScore]], k: int) -> Scores:
+    """Scores over the problems of each benchmark, averaged over the benchmarks."""
+
+    def mean(score: Callable[[ProblemScore], float]) -> Interval:
+        return bootstrap_macro_mean([[score(s) for s in problems] for problems in benchmarks])
+
+    has_greedy = all(s.greedy is not None for problems in benchmarks for s in problems)
     return Scores(
-        problems=sum(map(len, tables)),
-        pass_at_1=_macro(tables, lambda s: float(s.greedy or 0)) if has_greedy else None,
-        average_at_k=_macro(tables, lambda s: average_at_k(s.samples, s.correct)) if k else None,
-        pass_at={n: _macro(tables, lambda s, n=n: pass_at_k(s.samples, s.correct, n)) for n in _ks(k)},
+        problems=sum(map(len, benchmarks)),
+        pass_at_1=mean(lambda s: float(s.greedy or 0)) if has_greedy else None,
+        average_at_k=mean(lambda s: average_at_k(s.samples, s.correct)) if k else None,
+        pass_at={n: mean(lambda s, n=n: pass_at_k(s.samples, s.correct, n)) for n in _ks(k)},
     )
-
-
-def _scored(scores: Sequence[ProblemScore], k: int) -> Scores:
-    has_greedy = all(s.greedy is not None for s in scores)
-    return Scores(
-        problems=len(scores),
-        pass_at_1=bootstrap_mean([float(s.greedy or 0) for s in scores]) if has_greedy else None,
-        average_at_k=bootstrap_mean([average_at_k(s.samples, s.correct) for s in scores]) if k else None,
-        pass_at={n: bootstrap_mean([pass_at_k(s.samples, s.correct, n) for s in scores]) for n in _ks(k)},
-    )
-
-
-def _macro(tables: Sequence[Sequence[ProblemScore]], score: Callable[[ProblemScore], float]) -> Interval:
-    return bootstrap_macro_mean([[score(s) for s in table] for table in tables])
 
 
 def _ks(k: int) -> list[int]:
