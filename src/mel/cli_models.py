@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,14 +18,14 @@ def evaluate(
     benchmarks: Annotated[
         str | None, typer.Option(help="Tasks instead of a recipe's suites: aime24,math500=math500.jsonl.")
     ] = None,
-    k: Annotated[int, typer.Option(min=0, help="With --benchmarks: samples per problem.")] = 8,
-    temperature: Annotated[float, typer.Option(help="With --benchmarks: of the samples.")] = 0.6,
-    max_tokens: Annotated[int, typer.Option(min=1, help="With --benchmarks: per response.")] = 4096,
+    k: Annotated[int | None, typer.Option(min=0, help="With --benchmarks: samples per problem; 8.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="With --benchmarks: of the samples; 0.6.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="With --benchmarks: per response; 4096.")] = None,
     chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
-    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on a GPU.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="transformers (default) or vllm.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, or auto (default): bfloat16 on a GPU.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Responses per engine call.")] = None,
-    tensor_parallel: Annotated[int, typer.Option(min=1, help="GPUs that share the model (vllm).")] = 1,
+    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs that share the model (vllm).")] = None,
     gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
     overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
     responses: Annotated[
@@ -45,10 +46,22 @@ def evaluate(
 
     if changes and recipe is None:
         raise ValueError("--set changes the recipe that --recipe names; give that too")
+    sampling = {"k": k, "temperature": temperature, "max_tokens": max_tokens}
+    engine_options = {
+        "engine": engine,
+        "dtype": dtype,
+        "batch_size": batch_size,
+        "tensor_parallel": tensor_parallel,
+        "gpu_memory": gpu_memory,
+    }
+    if benchmarks is None:
+        _refuse(sampling, "goes with --benchmarks; a recipe's suites say it themselves (--set evaluation.suites...)")
+    if responses is not None:
+        _refuse({**sampling, **engine_options}, "has no effect on responses that are given with --from")
     if baseline is not None:
         read_arms([baseline])  # refused now if it is none, and not after hours of answers
     target = run.Target.of(model)
-    suites = benchmarks and run.benchmark_suites(benchmarks, k=k, temperature=temperature, max_tokens=max_tokens)
+    suites = benchmarks and run.benchmark_suites(benchmarks, **_given(sampling))
     chosen = run.evaluation_recipe(
         target, load_recipe(recipe, changes or ()) if recipe else None, suites or None, chat_template=chat_template
     )
@@ -59,14 +72,21 @@ def evaluate(
             chosen, target, responses, output=output, look_for_overlap=overlap and has_training_set, console=console
         )
     else:
-        choice = EngineChoice(
-            name=engine, dtype=dtype, batch_size=batch_size, tensor_parallel=tensor_parallel, gpu_memory=gpu_memory
-        )
+        choice = EngineChoice(**_given(engine_options))
         found = run.evaluate_model(
             chosen, target, output=output, engine=choice, look_for_overlap=overlap and has_training_set, console=console
         )
     if baseline is not None:
         console.print(results_table([baseline, found]))
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: Mapping[str, Any], why: str) -> None:
+    for name in _given(options):
+        raise ValueError(f"--{name.replace('_', '-')} {why}; leave it out")
 
 
 def merge(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mel import tasks
 from mel.config import load_recipe
 from mel.evaluate.result_file import read_result
 from mel.miniature import policies
@@ -125,6 +126,26 @@ def test_a_wrong_baseline_and_a_change_of_no_recipe_are_refused_before_anything_
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--recipe", "grpo", "--k", "2"), "--k goes with --benchmarks"),
+        (("--recipe", "grpo", "--from", "x.jsonl", "--engine", "vllm"), "--engine has no effect on responses"),
+        (("--benchmarks", "aime24", "--from", "x.jsonl", "--max-tokens", "9"), "--max-tokens has no effect"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: tuple[str, ...], message: str) -> None:
+    assert message in mel("eval", "miniature:0", *words, fails=True)
+
+
+def test_any_file_of_questions_is_a_benchmark(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"question": "What is 1 + 1?", "answer": "2"}\n')
+    suite = benchmark_suites(f"dataset={path}", max_tokens=8)[0]
+    task = tasks.load("dataset", source=str(path))
+    assert [p.answer for p in task.problems(suite.split)] == ["2"]
+
+
 def test_another_model_at_the_same_path_is_not_taken_for_the_first(tmp_path: Path) -> None:
     few = "evaluation.suites=[{name: L5, count: 4, k: 0, max_tokens: 44}]"
     model = tmp_path / "model"
@@ -189,7 +210,7 @@ def test_a_model_has_a_plain_name(model: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"name": "sglang"}, "--engine: expected one of transformers, vllm; got 'sglang'"),
+        ({"engine": "sglang"}, "--engine: expected one of transformers, vllm; got 'sglang'"),
         ({"dtype": "float16"}, "--dtype: expected one of auto, float32, bfloat16"),
         ({"tensor_parallel": 2}, "give --engine vllm too"),
         ({"gpu_memory": 0.5}, "give --engine vllm too"),

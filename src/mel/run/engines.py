@@ -37,24 +37,24 @@ class EngineChoice:
         gpu_memory: share of each GPU that vLLM may take, 0 to 1; None for its own default.
     """
 
-    name: str = "transformers"
+    engine: str = "transformers"
     dtype: str = "auto"
     batch_size: int | None = None
     tensor_parallel: int = 1
     gpu_memory: float | None = None
 
     def __post_init__(self) -> None:
-        for option, value, allowed in (("--engine", self.name, ENGINES), ("--dtype", self.dtype, DTYPES)):
+        for option, value, allowed in (("--engine", self.engine, ENGINES), ("--dtype", self.dtype, DTYPES)):
             if value not in allowed:
                 raise ValueError(f"{option}: expected one of {', '.join(allowed)}; got {value!r}")
-        if self.name != "vllm" and self.tensor_parallel != 1:
+        if self.engine != "vllm" and self.tensor_parallel != 1:
             raise ValueError("--tensor-parallel spreads a model of vLLM; give --engine vllm too")
-        if self.name != "vllm" and self.gpu_memory is not None:
+        if self.engine != "vllm" and self.gpu_memory is not None:
             raise ValueError("--gpu-memory is vLLM's share of each GPU; give --engine vllm too")
 
     def responses_per_call(self, recipe_says: int) -> int:
         """As asked for, else what suits the engine: the recipe's number is what transformers decodes together."""
-        return self.batch_size or (VLLM_BATCH_SIZE if self.name == "vllm" else recipe_says)
+        return self.batch_size or (VLLM_BATCH_SIZE if self.engine == "vllm" else recipe_says)
 
 
 def open_engine(choice: EngineChoice, wiring: Wiring, *, batch_size: int, longest: int) -> Engine:
@@ -70,8 +70,8 @@ def open_engine(choice: EngineChoice, wiring: Wiring, *, batch_size: int, longes
 
     where = device()
     dtype = choice.dtype if choice.dtype != "auto" else "float32" if where == "cpu" else "bfloat16"
-    name = f"{choice.name} {dtype}"
-    if choice.name == "vllm":
+    name = f"{choice.engine} {dtype}"
+    if choice.engine == "vllm":
         if is_adapter(wiring.model_path):
             raise ValueError(
                 f"{wiring.model_path} is a LoRA adapter, and the engine vllm takes whole models: merge it first, "

@@ -16,12 +16,14 @@ from mel.evaluate.data_check import overlapping_ids
 from mel.evaluate.result import EvaluationResult
 from mel.evaluate.result_file import markdown
 from mel.evaluate.runner import score
+from mel.ports import Task
 from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import AFTER
 from mel.report.terminal import evaluation_table
 from mel.run.engines import EngineChoice, open_engine
 from mel.run.evaluation import after_training, longest_sequence, run_suite
 from mel.run.wiring import environment, fingerprint, versions, wire
+from mel.tasks.mathematics import MathTask
 
 EVALUATIONS = Path("runs/eval")
 """Where evaluations of a model go that was trained elsewhere: a directory a model."""
@@ -107,8 +109,10 @@ def evaluation_recipe(
     )
 
 
-def benchmark_suites(words: str, *, k: int, temperature: float, max_tokens: int) -> list[SuiteSection]:
+def benchmark_suites(words: str, *, k: int = 8, temperature: float = 0.6, max_tokens: int = 4096) -> list[SuiteSection]:
     """Suites of `aime24,math500=path/to/math500.jsonl`: tasks by name, each with its source if that is not its own.
+
+    The defaults are the paper's protocol.
 
     Raises:
         ValueError: an unknown task, one that is named twice, or a temperature that samples nothing.
@@ -119,13 +123,18 @@ def benchmark_suites(words: str, *, k: int, temperature: float, max_tokens: int)
     for word in words.split(","):
         name, _, source = word.strip().partition("=")
         options = {"source": source} if source else {}
-        tasks.load(name, **options)
+        task = tasks.load(name, **options)
         if any(s.name == name for s in suites):
             raise ValueError(f"--benchmarks: expected every task once; {name} is named more often")
-        suites.append(
-            SuiteSection(name=name, task=name, options=options, k=k, temperature=temperature, max_tokens=max_tokens)
-        )
+        sampling = {"k": k, "temperature": temperature, "max_tokens": max_tokens}
+        suites.append(SuiteSection(name=name, task=name, options=options, split=_split_of(task), **sampling))
     return suites
+
+
+def _split_of(task: Task) -> str:
+    """`test`, or the only split of a file that somebody brings."""
+    splits = list(task.source.splits) if isinstance(task, MathTask) else []
+    return "test" if "test" in splits or not splits else splits[0]
 
 
 def name_of(model: str) -> str:
