@@ -97,10 +97,13 @@ def test_a_checkpoint_that_was_cut_within_its_last_file_is_passed_over(undisturb
     shutil.copytree(undisturbed, cut)
     state = cut / "checkpoints" / f"checkpoint-{STEPS}" / "trainer_state.json"
     state.write_bytes(state.read_bytes()[:1000])
+    result = cut / "evaluations" / "after-L5" / "result.json"
+    result.write_text("of weights that will be trained anew")
     subprocess.run(command(cut, "--resume"), check=True, capture_output=True)
     assert metrics_of(cut) == metrics_of(undisturbed)
     assert experiences_of(cut) == experiences_of(undisturbed)
     assert json.loads(state.read_text())["global_step"] == STEPS
+    assert json.loads(result.read_text())["problems"] == 16
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(undisturbed: Path, tmp_path: Path) -> None:
@@ -132,6 +135,23 @@ def test_sigterm_saves_a_checkpoint_and_the_resumed_run_is_the_same(undisturbed:
     assert RunDirectory.open(stopped).status.state == "stopped"
     subprocess.run(command(stopped, "--resume"), check=True, capture_output=True)
     assert metrics_of(stopped) == metrics_of(undisturbed)
+
+
+def test_an_evaluation_that_is_due_when_a_run_is_told_to_stop_is_made_when_it_goes_on(tmp_path: Path) -> None:
+    often = ("--set", "evaluation.every=1", "--set", "trainer.max_steps=4", "--set", "evaluation.before=false")
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    subprocess.run(command(undisturbed, *often), check=True, capture_output=True)
+    with subprocess.Popen(command(stopped, *often), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        metrics = stopped / "metrics.jsonl"
+        while process.poll() is None and not (metrics.exists() and '"step": 2,' in metrics.read_text()):
+            time.sleep(0.02)
+        process.terminate()
+    last = RunDirectory.open(stopped).status.step
+    evaluated = [row["step"] for row in RunDirectory.open(stopped).metrics.read() if "evaluation/L5/pass_at_1" in row]
+    assert last not in evaluated, "the checkpoint comes first"
+    subprocess.run(command(stopped, *often, "--resume"), check=True, capture_output=True)
+    assert metrics_of(stopped) == metrics_of(undisturbed)
+    assert sum("evaluation/L5/pass_at_1" in row for row in metrics_of(stopped)) == 4
 
 
 def test_a_run_directory_is_not_overwritten_and_not_resumed_with_another_recipe(undisturbed: Path) -> None:

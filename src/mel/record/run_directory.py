@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -161,6 +162,12 @@ class RunDirectory:
         """Name -> directory of every evaluation, by name."""
         root = self.path / EVALUATIONS
         return {p.name: p for p in sorted(root.iterdir()) if p.is_dir()} if root.is_dir() else {}
+
+    def drop_evaluations(self, prefix: str) -> None:
+        """Forget the evaluations whose names begin so: those of weights that training will replace."""
+        for name, folder in self.evaluations.items():
+            if name.startswith(prefix):
+                shutil.rmtree(folder)
 
     def truncate_after(self, step: int) -> Truncated:
         """Forget metrics and experiences of later steps: a resumed run writes them again, once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,15 @@ class Evaluator:
             )
             for suite in self.settings.suites
         ]
+
+    def between(self, step: int, model: Any, *, log: Callable[[Mapping[str, float]], None]) -> None:
+        """Greedy Pass@1 every so many steps, unless it is known already: a resumed run asks for its first step too."""
+        every = self.settings.every
+        if every is None or step % every:
+            return
+        rows = [row for row in self._directory.metrics.read() if row["step"] == step]
+        if not any(name.startswith("evaluation/") for row in rows for name in row):
+            log(self.greedy(model))
 
     def greedy(self, model: Any) -> dict[str, float]:
         """Greedy Pass@1 on the first suite, as a metric; nothing is kept of the responses."""

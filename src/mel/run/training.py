@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mel.config import Recipe
 from mel.record.run_directory import RunDirectory, State
+from mel.report.arms import AFTER
 from mel.report.terminal import evaluation_table
 from mel.run.arguments import training_arguments
 from mel.run.checked import CheckedVerifier
@@ -77,7 +78,7 @@ def _train(
     """Train and evaluate; how it ended and after how many optimizer steps."""
     from mel.hosts.load import device
     from mel.hosts.trl import MELTrainer, VerifierReward
-    from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, without_printing
+    from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, log_beside, without_printing
 
     recipe = wiring.recipe
     evaluator = Evaluator(wiring, directory, console=console)
@@ -95,13 +96,21 @@ def _train(
         batches_per_step=batches_per_step,
         console=console,
     )
+    done = _step_of(checkpoint)
+    if done < total and _is_main():
+        directory.drop_evaluations(AFTER)
     if checkpoint is not None:
-        done = _step_of(checkpoint)
         what = (
             f"going on from step {done}" if done < total else f"all {total} steps are done; finishing what comes after"
         )
         console.print(what, highlight=False)
     sigterm = SaveOnSigterm()
+
+    def after_step(step: int, model: Any) -> None:
+        # Told to stop, the checkpoint is what counts; the resumed run evaluates.
+        if _is_main() and not sigterm.is_asked:
+            evaluator.between(step, model, log=lambda metrics: log_beside(trainer, metrics))
+
     verifier = CheckedVerifier(recipe.task.name, wiring.task)
     trainer = MELTrainer(
         model=model,
@@ -110,7 +119,7 @@ def _train(
         train_dataset=_dataset(wiring, problems),
         processing_class=wiring.tokenizer,
         peft_config=_lora(recipe),
-        callbacks=[sigterm, AfterStep(lambda step, model: _evaluate_between(evaluator, trainer, step, model))],
+        callbacks=[sigterm, AfterStep(after_step)],
         method=build_method(wiring),
         verifier=verifier,
         observer=recorder,
@@ -118,19 +127,23 @@ def _train(
     without_printing(trainer)
     with recorder:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    step = trainer.state.global_step
-    if recorder.warning():
-        console.print(recorder.warning(), style="yellow", soft_wrap=True, highlight=False)
     if sigterm.is_asked:
+        step = trainer.state.global_step
         console.print(f"stopped by SIGTERM at step {step}; its checkpoint is saved, go on with --resume")
         return "stopped", step
+    if recorder.warning():
+        console.print(recorder.warning(), style="yellow", soft_wrap=True, highlight=False)
+    _finish(trainer, evaluator, recipe, directory, console)
+    return "finished", trainer.state.global_step
+
+
+def _finish(trainer: Any, evaluator: Evaluator, recipe: Recipe, directory: RunDirectory, console: Console) -> None:
+    """Save the trained policy and evaluate it."""
     if recipe.output.save_final:
         trainer.save_model(str(directory.path / "model"))
-    if recipe.evaluation.after and _is_main():
+    if recipe.evaluation.after and recipe.evaluation.suites and _is_main():
         results = evaluator.all_suites("after", trainer.accelerator.unwrap_model(trainer.model).eval())
-        if results:
-            console.print(evaluation_table(results))
-    return "finished", step
+        console.print(evaluation_table(results))
 
 
 def _total_steps(arguments: Any, num_problems: int) -> int:
@@ -139,14 +152,6 @@ def _total_steps(arguments: Any, num_problems: int) -> int:
         return arguments.max_steps
     rollouts = arguments.per_device_train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps
     return math.ceil(arguments.num_train_epochs * num_problems * arguments.num_generations / rollouts)
-
-
-def _evaluate_between(evaluator: Evaluator, trainer: Any, step: int, model: Any) -> None:
-    from mel.hosts.trl.stepwise import log_beside
-
-    every = evaluator.settings.every
-    if every is not None and step % every == 0 and _is_main():
-        log_beside(trainer, evaluator.greedy(model))
 
 
 def _dataset(wiring: Wiring, problems: Sequence[Problem]) -> Any:

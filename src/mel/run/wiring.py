@@ -85,7 +85,8 @@ def fingerprint(model_path: str) -> str:
     Whole files of a large model take minutes to read; a training step changes every part of them.
     """
     digest = hashlib.sha256()
-    files = [p for p in sorted(Path(model_path).glob("*")) if p.suffix in (".safetensors", ".bin")]
+    # Not every *.bin: training_args.bin holds paths.
+    files = [p for pattern in ("*.safetensors", "*_model*.bin") for p in sorted(Path(model_path).glob(pattern))]
     for path in files:
         size = path.stat().st_size
         digest.update(f"{path.name}:{size}:".encode())

@@ -13,10 +13,19 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 
 
 class AfterStep(TrainerCallback):
-    """Calls `function(step, model)` on every rank, with the model in evaluation mode and as it was afterwards."""
+    """Calls `function(step, model)` on every rank, with the model in evaluation mode and as it was afterwards.
+
+    A resumed run calls it once more for the step of its checkpoint, in case that step was left in haste.
+    """
 
     def __init__(self, function: Callable[[int, Any], None]) -> None:
         self._function = function
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step:
+            self.on_step_end(args, state, control, **kwargs)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         model = kwargs["model"]
