@@ -20,6 +20,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from mel.hosts.trl.engine_probe import rescaled
+from mel.hosts.trl.ranks import leave_group
 from mel.objective import gradients
 from mel.types import Row
 
@@ -131,6 +132,7 @@ def run(folder: Path) -> None:
         compare_shards()
         rescale_shards()
     (folder / f"done-{rank}.json").write_text(json.dumps({"world": world}))
+    leave_group()
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
         ValueError: bad input, before anything is trained.
     """
     from mel.hosts.load import load_model, quiet_libraries
+    from mel.hosts.trl.ranks import leave_group
 
     quiet_libraries()
     console = console if console is not None and _is_main() else Console(quiet=True)
@@ -61,6 +62,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
             raise
         if _is_main():
             directory.set_status(state, step=step)
+    leave_group()
     console.print(f"run directory: {path} (mel report {path})", soft_wrap=True, highlight=False)
     return path
 

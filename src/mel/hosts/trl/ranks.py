@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object
 
 T = TypeVar("T")
@@ -42,3 +42,15 @@ def gathered_on_main(value: T, accelerator: Accelerator) -> list[T]:
     parts: list[Any] | None = [None] * accelerator.num_processes if accelerator.is_main_process else None
     torch.distributed.gather_object(value, parts, dst=0)
     return parts or []
+
+
+def leave_group() -> None:
+    """Ends what ranks share, when all of them are done; nothing with one process.
+
+    A process that ends with its group alive may be aborted by the group's own threads ("terminate called without an
+    active exception"), and the launcher then calls a finished run a failed one.
+    """
+    state = PartialState()
+    if state.num_processes > 1:
+        state.wait_for_everyone()
+        state.destroy_process_group()
