@@ -65,16 +65,17 @@ def evaluate(
     chosen = run.evaluation_recipe(
         target, load_recipe(recipe, changes or ()) if recipe else None, suites or None, chat_template=chat_template
     )
-    has_training_set = recipe is not None or target.run is not None
+    # Benchmarks alone name no training set to look into.
+    look_for_overlap = overlap and (recipe is not None or target.run is not None)
     console = Console()
     if responses is not None:
         found = run.score_responses(
-            chosen, target, responses, output=output, look_for_overlap=overlap and has_training_set, console=console
+            chosen, target, responses, output=output, look_for_overlap=look_for_overlap, console=console
         )
     else:
         choice = EngineChoice(**_given(engine_options))
         found = run.evaluate_model(
-            chosen, target, output=output, engine=choice, look_for_overlap=overlap and has_training_set, console=console
+            chosen, target, output=output, engine=choice, look_for_overlap=look_for_overlap, console=console
         )
     if baseline is not None:
         console.print(results_table([baseline, found]))

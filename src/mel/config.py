@@ -148,6 +148,11 @@ class EvaluationSection(Section):
     after: bool = True
     batch_size: int = Field(default=256, ge=1)
 
+    @property
+    def is_within_run(self) -> bool:
+        """Whether a training run evaluates anything itself."""
+        return bool(self.suites) and (self.before or self.after or self.every is not None)
+
     @model_validator(mode="after")
     def _has_something_to_evaluate(self) -> EvaluationSection:
         if self.every is not None and not self.suites:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mel.config import Recipe
 from mel.naming import did_you_mean
-from mel.run.wiring import Wiring
+from mel.run.wiring import Wiring, num_processes
 
 OURS = ("output_dir", "run_name", "logging_dir")
 """GRPOConfig fields that the run directory settles."""
@@ -76,6 +75,4 @@ def training_arguments(wiring: Wiring, path: Path) -> Any:
 
 def _patience(recipe: Recipe) -> dict[str, Any]:
     """With several processes of which one evaluates within the run: the others' patience."""
-    section = recipe.evaluation
-    is_within = bool(section.suites) and (section.before or section.after or section.every is not None)
-    return {"ddp_timeout": EVALUATION_TIMEOUT_S} if is_within and int(os.environ.get("WORLD_SIZE", "1")) > 1 else {}
+    return {"ddp_timeout": EVALUATION_TIMEOUT_S} if recipe.evaluation.is_within_run and num_processes() > 1 else {}

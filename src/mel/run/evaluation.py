@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from mel import prompts, tasks
-from mel.config import EvaluationSection, SuiteSection
+from mel.config import EvaluationSection, SuiteSection, TaskSection
 from mel.evaluate.data_check import overlapping_ids
 from mel.evaluate.result import EvaluationResult
 from mel.evaluate.runner import SEED, evaluate
@@ -17,7 +17,7 @@ from mel.ports import Task
 from mel.record.run_directory import RunDirectory
 from mel.report.terminal import evaluation_progress
 from mel.run.engines import Engine
-from mel.run.wiring import Wiring, fingerprint, versions
+from mel.run.wiring import Wiring, fingerprint, longest_prompt, versions
 from mel.types import Problem, Sampling
 
 
@@ -127,7 +127,7 @@ def run_suite(
             k=suite.k,
             temperature=suite.temperature,
             batch_size=batch_size,
-            contained=contained_in_training(wiring, problems) if look_for_overlap else None,
+            contained=contained_in_training(wiring.task, wiring.recipe.task, problems) if look_for_overlap else None,
             model=model,
             weights=weights,
             engine=engine.name,
@@ -146,8 +146,7 @@ def longest_sequence(wiring: Wiring, suite: SuiteSection, *, positions: int | No
         ValueError: the model has fewer.
     """
     task, prompt_set = suite_task(wiring, suite)
-    turns = [[{"role": "user", "content": prompt_set.solve(p.text)}] for p in task.problems(suite.split, suite.count)]
-    prompt = max((len(wiring.chat.chat(turn)) for turn in turns), default=0)
+    prompt = longest_prompt(task.problems(suite.split, suite.count), prompt_set, wiring.chat)
     longest = prompt + suite.max_tokens
     if positions is not None and longest > positions:
         raise ValueError(
@@ -158,10 +157,13 @@ def longest_sequence(wiring: Wiring, suite: SuiteSection, *, positions: int | No
     return longest
 
 
-def contained_in_training(wiring: Wiring, problems: Sequence[Problem]) -> frozenset[str]:
-    """Ids of the problems that the recipe's training set contains, by their 13-grams."""
-    section = wiring.recipe.task
-    return overlapping_ids(wiring.task.problems(section.split, section.count), problems)
+def contained_in_training(task: Task, section: TaskSection, problems: Sequence[Problem]) -> frozenset[str]:
+    """Ids of the problems that the recipe's training set contains, by their 13-grams.
+
+    Args:
+        task, section: what the recipe trains on.
+    """
+    return overlapping_ids(task.problems(section.split, section.count), problems)
 
 
 def suite_task(wiring: Wiring, suite: SuiteSection) -> tuple[Task, prompts.PromptSet]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from rich.console import Console
 
 from mel import tasks
 from mel.config import Recipe, SuiteSection, load_recipe, parse_recipe
-from mel.evaluate.data_check import overlapping_ids
 from mel.evaluate.result import EvaluationResult
 from mel.evaluate.result_file import markdown
 from mel.evaluate.runner import score
@@ -21,8 +19,8 @@ from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import AFTER
 from mel.report.terminal import evaluation_table
 from mel.run.engines import EngineChoice, open_engine
-from mel.run.evaluation import after_training, longest_sequence, run_suite
-from mel.run.wiring import environment, fingerprint, versions, wire
+from mel.run.evaluation import after_training, contained_in_training, longest_sequence, run_suite
+from mel.run.wiring import environment, fingerprint, num_processes, versions, wire
 from mel.tasks.mathematics import MathTask
 
 EVALUATIONS = Path("runs/eval")
@@ -160,7 +158,7 @@ def evaluate_model(
     """
     from mel.hosts.load import context_length, quiet_libraries
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if num_processes() > 1:
         raise ValueError(
             "mel eval: expected one process, got a launcher's several, each of which would do all of it: start it "
             "without accelerate or torchrun; --engine vllm --tensor-parallel N uses several GPUs"
@@ -208,8 +206,7 @@ def score_responses(
     problems = task.problems(suite.split, suite.count)
     contained = None
     if look_for_overlap:
-        training = tasks.load(section.name, **section.options).problems(section.split, section.count)
-        contained = overlapping_ids(training, problems)
+        contained = contained_in_training(tasks.load(section.name, **section.options), section, problems)
     about = {"responses": str(responses), "versions": dict(versions())}
     with _directory(recipe, about, target, output) as directory:
         result = score(

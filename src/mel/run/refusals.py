@@ -7,7 +7,7 @@ from typing import Any
 
 from mel.config import Recipe
 from mel.run.evaluation import longest_sequence
-from mel.run.wiring import Wiring
+from mel.run.wiring import Wiring, num_processes
 
 
 def refuse_adapter(path: str) -> None:
@@ -38,12 +38,12 @@ def _is_sharded() -> bool:
         return os.environ.get(name, "").lower() == value
 
     is_zero3 = says("ACCELERATE_USE_DEEPSPEED", "true") and says("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and (says("ACCELERATE_USE_FSDP", "true") or is_zero3)
+    return num_processes() > 1 and (says("ACCELERATE_USE_FSDP", "true") or is_zero3)
 
 
 def check_evaluations(wiring: Wiring, model: Any) -> None:
     """Refuse suites of this run whose prompts and responses do not fit the model, before hours are spent."""
     section = wiring.recipe.evaluation
-    if section.before or section.after or section.every:
+    if section.is_within_run:
         for suite in section.suites:
             longest_sequence(wiring, suite, positions=getattr(model.config, "max_position_embeddings", None))

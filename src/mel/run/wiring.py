@@ -127,15 +127,24 @@ def check_lengths(wiring: Wiring, problems: Sequence[Problem], config: Mapping[s
         ValueError: the phases that do not fit, with the numbers and what to turn.
     """
     prompt_set, chat = wiring.prompt_set, wiring.chat
-    longest = max(len(chat.chat(_turn(prompt_set.solve(p.text)))) for p in problems)
     bare = (prompt_set.construct("", right="", wrong=""), prompt_set.replay("", experience=""))
     check_context(
         wiring.recipe,
         # A model of any family; one that names no limit has none to check.
         int(config.get("max_position_embeddings") or sys.maxsize),
-        prompt_tokens=longest,
+        prompt_tokens=longest_prompt(problems, prompt_set, chat),
         instruction_tokens=max(len(chat.chat(_turn(turn))) for turn in bare),
     )
+
+
+def longest_prompt(problems: Sequence[Problem], prompt_set: prompts.PromptSet, chat: ChatTokenizer) -> int:
+    """Tokens of the longest solve prompt, chat template included; 0 for no problem."""
+    return max((len(chat.chat(_turn(prompt_set.solve(p.text)))) for p in problems), default=0)
+
+
+def num_processes() -> int:
+    """How many processes a launcher started; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _turn(content: str) -> list[dict[str, str]]:
@@ -151,7 +160,7 @@ def environment(wiring: Wiring) -> dict[str, object]:
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "processes": num_processes(),
         "versions": versions(),
         "seed": wiring.recipe.seed,
         "recipe_sha256": wiring.recipe.sha256(),
