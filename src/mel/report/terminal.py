@@ -16,9 +16,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import CLEAN, headings, lines, percent
-from mel.evaluate.runner import Progress
+from mel.evaluate.evaluation import Progress
+from mel.evaluate.result import CLEAN, EvaluationResult, headings, lines, percent
 from mel.record import RunDirectory, StoredExperience
 
 PAGE_SIZE = 20

@@ -18,19 +18,19 @@ _DAPO_HEAD = re.compile(
 _DAPO_TAIL = re.compile(r"\n\s*Remember to put your answer on its own line after \"Answer:\"\.?\s*\Z")
 
 
-def value(row: Mapping[str, Any], field: str) -> Any:
+def value(record: Mapping[str, Any], field: str) -> Any:
     """Value of a column, or of a nested one (`reward_model.ground_truth`); None if it is not there."""
-    found: Any = row
-    for key in (field,) if field in row else field.split("."):
+    found: Any = record
+    for key in (field,) if field in record else field.split("."):
         if not isinstance(found, Mapping) or key not in found:
             return None
         found = found[key]
     return found
 
 
-def first_present(row: Mapping[str, Any], fields: Sequence[str]) -> str | None:
-    """The first of these columns that the row has."""
-    return next((field for field in fields if value(row, field) is not None), None)
+def first_present(record: Mapping[str, Any], fields: Sequence[str]) -> str | None:
+    """The first of these columns that the record has."""
+    return next((field for field in fields if value(record, field) is not None), None)
 
 
 def extractor(name: str) -> Extractor:

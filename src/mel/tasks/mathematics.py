@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mel.tasks.columns import extractor, first_present, gold_text, question_text, value
-from mel.tasks.rows import is_single_file, load_rows
+from mel.tasks.records import is_single_file, load_records
 from mel.tasks.segmentation import prose_steps
 from mel.types import Problem, Step, Verdict
 from mel.verify import AnswerFormat, Limits, MathVerifier, shared_pool
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from mel.verify import WorkerPool
 
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_ID_COLUMNS = ("id", "unique_id", "problem_idx")
 LANGUAGES = ("all", "en", "zh")
 VALIDATION = "validation"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """Where a task's rows are and how they are read.
+    """Where a task's records are and how they are read.
 
     Args:
         location: hub id or path; `{split}` in a path is replaced.
@@ -35,7 +36,7 @@ class Source:
         answer: the same for the answer.
         extractor: what of that column is the gold: `text`, `boxed` (last box), `hashes` (after `####`), or a regular
             expression with one group, whose last match counts.
-        published_rows: split -> row counts that were published; checked at load. Empty: any count.
+        published_records: split -> numbers of records that were published; checked at load. Empty: any count.
     """
 
     location: str
@@ -44,7 +45,7 @@ class Source:
     question: tuple[str, ...] = ("problem", "question", "prompt")
     answer: tuple[str, ...] = ("answer", "solution", "final_answer", "reward_model.ground_truth")
     extractor: str = "text"
-    published_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    published_records: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,21 +53,21 @@ class Loaded:
     """The problems of a split with the account of what was left out.
 
     Args:
-        rows: at the source.
-        unique: different questions among the rows that have a question and an answer (white space does not count).
+        records: at the source.
+        unique: different questions among the records that have a question and an answer (white space does not count).
         conflicts: questions with more than one gold.
-        dropped: rows by reason: `no_question`, `no_answer`, `duplicate`, `conflicting_gold`, `language`;
-            `rows - sum(dropped)` problems are left.
+        dropped: records by reason: `no_question`, `no_answer`, `duplicate`, `conflicting_gold`, `language`;
+            `records - sum(dropped)` problems are left.
     """
 
     problems: tuple[Problem, ...]
-    rows: int
+    records: int
     unique: int
     conflicts: int
     dropped: Mapping[str, int]
 
 
-def no_metadata(_row: Mapping[str, Any]) -> dict[str, object]:
+def no_metadata(_record: Mapping[str, Any]) -> dict[str, object]:
     """Nothing: the question and its answer are enough for most tasks."""
     return {}
 
@@ -78,7 +79,7 @@ class Definition:
     Args:
         is_deduplicated: repeated questions once, questions with two golds not at all. Off for benchmarks,
             whose published problems all count.
-        metadata: what of a row goes into `Problem.metadata`; the verifier reads `unit`, `tolerance`, `has_parts`.
+        metadata: what of a record goes into `Problem.metadata`; the verifier reads `unit`, `tolerance`, `has_parts`.
     """
 
     name: str
@@ -155,19 +156,19 @@ class MathTask:
                 f"task {self.name}: expected a split among {known}; got {asked!r} (holdout makes validation)"
             )
         source = self.source
-        rows = load_rows(source.location, split=source.splits[split], config=source.config)
-        published = source.published_rows.get(split, ())
-        if published and len(rows) not in published:
+        records = load_records(source.location, split=source.splits[split], config=source.config)
+        published = source.published_records.get(split, ())
+        if published and len(records) not in published:
             expected = " or ".join(f"{n:,}" for n in published)
             raise ValueError(
-                f"task {self.name}: expected the published {expected} rows in split {split!r}, found {len(rows):,} in "
-                f"{source.location!r}; check the file, or set `rows: any` if another version is meant"
+                f"task {self.name}: expected the published {expected} rows in split {split!r}, found {len(records):,} "
+                f"in {source.location!r}; check the file, or set `rows: any` if another version is meant"
             )
-        return self._account(rows)
+        return self._account(records)
 
-    def _account(self, rows: Sequence[Mapping[str, Any]]) -> Loaded:
+    def _account(self, records: Sequence[Mapping[str, Any]]) -> Loaded:
         dropped: Counter[str] = Counter()
-        problems = [p for row in rows for p in [self._problem(row, dropped)] if p is not None]
+        problems = [p for record in records for p in [self._problem(record, dropped)] if p is not None]
         golds: dict[str, set[str]] = {}
         for problem in problems:
             golds.setdefault(_key(problem.text), set()).add(problem.answer)
@@ -183,7 +184,7 @@ class MathTask:
         conflicts = sum(len(answers) > 1 for answers in golds.values())
         return Loaded(
             problems=_with_unique_ids(kept),
-            rows=len(rows),
+            records=len(records),
             unique=len(golds),
             conflicts=conflicts,
             dropped=dict(dropped),
@@ -198,24 +199,24 @@ class MathTask:
         is_chinese = bool(_CHINESE.search(problem.text))
         return "language" if self._language != "all" and is_chinese != (self._language == "zh") else ""
 
-    def _problem(self, row: Mapping[str, Any], dropped: Counter[str]) -> Problem | None:
-        text = question_text(value(row, self._column(row, self.source.question, "question")))
-        raw = value(row, self._column(row, self.source.answer, "answer"))
+    def _problem(self, record: Mapping[str, Any], dropped: Counter[str]) -> Problem | None:
+        text = question_text(value(record, self._column(record, self.source.question, "question")))
+        raw = value(record, self._column(record, self.source.answer, "answer"))
         gold = self._extract(gold_text(raw)) if raw is not None else None
         if not text or not gold:
             dropped["no_answer" if text else "no_question"] += 1
             return None
-        given = next((str(row[key]) for key in ("id", "unique_id", "problem_idx") if row.get(key) is not None), "")
+        given = next((str(record[key]) for key in _ID_COLUMNS if record.get(key) is not None), "")
         digest = hashlib.sha256(_key(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
         name = given if given.startswith(f"{self.name}-") else f"{self.name}-{given or digest}"
-        return Problem(id=name, text=text, answer=gold, metadata=self._definition.metadata(row))
+        return Problem(id=name, text=text, answer=gold, metadata=self._definition.metadata(record))
 
-    def _column(self, row: Mapping[str, Any], candidates: tuple[str, ...], what: str) -> str:
-        found = first_present(row, candidates)
-        if found is None and not any(c.split(".")[0] in row for c in candidates):
+    def _column(self, record: Mapping[str, Any], candidates: tuple[str, ...], what: str) -> str:
+        found = first_present(record, candidates)
+        if found is None and not any(c.split(".")[0] in record for c in candidates):
             raise ValueError(
                 f"task {self.name}: expected the {what} in column {' or '.join(candidates)}; {self.source.location!r} "
-                f"has {', '.join(sorted(map(str, row)))}: set `fields: {{{what}: <column>}}`"
+                f"has {', '.join(sorted(map(str, record)))}: set `fields: {{{what}: <column>}}`"
             )
         return found or candidates[0]
 
@@ -253,7 +254,7 @@ def build(
     splits = base.splits
     if source is not None and is_single_file(source):
         splits = dict([next(iter(splits.items()))])
-    published = base.published_rows
+    published = base.published_records
     if rows is not None:
         if rows != "any" and not isinstance(rows, int):
             raise ValueError(f"task {definition.name}: expected rows to be a number or 'any', got {rows!r}")
@@ -266,7 +267,7 @@ def build(
         question=(given["question"],) if "question" in given else base.question,
         answer=(given["answer"],) if "answer" in given else base.answer,
         extractor=extractor or base.extractor,
-        published_rows=published,
+        published_records=published,
     )
     pool = shared_pool(Limits(timeout_s=timeout_s, memory_mb=memory_mb, workers=workers))
     return MathTask(replace(definition, source=replaced), language=language, holdout=holdout, pool=pool)
@@ -300,4 +301,4 @@ def _held_out(whole: Loaded, count: int, *, keep_held: bool) -> Loaded:
     problems = tuple(p for p in whole.problems if (p.id in held) == keep_held)
     reason = "in_train" if keep_held else "held_out"
     dropped = {**whole.dropped, reason: len(whole.problems) - len(problems)}
-    return Loaded(problems=problems, rows=whole.rows, unique=whole.unique, conflicts=whole.conflicts, dropped=dropped)
+    return replace(whole, problems=problems, dropped=dropped)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mel.ports import Tokenizer
-from mel.types import Group, Problem, Rollout, Step, TokenIds, Verdict
+from mel.types import Group, Message, Problem, Rollout, Step, TokenIds, Verdict
 
 Example = Mapping[str, Any]
 
@@ -36,14 +36,14 @@ def problem_of(example: Example) -> Problem:
     )
 
 
-def example_of(problem: Problem, turn: str) -> dict[str, Any]:
+def example_of(problem: Problem, messages: Sequence[Message]) -> dict[str, Any]:
     """A dataset row that `problem_of` turns back into the same problem.
 
     Args:
-        turn: the user's turn that asks for a solution.
+        messages: the conversation that asks for a solution.
     """
     return {
-        "prompt": [{"role": "user", "content": turn}],
+        "prompt": list(messages),
         "problem_id": problem.id,
         "problem": problem.text,
         "answer": problem.answer,

@@ -1,4 +1,4 @@
-"""The check of a training set, for the terminal and as Markdown."""
+"""What `mel data check` shows of a training set."""
 
 from __future__ import annotations
 
@@ -7,45 +7,36 @@ from collections.abc import Sequence
 from rich.console import Group
 from rich.table import Table
 
-from mel.evaluate.data_check import DataCheck, Lengths
+from mel.evaluate.training_data import Lengths, TrainingData
 
 _BAR = 30
 
 
-def data_check_table(check: DataCheck) -> Group:
+def training_data_table(data: TrainingData) -> Group:
     """Three tables: rows and drops, prompt lengths, overlap with every benchmark."""
-    return Group(*(_table(title, header, rows) for title, header, rows in _parts(check)))
-
-
-def data_check_markdown(check: DataCheck) -> str:
-    """The same tables as Markdown."""
-    blocks = []
-    for title, header, rows in _parts(check):
-        lines = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
-        blocks.append("\n".join([f"### {title}", "", *lines]))
-    return "\n\n".join(blocks) + "\n"
+    return Group(*(_table(title, header, rows) for title, header, rows in _parts(data)))
 
 
 Part = tuple[str, list[str], list[list[str]]]
 
 
-def _parts(check: DataCheck) -> list[Part]:
-    parts = [(f"{check.task}, split {check.split}", ["", "rows"], _rows(check))]
-    if check.lengths is not None:
-        parts.append(("Prompt length in tokens", ["up to", "prompts", ""], _lengths(check.lengths)))
-    if check.overlaps:
+def _parts(data: TrainingData) -> list[Part]:
+    parts = [(f"{data.task}, split {data.split}", ["", "rows"], _rows(data))]
+    if data.lengths is not None:
+        parts.append(("Prompt length in tokens", ["up to", "prompts", ""], _lengths(data.lengths)))
+    if data.overlaps:
         header = ["benchmark", "problems", "contained", "share", "too short to tell"]
-        parts.append(("Benchmark problems in the training set (half of the 13-grams)", header, _overlaps(check)))
+        parts.append(("Benchmark problems in the training set (half of the 13-grams)", header, _overlaps(data)))
     return parts
 
 
-def _rows(check: DataCheck) -> list[list[str]]:
+def _rows(data: TrainingData) -> list[list[str]]:
     return [
-        ["at the source", f"{check.rows:,}"],
-        ["different questions", f"{check.unique:,}"],
-        ["questions with more than one gold", f"{check.conflicts:,}"],
-        *([f"dropped: {reason}", f"{count:,}"] for reason, count in sorted(check.dropped.items())),
-        ["problems to train on", f"{check.problems:,}"],
+        ["at the source", f"{data.records:,}"],
+        ["different questions", f"{data.unique:,}"],
+        ["questions with more than one gold", f"{data.conflicts:,}"],
+        *([f"dropped: {reason}", f"{count:,}"] for reason, count in sorted(data.dropped.items())),
+        ["problems to train on", f"{data.problems:,}"],
     ]
 
 
@@ -61,7 +52,7 @@ def _lengths(lengths: Lengths) -> list[list[str]]:
     return rows
 
 
-def _overlaps(check: DataCheck) -> list[list[str]]:
+def _overlaps(data: TrainingData) -> list[list[str]]:
     return [
         [
             o.benchmark,
@@ -70,7 +61,7 @@ def _overlaps(check: DataCheck) -> list[list[str]]:
             f"{100 * len(o.ids) / max(1, o.problems):.1f} %",
             str(o.too_short),
         ]
-        for o in check.overlaps
+        for o in data.overlaps
     ]
 
 

@@ -7,8 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mel.ports import Task, Tokenizer
-from mel.prompts import PromptSet
+from mel.ports import Ask, Task, Tokenizer
 from mel.tasks.mathematics import Loaded
 from mel.types import Problem
 
@@ -55,17 +54,18 @@ class Overlap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataCheck:
+class TrainingData:
     """What `mel data check` shows.
 
     Args:
-        rows, unique, conflicts, dropped: see `mel.tasks.mathematics.Loaded`; a task without that account drops nothing.
+        records, unique, conflicts, dropped: see `mel.tasks.mathematics.Loaded`; a task without that account drops
+            nothing.
         problems: left to train on.
     """
 
     task: str
     split: str
-    rows: int
+    records: int
     unique: int
     conflicts: int
     dropped: Mapping[str, int]
@@ -74,33 +74,33 @@ class DataCheck:
     overlaps: tuple[Overlap, ...]
 
 
-def check_data(
+def examine_training_data(
     task: Task,
     benchmarks: Mapping[str, Sequence[Problem]],
     *,
     split: str = "train",
     count: int | None = None,
     tokenizer: Tokenizer | None = None,
-    prompts: PromptSet | None = None,
+    ask: Ask | None = None,
     max_prompt_tokens: int | None = None,
-) -> DataCheck:
-    """Rows, drops, prompt lengths and overlap of one training split.
+) -> TrainingData:
+    """Records, drops, prompt lengths and overlap of one training split.
 
     Args:
         benchmarks: name -> problems to look for in the training set.
         count: the recipe trains on the first so many problems only; None for all.
-        tokenizer, prompts: for the lengths; without both there are none.
+        tokenizer, ask: for the lengths; without both there are none.
         max_prompt_tokens: counts the prompts beyond it.
     """
     problems = task.problems(split, count)
     account = _account(task, split, problems)
     lengths = None
-    if tokenizer is not None and prompts is not None:
-        lengths = prompt_lengths(problems, tokenizer, prompts, limit=max_prompt_tokens)
-    return DataCheck(
+    if tokenizer is not None and ask is not None:
+        lengths = prompt_lengths(problems, tokenizer, ask, limit=max_prompt_tokens)
+    return TrainingData(
         task=task.name,
         split=split,
-        rows=account.rows,
+        records=account.records,
         unique=account.unique,
         conflicts=account.conflicts,
         dropped=account.dropped,
@@ -110,9 +110,7 @@ def check_data(
     )
 
 
-def prompt_lengths(
-    problems: Sequence[Problem], tokenizer: Tokenizer, prompts: PromptSet, *, limit: int | None = None
-) -> Lengths:
+def prompt_lengths(problems: Sequence[Problem], tokenizer: Tokenizer, ask: Ask, *, limit: int | None = None) -> Lengths:
     """Token counts of the solve prompts.
 
     Raises:
@@ -120,7 +118,7 @@ def prompt_lengths(
     """
     if not problems:
         raise ValueError("expected at least one problem to measure, got none")
-    found = sorted(len(tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}])) for p in problems)
+    found = sorted(len(tokenizer.chat(ask(p))) for p in problems)
     bins = Counter(1 << max(0, length - 1).bit_length() for length in found)
     return Lengths(
         histogram=dict(sorted(bins.items())),
@@ -176,7 +174,7 @@ def _account(task: Task, split: str, problems: Sequence[Problem]) -> Loaded:
             return found
     return Loaded(
         problems=tuple(problems),
-        rows=len(problems),
+        records=len(problems),
         unique=len(_texts(problems)),
         conflicts=0,
         dropped={},

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from mel import prompts
+from mel.evaluate.evaluation import Progress, evaluate
+from mel.evaluate.given import score
 from mel.evaluate.responses import ResponseFile
-from mel.evaluate.result import macro_average
-from mel.evaluate.result_file import lines, markdown, read_result
-from mel.evaluate.runner import Progress, evaluate, score
+from mel.evaluate.result import lines, macro_average, markdown, read_result
+from mel.prompts.ask import PlainAsk
 from mel.types import Completion, Message, Problem, Sampling, TokenIds, Verdict
+
+ASK = PlainAsk(prompts=prompts.load("story_counts"))
 
 
 class Characters:
@@ -82,9 +85,7 @@ def run(problems: list[Problem], tmp_path: Path) -> Callable[..., object]:
             "model": "adder",
         }
         arguments = {"problems": problems} | settings | changes
-        return evaluate(
-            arguments.pop("problems"), LastNumber(), generator, Characters(), prompts.load("story_counts"), **arguments
-        )
+        return evaluate(arguments.pop("problems"), LastNumber(), generator, Characters(), ASK, **arguments)
 
     return run
 

@@ -1,4 +1,4 @@
-"""Rows of a data set from a hub id or a local path, which are interchangeable."""
+"""Records of a data set from a hub id or a local path, which are interchangeable."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 _BUILDERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv"}
 
 
-def load_rows(source: str, *, split: str = "train", config: str | None = None) -> list[dict[str, Any]]:
-    """Rows of a split, in the order of the source.
+def load_records(source: str, *, split: str = "train", config: str | None = None) -> list[dict[str, Any]]:
+    """Records of a split, in the order of the source.
 
     Args:
         source: a hub id (`openai/gsm8k`), a file (`.jsonl`, `.json`, `.parquet`, `.csv`, also `.gz`), or a directory
@@ -29,22 +29,22 @@ def load_rows(source: str, *, split: str = "train", config: str | None = None) -
     try:
         if path.is_file():
             with _quiet(datasets):
-                rows = datasets.load_dataset(_builder(path), data_files={"train": str(path)}, split="train")
+                records = datasets.load_dataset(_builder(path), data_files={"train": str(path)}, split="train")
         elif path.is_dir() and (path / "state.json").is_file():
-            rows = datasets.load_from_disk(str(path))
+            records = datasets.load_from_disk(str(path))
         elif path.is_dir() and (path / "dataset_dict.json").is_file():
-            rows = datasets.load_from_disk(str(path / split))
+            records = datasets.load_from_disk(str(path / split))
         elif _is_path(source):
             raise FileNotFoundError(f"no such file or directory: {path}")
         else:
-            rows = datasets.load_dataset(str(path) if path.is_dir() else source, config, split=split)
+            records = datasets.load_dataset(str(path) if path.is_dir() else source, config, split=split)
     except Exception as error:
         what = f"configuration {config}, " if config else ""
         raise ValueError(
             f"could not load {source!r} ({what}split {split!r}) as a hub id or as a path: {type(error).__name__}: "
             f"{str(error)[:300]}. Give `source` a hub id that this machine can reach, or a local file"
         ) from error
-    return [dict(row) for row in rows]  # type: ignore[call-overload]
+    return [dict(record) for record in records]  # type: ignore[call-overload]
 
 
 def is_single_file(source: str) -> bool:
