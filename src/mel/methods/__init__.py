@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mel.methods.auxiliaries import AUXILIARIES
-from mel.methods.auxiliaries.meta_experience import PAPER, MetaExperienceSettings
+from mel.methods.auxiliaries.meta_experience import PAPER, MetaExperienceLearning, MetaExperienceSettings
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit import CREDITS
 from mel.methods.declaration import (
@@ -39,6 +39,7 @@ __all__ = [
     "GenerationError",
     "Limits",
     "Longest",
+    "MetaExperienceLearning",
     "MetaExperienceSettings",
     "Method",
     "Needs",
