@@ -144,17 +144,21 @@ class Learner:
             rows = [row for row in learned.rows if key_of(row) == key]
             for slot, (own, size) in enumerate(zip(lay_out(rows, num_slots=count), spread(most, count), strict=True)):
                 if size:
-                    slots[slot][key] = self._padded(own, learned, policy, size)
+                    slots[slot][key] = self._padded(key, own, learned, policy, size)
         return slots
 
-    def _padded(self, rows: Sequence[Row], learned: Learned, policy: PolicyScale, count: int) -> RowBatch:
+    def _padded(
+        self, key: Key, rows: Sequence[Row], learned: Learned, policy: PolicyScale, count: int
+    ) -> RowBatch:
         scales = [
             policy.of_row(row)
             if row.term == "policy"
             else learned.totals.scale(row, self._learning[row.auxiliary].reduction)
             for row in rows
         ]
-        batch = pad_rows(rows, scales, pad_id=self._trainer.eos_token_ids[0], count=count)
+        auxiliary, term = key
+        pad_id = self._trainer.eos_token_ids[0]
+        batch = pad_rows(rows, scales, pad_id=pad_id, count=count, term=term, auxiliary=auxiliary)
         return with_sampling_logprobs(self._trainer, batch) if batch.term == "policy" else batch
 
 

@@ -48,7 +48,7 @@ class TrainerScorer:
 
     def _batch(self, model: Any, rows: Sequence[Row], count: int) -> list[Logprobs]:
         trainer = self._trainer
-        batch = pad_rows(rows, [1.0] * len(rows), pad_id=trainer.eos_token_ids[0], count=count)
+        batch = pad_rows(rows, [1.0] * len(rows), pad_id=trainer.eos_token_ids[0], count=count, term="nll")
         logp_RT = row_logprobs(trainer, model, batch.to(trainer.accelerator.device)).float().cpu()
         return [tuple(logp_RT[i, : len(row.target_ids)].tolist()) for i, row in enumerate(rows)]
 

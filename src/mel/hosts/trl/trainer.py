@@ -147,6 +147,7 @@ class MELTrainer(GRPOTrainer):
         learned = self._learner.learn(self._scored, output, accounting)
         if learned.advantages is not None:
             output["advantages"] = learned.advantages
+            self._log_advantages(learned.advantages, output["completion_mask"])
         self._scored, self._pending = None, learned.slots
         self._note(learned.metrics)
         self._seconds["generation"] += perf_counter() - begin
@@ -188,6 +189,15 @@ class MELTrainer(GRPOTrainer):
         first = self._step % (self.args.steps_per_generation or 1)
         buffered = (self._buffered_inputs or [])[first : first + self.current_gradient_accumulation_steps]
         return [slot.get(ROWS) or {} for slot in buffered]
+
+    def _log_advantages(self, advantages: torch.Tensor, mask_BT: torch.Tensor) -> None:
+        """Puts the final advantages, a mean per rollout, in the place of those that TRL has logged already."""
+        if advantages.dim() == 2:
+            advantages = (advantages * mask_BT).sum(1) / mask_BT.sum(1).clamp(min=1)
+        final = self.accelerator.gather(advantages).tolist()
+        for _ in final[: len(self._logs["advantages"])]:
+            self._logs["advantages"].pop()
+        self._logs["advantages"].extend(final)
 
     def _note(self, metrics: Any) -> None:
         for name, value in metrics.items():
