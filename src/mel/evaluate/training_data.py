@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mel.ports import Ask, Task, Tokenizer
-from mel.tasks.mathematics import Loaded
+from mel.tasks.account import Accounting, Loaded, key
 from mel.types import Problem
 
 GRAM = 13
@@ -58,7 +58,7 @@ class TrainingData:
     """What `mel data check` shows.
 
     Args:
-        records, unique, conflicts, dropped: see `mel.tasks.mathematics.Loaded`; a task without that account drops
+        records, unique, conflicts, dropped: see `mel.tasks.account.Loaded`; a task without that account drops
             nothing.
         problems: left to train on.
     """
@@ -167,19 +167,12 @@ def grams(text: str) -> frozenset[Gram]:
 
 
 def _account(task: Task, split: str, problems: Sequence[Problem]) -> Loaded:
-    loaded = getattr(task, "loaded", None)
-    if callable(loaded):
-        found = loaded(split)
-        if isinstance(found, Loaded):
-            return found
+    if isinstance(task, Accounting):
+        return task.loaded(split)
     return Loaded(
         problems=tuple(problems),
         records=len(problems),
-        unique=len(_texts(problems)),
+        unique=len({key(problem.text) for problem in problems}),
         conflicts=0,
         dropped={},
     )
-
-
-def _texts(problems: Iterable[Problem]) -> set[str]:
-    return {" ".join(problem.text.split()) for problem in problems}
