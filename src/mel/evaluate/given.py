@@ -32,10 +32,12 @@ def score(
     model: str = "",
     name: str = "",
     environment: Mapping[str, object] | None = None,
+    left_out: Mapping[str, int] | None = None,
 ) -> EvaluationResult:
     """Scores of responses that somebody else generated: k is the fewest samples of a problem.
 
     Args:
+        left_out: records of the benchmark that are no problems, by reason.
         source: JSON lines, parquet or CSV; see `readers`.
 
     Raises:
@@ -75,6 +77,8 @@ def score(
             "output directory"
         )
     file.append(r for r in responses if r.job not in done)
-    result = summarize(name or out.name, settings, responses, contained=contained, environment=environment)
+    result = summarize(
+        name or out.name, settings, responses, contained=contained, environment=environment, left_out=left_out
+    )
     write_result(result, out)
     return result

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mel.evaluate.golds import Golds, StatesAnswers, examine_golds
 from mel.ports import Ask, Task, Tokenizer
 from mel.tasks.account import Accounting, Loaded, key
 from mel.types import Problem
@@ -61,6 +62,8 @@ class TrainingData:
         records, unique, conflicts, dropped: see `mel.tasks.account.Loaded`; a task without that account drops
             nothing.
         problems: left to train on.
+        first: the first record that was dropped for that reason, counted from 1.
+        golds: None for a task whose verifier asks for no particular gold.
     """
 
     task: str
@@ -69,8 +72,10 @@ class TrainingData:
     unique: int
     conflicts: int
     dropped: Mapping[str, int]
+    first: Mapping[str, int]
     problems: int
     lengths: Lengths | None
+    golds: Golds | None
     overlaps: tuple[Overlap, ...]
 
 
@@ -104,8 +109,10 @@ def examine_training_data(
         unique=account.unique,
         conflicts=account.conflicts,
         dropped=account.dropped,
+        first=account.first,
         problems=len(problems),
         lengths=lengths,
+        golds=examine_golds(problems, task) if isinstance(task, StatesAnswers) else None,
         overlaps=tuple(overlap(problems, found, name=name) for name, found in benchmarks.items()),
     )
 

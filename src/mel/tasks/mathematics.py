@@ -12,7 +12,7 @@ from mel.tasks.columns import extractor, first_filled, gold_text, question_text,
 from mel.tasks.records import Record, is_single_file, load_records
 from mel.tasks.segmentation import prose_steps
 from mel.types import Problem, Step, Verdict
-from mel.verify import AnswerFormat, Limits, MathVerifier, shared_pool
+from mel.verify import BOXED, AnswerFormat, Limits, MathVerifier, shared_pool
 
 if TYPE_CHECKING:
     from mel.verify import WorkerPool
@@ -128,6 +128,11 @@ class MathTask:
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         """One verdict per response, in order."""
         return self.verifier.verify(problems, responses)
+
+    def stating(self, answer: str) -> str:
+        """A response whose final answer is this one, marked as the task wants it."""
+        marker = self.verifier.format.markers[0]
+        return f"\\boxed{{{answer}}}" if marker == BOXED else f"{marker} {answer}"
 
     def steps(self, solution: str) -> tuple[Step, ...]:
         """Labelled steps, paragraphs, lines or sentences: see `segmentation.prose_steps`."""
