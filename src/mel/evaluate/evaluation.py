@@ -75,6 +75,7 @@ def evaluate(
     engine: str = "",
     name: str = "",
     environment: Mapping[str, object] | None = None,
+    left_out: Mapping[str, int] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> EvaluationResult:
     """Scores of a model on these problems; `out` then holds `responses.jsonl`, `result.json` and `result.md`.
@@ -95,6 +96,7 @@ def evaluate(
             mixed into the same `out`.
         name: how tables call this evaluation; by default the name of `out`.
         environment: versions and the like, to be recorded with the result.
+        left_out: records of the benchmark that are no problems, by reason; to be said with the result.
         progress: called before the first and after every batch.
 
     Raises:
@@ -131,6 +133,7 @@ def evaluate(
         _in_order(file.read(), problems),
         contained=contained,
         environment=environment,
+        left_out=left_out,
     )
     write_result(result, out)
     return result

@@ -148,7 +148,7 @@ def _drop_half_line(path: Path) -> None:
 
 
 def _check_settings(path: Path, settings: Settings) -> None:
-    first = json_object(_whole_lines(path)[0], path, 1).get("settings")
+    first = _json_object(_whole_lines(path)[0], path, 1).get("settings")
     if not isinstance(first, dict):
         raise ValueError(
             f"{path}: expected the settings of an evaluation on the first line. Choose another output directory"
@@ -164,7 +164,7 @@ def _check_settings(path: Path, settings: Settings) -> None:
 
 
 def _parse(line: str, path: Path, number: int) -> Response:
-    row = json_object(line, path, number)
+    row = _json_object(line, path, number)
     names = [f.name for f in fields(Response)]
     if sorted(row) != sorted(names):
         raise ValueError(
@@ -173,7 +173,7 @@ def _parse(line: str, path: Path, number: int) -> Response:
     return Response(**row)
 
 
-def json_object(line: str, path: Path, number: int, *, advice: str = AGAIN) -> dict[str, Any]:
+def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
     """The object on a line of JSON.
 
     Raises:
@@ -184,5 +184,5 @@ def json_object(line: str, path: Path, number: int, *, advice: str = AGAIN) -> d
     except ValueError:
         row = None
     if not isinstance(row, dict):
-        raise ValueError(f"{path}, line {number}: expected a JSON object; got {line[:80]!r}. {advice}")
+        raise ValueError(f"{path}, line {number}: expected a JSON object; got {line[:80]!r}. {AGAIN}")
     return row

@@ -64,6 +64,7 @@ class EvaluationResult(Scores):
         reasons: the verifier's words -> number of responses.
         scores: one per problem, for paired differences.
         environment: versions and the like.
+        left_out: records of the benchmark that are no problems, by reason: `no_answer`, `no_question`, ...
     """
 
     name: str
@@ -76,6 +77,7 @@ class EvaluationResult(Scores):
     contained: tuple[str, ...] | None = None
     clean: Scores | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def greedy_scores(self) -> dict[str, float]:
         """Problem id -> 1 or 0 by the greedy response: Pass@1."""
@@ -102,6 +104,7 @@ def summarize(
     *,
     contained: Collection[str] | None = None,
     environment: Mapping[str, object] | None = None,
+    left_out: Mapping[str, int] | None = None,
 ) -> EvaluationResult:
     """Scores of these responses, with and without the problems that the training set contains.
 
@@ -132,6 +135,7 @@ def summarize(
         contained=found,
         clean=_over([others], settings.k) if found and others else None,
         environment=dict(environment or {}),
+        left_out=dict(left_out or {}),
     )
 
 
@@ -265,6 +269,26 @@ def _by_problem(responses: Sequence[Response]) -> list[ProblemScore]:
     return scores
 
 
+def verdicts_in_words(results: Sequence[EvaluationResult]) -> str:
+    """How many responses the verifier judged how: `right 12, wrong 5, no final answer 2`."""
+    total: Counter[str] = Counter()
+    for result in results:
+        total.update(result.reasons)
+    return _counts(dict(total.most_common()))
+
+
+def left_out_in_words(result: EvaluationResult) -> str:
+    """Which records of a benchmark are no problems, and why; empty if all are."""
+    lacking = sum(result.left_out.values())
+    if not lacking:
+        return ""
+    return f"{lacking:,} records of the source are no problems and do not count ({_counts(result.left_out)})"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
+
+
 def _pass_at_table(rows: Sequence[tuple[str, Scores]]) -> list[str]:
     ks = sorted({k for _, s in rows for k in s.pass_at})
     head = ["| pass@k, unbiased |" + "".join(f" {k} |" for k in ks), "|---" * (len(ks) + 1) + "|"]
@@ -273,13 +297,15 @@ def _pass_at_table(rows: Sequence[tuple[str, Scores]]) -> list[str]:
 
 def _about(r: EvaluationResult) -> str:
     s = r.settings
+    verdicts = "".join(f" {said}." for said in (f"Verdicts: {verdicts_in_words([r])}", left_out_in_words(r)) if said)
     if not s.prompts:
-        return f"{r.name}: model {s.model}, k {s.k}; responses that were given, how they were made is not known."
+        made = "responses that were given, how they were made is not known."
+        return f"{r.name}: model {s.model}, k {s.k}; {made}{verdicts}"
     engine = f", engine {s.engine}" if s.engine else ""
     return (
         f"{r.name}: model {s.model}, k {s.k} at temperature {s.temperature:g} and top-p {s.top_p:g}, at most "
         f"{s.max_tokens} tokens, prompts {s.prompts}{engine}; {r.tokens:,} tokens in "
-        f"{r.seconds:.1f} s, {r.truncated} truncated."
+        f"{r.seconds:.1f} s, {r.truncated} truncated.{verdicts}"
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mel.evaluate.golds import Golds, StatesAnswers, examine_golds
 from mel.ports import Ask, Task, Tokenizer
-from mel.tasks.mathematics import Loaded
+from mel.tasks.account import Accounting, Loaded, key
 from mel.types import Problem
 
 GRAM = 13
@@ -58,9 +59,11 @@ class TrainingData:
     """What `mel data check` shows.
 
     Args:
-        records, unique, conflicts, dropped: see `mel.tasks.mathematics.Loaded`; a task without that account drops
+        records, unique, conflicts, dropped: see `mel.tasks.account.Loaded`; a task without that account drops
             nothing.
         problems: left to train on.
+        first: the first record that was dropped for that reason, counted from 1.
+        golds: None for a task whose verifier asks for no particular gold.
     """
 
     task: str
@@ -69,8 +72,10 @@ class TrainingData:
     unique: int
     conflicts: int
     dropped: Mapping[str, int]
+    first: Mapping[str, int]
     problems: int
     lengths: Lengths | None
+    golds: Golds | None
     overlaps: tuple[Overlap, ...]
 
 
@@ -104,8 +109,10 @@ def examine_training_data(
         unique=account.unique,
         conflicts=account.conflicts,
         dropped=account.dropped,
+        first=account.first,
         problems=len(problems),
         lengths=lengths,
+        golds=examine_golds(problems, task) if isinstance(task, StatesAnswers) else None,
         overlaps=tuple(overlap(problems, found, name=name) for name, found in benchmarks.items()),
     )
 
@@ -167,19 +174,12 @@ def grams(text: str) -> frozenset[Gram]:
 
 
 def _account(task: Task, split: str, problems: Sequence[Problem]) -> Loaded:
-    loaded = getattr(task, "loaded", None)
-    if callable(loaded):
-        found = loaded(split)
-        if isinstance(found, Loaded):
-            return found
+    if isinstance(task, Accounting):
+        return task.loaded(split)
     return Loaded(
         problems=tuple(problems),
         records=len(problems),
-        unique=len(_texts(problems)),
+        unique=len({key(problem.text) for problem in problems}),
         conflicts=0,
         dropped={},
     )
-
-
-def _texts(problems: Iterable[Problem]) -> set[str]:
-    return {" ".join(problem.text.split()) for problem in problems}

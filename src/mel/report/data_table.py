@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
+from mel.evaluate.golds import Golds
 from mel.evaluate.training_data import Lengths, TrainingData
 
 _BAR = 30
+_SHOWN = 10
 
 
 def training_data_table(data: TrainingData) -> Group:
@@ -24,6 +27,8 @@ def _parts(data: TrainingData) -> list[Part]:
     parts = [(f"{data.task}, split {data.split}", ["", "rows"], _rows(data))]
     if data.lengths is not None:
         parts.append(("Prompt length in tokens", ["up to", "prompts", ""], _lengths(data.lengths)))
+    if data.golds is not None:
+        parts.append(("Golds that the verifier cannot use", ["problem", "gold", ""], _golds(data.golds)))
     if data.overlaps:
         header = ["benchmark", "problems", "contained", "share", "too short to tell"]
         parts.append(("Benchmark problems in the training set (half of the 13-grams)", header, _overlaps(data)))
@@ -35,7 +40,7 @@ def _rows(data: TrainingData) -> list[list[str]]:
         ["at the source", f"{data.records:,}"],
         ["different questions", f"{data.unique:,}"],
         ["questions with more than one gold", f"{data.conflicts:,}"],
-        *([f"dropped: {reason}", f"{count:,}"] for reason, count in sorted(data.dropped.items())),
+        *([f"dropped: {reason}", _dropped(data, reason)] for reason in sorted(data.dropped)),
         ["problems to train on", f"{data.problems:,}"],
     ]
 
@@ -50,6 +55,23 @@ def _lengths(lengths: Lengths) -> list[list[str]]:
     if lengths.limit is not None:
         rows.append([f"over {lengths.limit:,}", f"{lengths.too_long:,}", "longer than the limit"])
     return rows
+
+
+def _dropped(data: TrainingData, reason: str) -> str:
+    first = data.first.get(reason)
+    return f"{data.dropped[reason]:,}" + (f" (the first is record {first:,})" if first else "")
+
+
+def _golds(golds: Golds) -> list[list[str]]:
+    """A few of each kind in full, and how many there are."""
+    bad = [(problem, gold, "cannot be read") for problem, gold in golds.unreadable[:_SHOWN]]
+    bad += [(p, gold, f"in another spelling: {word}") for p, gold, word in golds.unequal[:_SHOWN]]
+    counts = [
+        ["different golds", f"{golds.different:,}", ""],
+        ["cannot be read", f"{len(golds.unreadable):,}", ""],
+        ["not equal to themselves in another spelling", f"{len(golds.unequal):,}", ""],
+    ]
+    return [*counts, *([problem, gold[:60], why] for problem, gold, why in bad)]
 
 
 def _overlaps(data: TrainingData) -> list[list[str]]:
@@ -70,5 +92,5 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for at, name in enumerate(header):
         table.add_column(name, justify="right" if at and name else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table

@@ -31,12 +31,17 @@ def _olympiad_metadata(record: Mapping[str, Any]) -> dict[str, object]:
     tolerance = _tolerance(record.get("error"))
     if tolerance is not None:
         found["tolerance"] = tolerance
-    if record.get("is_multiple_answer"):
+    if _is_true(record.get("is_multiple_answer")):
         found["has_parts"] = True
     for name in ("answer_type", "subfield"):
         if record.get(name):
             found[name] = str(record[name])
     return found
+
+
+def _is_true(raw: object) -> bool:
+    """A truth value, also as a CSV spells it."""
+    return str(raw).strip().lower() in ("true", "1", "1.0", "yes")
 
 
 def _tolerance(raw: object) -> float | None:

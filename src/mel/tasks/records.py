@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_BUILDERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".csv": "csv"}
+from mel.hub import offline_unless_reachable
+from mel.tasks.files import format_of, read_file
+
+Record = dict[str, Any]
 
 
-def load_records(source: str, *, split: str = "train", config: str | None = None) -> list[dict[str, Any]]:
+def load_records(source: str, *, split: str = "train", config: str | None = None) -> list[Record]:
     """Records of a split, in the order of the source.
 
     Args:
@@ -19,58 +22,78 @@ def load_records(source: str, *, split: str = "train", config: str | None = None
         config: name of the configuration on the hub.
 
     Raises:
-        ValueError: nothing there, not readable, or no such split; the message says what was tried.
+        ValueError: nothing there, not readable, no such split, or no record; the message says what was tried.
     """
-    try:
-        import datasets
-    except ImportError as error:
-        raise ValueError(f"reading {source!r} needs datasets: pip install -e '.[math]' in the clone of mel") from error
-    path = Path(source.format(split=split) if "{split}" in source else source).expanduser()
-    try:
-        if path.is_file():
-            with _quiet(datasets):
-                records = datasets.load_dataset(_builder(path), data_files={"train": str(path)}, split="train")
-        elif path.is_dir() and (path / "state.json").is_file():
-            records = datasets.load_from_disk(str(path))
-        elif path.is_dir() and (path / "dataset_dict.json").is_file():
-            records = datasets.load_from_disk(str(path / split))
-        elif _is_path(source):
-            raise FileNotFoundError(f"no such file or directory: {path}")
-        else:
-            records = datasets.load_dataset(str(path) if path.is_dir() else source, config, split=split)
-    except Exception as error:
-        what = f"configuration {config}, " if config else ""
-        raise ValueError(
-            f"could not load {source!r} ({what}split {split!r}) as a hub id or as a path: {type(error).__name__}: "
-            f"{str(error)[:300]}. Give `source` a hub id that this machine can reach, or a local file"
-        ) from error
-    return [dict(record) for record in records]  # type: ignore[call-overload]
+    path = Path(source.replace("{split}", split)).expanduser()
+    if path.is_file():
+        return [record for _, record in read_file(path)]
+    if path.is_dir():
+        records = _directory(path, split, config)
+    elif _is_path(source):
+        raise ValueError(f"could not load {source!r}: no such file or directory: {path}")
+    else:
+        records = _hub(source, split, config)
+    if not records:
+        raise ValueError(f"{source!r}: expected at least one record in split {split!r}; it holds none")
+    return records
 
 
 def is_single_file(source: str) -> bool:
     """Names one file, which has one split; a path with `{split}` names several."""
-    return "{split}" not in source and any(suffix in _BUILDERS for suffix in Path(source).suffixes)
+    return "{split}" not in source and bool(format_of(source))
 
 
-def _builder(path: Path) -> str:
-    suffix = next((s for s in reversed(path.suffixes) if s in _BUILDERS), "")
-    if not suffix:
-        raise ValueError(f"expected a file ending in {', '.join(_BUILDERS)} (or such a file with .gz), got {path.name}")
-    return _BUILDERS[suffix]
+def _directory(path: Path, split: str, config: str | None) -> list[Record]:
+    """Of a directory that `datasets` saved, or of one with files of records, which are read like any single file."""
+    import datasets
+
+    with _explained(str(path), split, config), _quiet(datasets):
+        if (path / "state.json").is_file():
+            return _as_dicts(datasets.load_from_disk(str(path)))
+        if (path / "dataset_dict.json").is_file():
+            return _as_dicts(datasets.load_from_disk(str(path / split)))
+        # Only which file belongs to which split: its own readers round long integers and take `NA` for nothing.
+        known = datasets.load_dataset_builder(str(path), config).config.data_files or {}
+        if split not in known:
+            raise ValueError(f"no such split; it has {', '.join(map(str, known)) or 'none'}")
+        files = [Path(str(file)) for file in known[split]]
+    return [record for file in files for _, record in read_file(file)]
+
+
+def _hub(source: str, split: str, config: str | None) -> list[Record]:
+    offline_unless_reachable()
+    import datasets
+
+    with _explained(source, split, config):
+        return _as_dicts(datasets.load_dataset(source, config, split=split))
+
+
+def _as_dicts(records: Any) -> list[Record]:
+    return [dict(record) for record in records]
 
 
 def _is_path(source: str) -> bool:
     """Looks like a path rather than like `owner/name`."""
-    return (
-        source.startswith((".", "/", "~"))
-        or source.count("/") > 1
-        or any(s in _BUILDERS for s in Path(source).suffixes)
-    )
+    return source.startswith((".", "/", "~")) or source.count("/") > 1 or bool(format_of(source))
+
+
+@contextmanager
+def _explained(source: str, split: str, config: str | None) -> Iterator[None]:
+    """Whatever `datasets` raises becomes one line that says what was tried."""
+    try:
+        yield
+    except Exception as error:
+        what = f"configuration {config}, " if config else ""
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ValueError(
+            f"could not load {source!r} ({what}split {split!r}) as a hub id or as a path: {reason}. Give `source` a "
+            "hub id that this machine can reach, or a local file"
+        ) from error
 
 
 @contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
-    """No progress bar for a local file, which takes a blink."""
+    """No progress bar for local files, which take a moment."""
     was_on = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

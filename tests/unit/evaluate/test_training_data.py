@@ -98,6 +98,8 @@ def test_a_training_set_is_shown_as_three_tables() -> None:
         conflicts=1,
         dropped={"duplicate": 2, "conflicting_gold": 1},
         problems=7,
+        first={},
+        golds=None,
         lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), ASK, limit=2),
         overlaps=(Overlap(benchmark="amc23", problems=40, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=0),),
     )

@@ -18,6 +18,7 @@ from mel.run.evaluation.engines import EngineChoice, open_engine
 from mel.run.evaluation.suites import contained_in_training, longest_sequence, run_suite
 from mel.run.evaluation.target import Target
 from mel.run.wiring import environment, num_processes, wire
+from mel.tasks.account import left_out
 
 EVALUATIONS = Path("runs/eval")
 """Where evaluations of a model go that was trained elsewhere: a directory a model."""
@@ -83,7 +84,8 @@ def score_responses(
         names = ", ".join(s.name for s in suites)
         raise ValueError(f"mel eval --from: expected one benchmark, got {len(suites)} ({names}); name the one")
     suite, section = suites[0], recipe.task
-    task = tasks.load(suite.task or section.name, **suite.options)
+    options = suite.options if suite.task else {**section.options, **suite.options}
+    task = tasks.load_benchmark(suite.task or section.name, **options)
     problems = task.problems(suite.split, suite.count)
     contained = None
     if look_for_overlap:
@@ -98,6 +100,7 @@ def score_responses(
             contained=contained,
             model=target.about,
             environment={**about, "is_benchmark": suite.task is not None},
+            left_out=left_out(task, suite.split),
         )
         _finish(directory, target, recipe, [result], console)
     return directory.path

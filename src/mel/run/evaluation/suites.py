@@ -18,6 +18,7 @@ from mel.record.provenance import versions
 from mel.report.terminal import evaluation_progress
 from mel.run.evaluation.engines import Engine
 from mel.run.wiring import Wiring, longest_prompt
+from mel.tasks.account import left_out
 from mel.types import Problem
 
 
@@ -58,6 +59,7 @@ def run_suite(
             weights=weights,
             engine=engine.name,
             environment={"versions": dict(versions()), "is_benchmark": suite.task is not None},
+            left_out=left_out(task, suite.split),
             progress=progress,
         )
 
@@ -96,6 +98,6 @@ def suite_task(wiring: Wiring, suite: SuiteSection) -> tuple[Task, Ask]:
     """The task of a suite and how it is asked: the recipe's own with changed options, or another one."""
     section = wiring.recipe.task
     if suite.task is None:
-        return tasks.load(section.name, **{**section.options, **suite.options}), wiring.ask
-    task = tasks.load(suite.task, **suite.options)
+        return tasks.load_benchmark(section.name, **{**section.options, **suite.options}), wiring.ask
+    task = tasks.load_benchmark(suite.task, **suite.options)
     return task, PlainAsk(prompts=prompts.load(section.prompts or task.prompt_set))

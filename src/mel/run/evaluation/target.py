@@ -105,8 +105,8 @@ def benchmark_suites(words: str, *, k: int = 8, temperature: float = 0.6, max_to
     if k and temperature <= 0.0:
         raise ValueError(f"--temperature: expected more than 0 for the samples, got {temperature:g}; --k 0 makes none")
     suites: list[SuiteSection] = []
-    for word in words.split(","):
-        name, _, source = word.strip().partition("=")
+    for word in _split_benchmarks(words):
+        name, _, source = word.partition("=")
         options = {"source": source} if source else {}
         task = tasks.load(name, **options)
         if any(s.name == name for s in suites):
@@ -114,6 +114,19 @@ def benchmark_suites(words: str, *, k: int = 8, temperature: float = 0.6, max_to
         sampling = {"k": k, "temperature": temperature, "max_tokens": max_tokens}
         suites.append(SuiteSection(name=name, task=name, options=options, split=_split_of(task), **sampling))
     return suites
+
+
+def _split_benchmarks(words: str) -> list[str]:
+    """The words between commas; a comma in the path of a file that is there belongs to the path."""
+    found: list[str] = []
+    for word in map(str.strip, words.split(",")):
+        _, is_source, source = found[-1].partition("=") if found else ("", "", "")
+        joined = f"{source},{word}"
+        if is_source and not Path(source).exists() and Path(joined.replace("{split}", "test")).expanduser().exists():
+            found[-1] += f",{word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _split_of(task: Task) -> str:
