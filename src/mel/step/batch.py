@@ -208,9 +208,7 @@ def _counts(
     }
 
 
-def _metrics(
-    method: Method, reports: Sequence[_Report], rewards: Sequence[Sequence[float]]
-) -> dict[str, float]:
+def _metrics(method: Method, reports: Sequence[_Report], rewards: Sequence[Sequence[float]]) -> dict[str, float]:
     counts = sum_counts(r.counts for r in reports)
     known = [reward for group in rewards for reward in group if not math.isnan(reward)]
     phases = sorted({phase for r in reports for phase in r.seconds})
