@@ -71,9 +71,9 @@ def plan(
 ) -> None:
     """Estimate memory per GPU and tokens per step; refuse a recipe that cannot fit."""
     from mel.config import load_recipe
-    from mel.run.inspection import plan as run
+    from mel.run.preview import show_plan
 
-    run(
+    show_plan(
         load_recipe(recipe, changes or ()),
         gpus=gpus,
         gpu_memory_gib=gpu_memory,
@@ -88,7 +88,7 @@ def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this one, as a beginning for your own.")] = None,
 ) -> None:
     """List the recipes that come with mel and their hardware, or print one with its launch command."""
-    from mel.run.inspection import list_recipes, show_recipe
+    from mel.run.preview import list_recipes, show_recipe
 
     if name is None:
         list_recipes(Console())
@@ -103,9 +103,9 @@ def check_data(
 ) -> None:
     """Show rows, drops and why, prompt lengths, and the overlap of the training set with every benchmark."""
     from mel.config import load_recipe
-    from mel.run.inspection import data_check
+    from mel.run.preview import show_training_data
 
-    data_check(load_recipe(recipe, changes or ()), console=Console())
+    show_training_data(load_recipe(recipe, changes or ()), console=Console())
 
 
 @app.command()

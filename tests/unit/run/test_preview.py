@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from mel.config import load_recipe, shipped_recipes
-from mel.run.inspection import list_recipes, show_recipe
+from mel.run.preview import list_recipes, show_recipe
 
 
 def printed(function, *words: str) -> str:
