@@ -58,6 +58,8 @@ def _directory(path: Path, split: str, config: str | None) -> list[Record]:
         if split not in known:
             raise ValueError(f"no such split; it has {', '.join(map(str, known)) or 'none'}")
         files = [Path(str(file)) for file in known[split]]
+        if not all(map(format_of, files)):
+            return _as_dicts(datasets.load_dataset(str(path), config, split=split))
     return [record for file in files for _, record in read_file(file)]
 
 

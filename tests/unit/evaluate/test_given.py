@@ -236,3 +236,17 @@ def test_a_directory_of_responses_names_the_files_in_it(tmp_path: Path) -> None:
     lines(tmp_path / "5.jsonl", [{"id": "a", "text": "1"}])
     with pytest.raises(ValueError, match=r"expected a file, got a directory; give a file in it, such as 5\.jsonl"):
         read_given(tmp_path)
+
+
+def test_columns_of_your_own_do_not_hide_a_row(tmp_path: Path) -> None:
+    rows = [{"id": p.id, "text": p.answer, "filter": n, "settings": {"t": n}} for n, p in enumerate(PROBLEMS)]
+    assert right(scored(lines(tmp_path / "d.jsonl", rows))) == {p.id: (None, 1, 1) for p in PROBLEMS}
+
+
+def test_text_that_is_no_list_of_predictions_is_refused_with_its_row(tmp_path: Path) -> None:
+    import datasets
+
+    rows = [{"example": "?", "full_prompt": "?", "predictions": "[array(3"}]
+    datasets.Dataset.from_list(rows).to_parquet(str(tmp_path / "details.parquet"))
+    with pytest.raises(ValueError, match=r"details\.parquet, row 1: "):
+        read_given(tmp_path / "details.parquet")

@@ -30,6 +30,21 @@ def test_problems_of_a_benchmark_without_an_answer_are_counted(tmp_path: Path) -
     assert task.loaded("test").first == {"no_answer": 7}
 
 
+@pytest.mark.parametrize(
+    ("row", "options", "why"),
+    [
+        ({"problem": "q", "answer": "it is 3"}, {"extractor": "hashes"}, "no_answer 2"),
+        ({"problem": "q", "answer": "3"}, {"language": "zh"}, "language 2"),
+    ],
+)
+def test_a_data_set_of_which_nothing_is_left_says_why(
+    row: dict[str, object], options: dict[str, str], why: str, tmp_path: Path
+) -> None:
+    task = load_benchmark("dataset", source=write(tmp_path / "d.jsonl", [row, row]), **options)
+    with pytest.raises(ValueError, match=rf"all of its 2 records are left out \({why}\)"):
+        task.problems("train")
+
+
 def test_questions_that_are_missing_are_counted_too(tmp_path: Path) -> None:
     rows = [{"problem": "  ", "answer": "1"}, {"problem": "q", "answer": float("nan")}, {"problem": "r", "answer": 2}]
     task = load_benchmark("dataset", source=write(tmp_path / "d.jsonl", rows))

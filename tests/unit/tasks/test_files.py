@@ -161,3 +161,8 @@ def test_a_directory_in_the_place_of_a_file_names_a_file_in_it(tmp_path: Path) -
         ValueError, match=r"expected a file, got a directory; give a file in it, such as samples\.jsonl"
     ):
         read_file(tmp_path)
+
+
+def test_a_directory_of_other_files_is_left_to_datasets(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("one\ntwo\n")
+    assert load_records(str(tmp_path)) == [{"text": "one"}, {"text": "two"}]
