@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
-from mel.config import recipes_directory
 from mel.naming import did_you_mean
+from mel.recipe_files import recipes_directory
 
 Strategy = Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp2"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mel.config import load_recipe, shipped_recipes
+from mel.config import load_recipe
+from mel.recipe_files import shipped_recipes
 from mel.run.inspection import list_recipes, show_recipe
 
 
