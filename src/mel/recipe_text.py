@@ -14,6 +14,9 @@ from mel.recipe_files import NAMED_LISTS, RecipeFile, merged
 
 Path = tuple[str, ...]
 
+ORDER = ("name", "description", "model", "task", "carrier", "credit", "auxiliaries")
+"""Sections that come first, in this order, whatever file they are from."""
+
 WIDEST = 110
 """Characters of a mapping that is printed on one line."""
 
@@ -28,14 +31,14 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Page:
-    """Recipe files, the furthest base first, and the notes of each."""
+    """Recipe files by the name that marks their lines, the furthest base first, and the notes of each."""
 
-    files: Sequence[RecipeFile]
+    files: Mapping[str, RecipeFile]
     notes: Mapping[str, Mapping[Path, Note]]
 
     def origin(self, path: Path) -> str:
         """The name of the file that has the last word about that key."""
-        return next(file.name for file in reversed(self.files) if _holds(file.table, path))
+        return next(name for name, file in reversed(self.files.items()) if _holds(file.table, path))
 
     def origins(self, value: Any, path: Path) -> list[str]:
         """The origin of every value below that key."""
@@ -55,10 +58,12 @@ def recipe_text(files: Sequence[RecipeFile]) -> str:
     Args:
         files: the recipe behind its bases, as `lineage` gives them.
     """
-    own = files[-1]
-    page = _Page(files=files, notes={file.name: notes_of(file.text) for file in files})
+    *bases, own = files
+    # A recipe may have the name of the one that it extends.
+    named = {file.name if file.name != own.name else f"base {file.name}": file for file in bases} | {own.name: own}
+    page = _Page(files=named, notes={name: notes_of(file.text) for name, file in named.items()})
     table = merged(file.table for file in files)
-    first = {key: table[key] for key in ("name", "description") if key in table}
+    first = {key: table[key] for key in ORDER if key in table}
     header = _header(own.text)
     if own.bases:
         header.append(f"# extends: {', '.join(own.bases)}; here it is whole, and [NAME] marks what is from NAME.")
