@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from mel.methods import AUXILIARIES, CARRIERS, CREDITS, MetaExperienceSettings, known
+from mel.hosts import HOSTS
+from mel.methods import AUXILIARIES, CARRIERS, CREDITS, AuxiliarySettings, check_slots, known
 from mel.naming import did_you_mean
 from mel.recipe_files import PLAIN_WORD, read_recipe
 
@@ -95,30 +104,31 @@ class AuxiliarySection(Section):
     """One auxiliary by its name, its settings, and how its rows enter the optimizer step.
 
     Args:
+        settings: of the class that `mel.methods.AUXILIARIES` has under that name; every default is filled in.
         reduction: `row`: mean over the tokens of each row, then over rows (paper). `token`: over all tokens.
         backward: `separate` passes of at most `rows_per_backward` rows, or in the policy's own pass (`joint`).
     """
 
     name: str
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: SerializeAsAny[AuxiliarySettings]
     weight: WeightSection = WeightSection()
     reduction: Literal["row", "token"] = "row"
     backward: Literal["joint", "separate"] = "separate"
     rows_per_backward: int = Field(default=16, ge=1)
 
-    @model_validator(mode="after")
-    def _settings_are_known(self) -> AuxiliarySection:
-        known(self.name, AUXILIARIES, "auxiliary")
-        valid = [f.name for f in fields(AUXILIARIES[self.name][0])]
-        for key in self.settings:
-            if key not in valid:
-                raise ValueError(f"{self.name}: unknown setting {key!r}{nearest(key, valid)}")
-        self.build()
-        return self
-
-    def build(self) -> MetaExperienceSettings:
-        """The settings as the method takes them."""
-        return AUXILIARIES[self.name][0](**self.settings)
+    @model_validator(mode="before")
+    @classmethod
+    def _settings_of_that_name(cls, values: Any) -> Any:
+        """The union of all settings, told apart by the section's name; the table may have grown by a plug-in."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+            return values
+        settings = values.get("settings") or {}
+        known(values["name"], AUXILIARIES, "auxiliary")
+        if isinstance(settings, AuxiliarySettings):
+            return values
+        if not isinstance(settings, Mapping):
+            raise ValueError(f"settings: expected a mapping of settings, got {settings!r}")
+        return {**values, "settings": AUXILIARIES[values["name"]](**settings)}
 
 
 class SuiteSection(Section):
@@ -192,19 +202,22 @@ class Recipe(Section):
 
     name: PlainWord
     description: str = ""
+    host: str = "trl"
     model: ModelSection
     task: TaskSection
     carrier: str = "grpo"
     credit: str = "outcome"
-    auxiliaries: list[AuxiliarySection] = Field(default_factory=list, max_length=1)
+    auxiliaries: list[AuxiliarySection] = Field(default_factory=list)
     trainer: dict[str, Any] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
     output: OutputSection = OutputSection()
 
     @model_validator(mode="after")
     def _slots_are_known(self) -> Recipe:
+        known(self.host, HOSTS, "host")
         known(self.carrier, CARRIERS, "carrier")
         known(self.credit, CREDITS, "credit rule")
+        check_slots(self.credit, [auxiliary.settings for auxiliary in self.auxiliaries])
         return self
 
     @property

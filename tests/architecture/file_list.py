@@ -12,8 +12,8 @@ PAGE = ROOT / "docs" / "files.md"
 HEAD = """\
 # Every file
 
-One line per module: the first line of its docstring. The page is made by `make files`. [architecture.md](architecture.md) says
-who may import whom, and why.
+One line per module: the first line of its docstring. `make files` makes this page. [architecture.md](architecture.md)
+says who may import whom, and why.
 
 """
 

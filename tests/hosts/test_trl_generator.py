@@ -8,9 +8,9 @@ import tiny
 import torch
 from trl import GRPOTrainer
 
-from mel.hosts.trl.accounting import Accounting
+from mel.step import Accounting
 from mel.hosts.trl.generator import TrainerGenerator, hugging_face_kwargs, sampling_as
-from mel.hosts.trl.randomness import own_stream
+from mel.objective.randomness import own_stream
 from mel.prompts.chat import ChatTokenizer
 from mel.types import Completion, Generate, Sampling
 

@@ -71,7 +71,7 @@ def test_every_fault_is_named_at_once() -> None:
 def test_set_changes_a_nested_key_and_a_list_item(tmp_path: Path) -> None:
     recipe = load_recipe("recommended", ["trainer.seed=7", "auxiliaries.0.settings.pairs_per_group=4"])
     assert recipe.seed == 7
-    assert recipe.auxiliaries[0].build().pairs_per_group == 4
+    assert recipe.auxiliaries[0].settings.pairs_per_group == 4
 
 
 @pytest.mark.parametrize(

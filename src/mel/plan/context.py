@@ -62,7 +62,7 @@ def longest_sequences(
     limit = completion_limit(recipe)
     found = [Longest(phase="rollout", prompt=prompt_tokens, completion=limit, knob="trainer.max_completion_length")]
     for auxiliary in recipe.auxiliaries:
-        found += _of_experience(auxiliary.build(), limit, prompt_tokens, instruction_tokens)
+        found += _of_experience(auxiliary.settings, limit, prompt_tokens, instruction_tokens)
     return found
 
 
@@ -71,7 +71,7 @@ def longest_row(
 ) -> Longest | None:
     """The longest row that an auxiliary can hand over; None without any."""
     limit = completion_limit(recipe)
-    rows = [_row(a.build(), limit, prompt_tokens, instruction_tokens) for a in recipe.auxiliaries]
+    rows = [_row(a.settings, limit, prompt_tokens, instruction_tokens) for a in recipe.auxiliaries]
     return max(rows, key=lambda row: row.tokens, default=None)
 
 

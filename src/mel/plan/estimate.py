@@ -159,7 +159,7 @@ def peak_activations(
     if row is None:
         return policy
     auxiliary = recipe.auxiliaries[0]
-    per_slot = math.ceil(auxiliary.build().pairs_per_group * batch.local_groups / batch.slots)
+    per_slot = math.ceil(auxiliary.settings.pairs_per_group * batch.local_groups / batch.slots)
     is_joint = auxiliary.backward == "joint" and not auxiliary.weight.every
     rows = of(per_slot if is_joint else min(per_slot, auxiliary.rows_per_backward), row.tokens, row.completion)
     if is_joint:
@@ -178,7 +178,7 @@ def engine_of(
     if not trainer.get("use_vllm", False):
         rows = {"rollout": batch.local_rollouts}
         for auxiliary in recipe.auxiliaries:
-            s = auxiliary.build()
+            s = auxiliary.settings
             rows["construct"] = batch.local_groups * s.pairs_per_group
             rows["replay"] = rows["construct"] * s.replay_samples
         engines = [transformers_engine(shape, rows=rows[x.phase], tokens=x.tokens, element=n.model) for x in longest]

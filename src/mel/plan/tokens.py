@@ -102,7 +102,7 @@ def tokens_per_step(recipe: Recipe, batch: Batch, at: Assumptions) -> Tokens:
         row_count=0.0,
     )
     for auxiliary in recipe.auxiliaries:
-        base = _with_experience(base, auxiliary.build(), batch, at, solution)
+        base = _with_experience(base, auxiliary.settings, batch, at, solution)
     return base
 
 

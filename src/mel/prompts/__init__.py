@@ -38,6 +38,8 @@ class Sections:
         step_statement: pattern of the line that states s* outright, preferred to a mere reference; a number may
             stand in any of its groups. None if the instruction asks for no such line.
         steps_left_out: line in the place of steps that are not shown; `{first}` and `{last}` are replaced by numbers.
+        opening: what an answer begins with where s* is given to the policy; `{step}` is replaced. Empty: the answer is
+            written freely, and the given step takes the place of the one it states.
     """
 
     step_label: str
@@ -45,6 +47,11 @@ class Sections:
     step_reference: re.Pattern[str]
     step_statement: re.Pattern[str] | None = None
     steps_left_out: str = "[...]"
+    opening: str = ""
+
+    def opening_at(self, step: int) -> str:
+        """The beginning of an answer that states this step."""
+        return self.opening.replace("{step}", str(step))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,9 +142,20 @@ def _sections(text: str, root: Path) -> Sections:
         step_reference=step_reference,
         step_statement=_pattern(statement, f"{where}: step_statement") if statement else None,
         steps_left_out=table.get("steps_left_out", "[...]"),
+        opening=table.get("opening", ""),
     )
+    _check_opening(sections, where)
     _check_notice(sections, where)
     return sections
+
+
+def _check_opening(sections: Sections, where: Path) -> None:
+    """Refuses an opening that would not be read as the statement of its step."""
+    opening = sections.opening
+    if not isinstance(opening, str) or (opening and "{step}" not in opening):
+        raise ValueError(f"{where}: opening: expected text with {{step}} in it, got {opening!r}")
+    if opening and not sections.headings["failure"].search(sections.opening_at(7)):
+        raise ValueError(f"{where}: opening: expected the heading of the failure section in it, got {opening!r}")
 
 
 def _check_notice(sections: Sections, where: Path) -> None:

@@ -112,7 +112,7 @@ def build_method(wiring: Wiring) -> methods.Method:
         at=at,
         carrier=recipe.carrier,
         credit=recipe.credit,
-        auxiliaries=[auxiliary.build() for auxiliary in recipe.auxiliaries],
+        auxiliaries=[auxiliary.settings for auxiliary in recipe.auxiliaries],
     )
 
 

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from mel.ports import Requests
-from mel.types import Completion, Generate
+from mel.types import Completion, Generate, Verify
 
 T = TypeVar("T")
 
@@ -21,6 +21,8 @@ class Accounting:
     def __init__(self) -> None:
         self.tokens: Counter[str] = Counter()
         self.seconds: dict[str, float] = {}
+        self.generated = {"rollout"}
+        """Phases that generate; one that did not write a token is counted with 0."""
 
     def add_seconds(self, phase: str, since: float) -> None:
         """Adds the time that passed since `since`, a value of `perf_counter`."""
@@ -33,8 +35,10 @@ class Accounting:
             while True:
                 begin = perf_counter()
                 answers = yield request
-                phase = request.phase if isinstance(request, Generate) else "verify"
+                phase = "verify" if isinstance(request, Verify) else request.phase
                 self.add_seconds(phase, begin)
+                if isinstance(request, Generate):
+                    self.generated.add(phase)
                 self.tokens[phase] += sum(len(a.token_ids) for a in answers if isinstance(a, Completion))
                 request = requests.send(answers)
         except StopIteration as stop:
@@ -42,4 +46,4 @@ class Accounting:
 
     def counts(self) -> dict[str, float]:
         """`tokens/<phase>`, to be summed over ranks."""
-        return {f"tokens/{phase}": float(n) for phase, n in self.tokens.items() if phase != "verify"}
+        return {f"tokens/{phase}": float(n) for phase, n in self.tokens.items() if phase in self.generated}
