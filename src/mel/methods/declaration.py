@@ -15,9 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mel.naming import did_you_mean
 from mel.ports import Auxiliary, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
-
-RESERVED_PHASES = ("rollout", "verify", "update", "generated", "trained", "rows", "rows_context", "total", "step")
-"""Words under which `tokens/` and `time_s/` already count something else."""
+from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,9 @@ State = Literal["created", "running", "finished", "failed", "stopped"]
 RECIPE, ENVIRONMENT, STATUS = "recipe.yaml", "environment.json", "status.json"
 METRICS, EXPERIENCES, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "experiences.db", "evaluations", "checkpoints"
 
+BEFORE, AFTER = "before-", "after-"
+"""Prefixes of the evaluations of the untrained and the trained policy; a name without one counts as trained."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from mel.evaluate.metrics import Interval, macro_paired_difference
 from mel.evaluate.result import EvaluationResult
 from mel.evaluate.result_file import CLEAN
-from mel.report.arms import SECONDS, TOKENS, Arm
+from mel.record.metric_names import GENERATED, SECONDS
+from mel.report.arms import Arm
 
 Table = Mapping[str, float]
 """Problem id -> score."""
@@ -98,7 +99,7 @@ def compare(arms: Sequence[Arm]) -> Comparison:
             arm=arm.name,
             seeds=arm.seeds,
             cells=tuple(_cell(arm, arms[0], column) for column in columns),
-            tokens=_mean([r.last(TOKENS) for r in arm.runs]),
+            tokens=_mean([r.last(GENERATED) for r in arm.runs]),
             seconds=_mean([r.last(SECONDS) for r in arm.runs]),
         )
         for arm in arms

@@ -165,13 +165,9 @@ def _verdict(item: StoredExperience) -> Text:
 def _star(item: StoredExperience) -> Text:
     if item.bifurcation is None:
         return Text("-", style="dim")
-    if item.first_error is None:
-        return Text(str(item.bifurcation))
-    is_hit = item.bifurcation == item.first_error
-    return Text(
-        f"{item.bifurcation}" if is_hit else f"{item.bifurcation} (true {item.first_error})",
-        style="" if is_hit else "red",
-    )
+    if item.is_located is False:
+        return Text(f"{item.bifurcation} (true {item.first_error})", style="red")
+    return Text(str(item.bifurcation))
 
 
 def _step(item: StoredExperience) -> str:

@@ -14,10 +14,11 @@ from mel.evaluate.data_check import overlapping_ids
 from mel.evaluate.result import EvaluationResult
 from mel.evaluate.runner import SEED, evaluate
 from mel.ports import Task
-from mel.record.run_directory import RunDirectory
+from mel.record.provenance import fingerprint, versions
+from mel.record.run_directory import AFTER, BEFORE, RunDirectory
 from mel.report.terminal import evaluation_progress
 from mel.run.engines import Engine
-from mel.run.wiring import Wiring, fingerprint, longest_prompt, versions
+from mel.run.wiring import Wiring, longest_prompt
 from mel.types import Problem, Sampling
 
 
@@ -48,7 +49,7 @@ class Evaluator:
                 self._wiring,
                 suite,
                 self._engine(model),
-                out=self._directory.evaluation(f"{when}-{suite.name}"),
+                out=self._directory.evaluation((BEFORE if when == "before" else AFTER) + suite.name),
                 batch_size=size,
                 model=before_training(name) if when == "before" else after_training(name),
                 weights=weights,

@@ -15,12 +15,12 @@ from mel.evaluate.result import EvaluationResult
 from mel.evaluate.result_file import markdown
 from mel.evaluate.runner import score
 from mel.ports import Task
-from mel.record.run_directory import RECIPE, RunDirectory
-from mel.report.arms import AFTER
+from mel.record.provenance import fingerprint, versions
+from mel.record.run_directory import AFTER, RECIPE, RunDirectory
 from mel.report.terminal import evaluation_table
 from mel.run.engines import EngineChoice, open_engine
 from mel.run.evaluation import after_training, contained_in_training, longest_sequence, run_suite
-from mel.run.wiring import environment, fingerprint, num_processes, versions, wire
+from mel.run.wiring import environment, num_processes, wire
 from mel.tasks.mathematics import MathTask
 
 EVALUATIONS = Path("runs/eval")

@@ -129,7 +129,7 @@ def test_experiences_reach_the_page_as_they_were_recorded(make_run: Make, tmp_pa
     with RunDirectory.open(path) as run:
         stored = run.experiences.list(limit=-1).items
     assert [r["id"] for r in rows] == [e.id for e in stored]
-    assert [(r["wrong"], r["star"], r["firstError"], r["kept"]) for r in rows] == [
+    assert [(r["wrong"], r["bifurcation"], r["first_error"], r["is_kept"]) for r in rows] == [
         (e.wrong, e.bifurcation, e.first_error, e.is_kept) for e in stored
     ]
 
