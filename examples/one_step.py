@@ -117,15 +117,13 @@ class Bigrams(torch.nn.Module):
 
 def main() -> None:
     """Groups, requests, rows, losses, one step."""
+    show("the problem", PROBLEM.text)
     # 1. The host samples a group of rollouts of one problem, and the carrier turns its rewards into advantages.
     group = rolled_out([RIGHT, WRONG, GUESS])
-    show("the problem", PROBLEM.text)
-    method = methods.build(
-        auxiliaries=[MetaExperienceSettings(pairs_per_group=1, choose="closest")],
-        at=Surroundings(tokenizer=TOKENIZER, prompts=prompts.load("math"), steps=prose_steps, rollout_max_tokens=200),
-    )
-    rewards = [[rollout.reward for rollout in group.rollouts]]
-    (advantages,) = method.carrier.advantages(rewards)
+    at = Surroundings(tokenizer=TOKENIZER, prompts=prompts.load("math"), steps=prose_steps, rollout_max_tokens=200)
+    method = methods.build(auxiliaries=[MetaExperienceSettings(pairs_per_group=1, choose="closest")], at=at)
+    rewards = tuple(rollout.reward for rollout in group.rollouts)
+    (advantages,) = method.carrier.advantages([rewards])
     for rollout, advantage in zip(group.rollouts, advantages, strict=True):
         show(f"a rollout: {rollout.verdict.reason}, advantage {advantage:+.2f}", rollout.text)
 
@@ -133,26 +131,28 @@ def main() -> None:
     engine, verifier = Engine(), Boxed()
     learned = learn(
         method,
-        Rolled(groups=(group,), rewards=(tuple(rewards[0]),), advantages=tuple(advantages)),
+        Rolled(groups=(group,), rewards=(rewards,), advantages=tuple(advantages)),
         step=1,
         answer=lambda requests: drive(requests, engine, verifier),
         ranks=Alone(),
         accounting=Accounting(),
     )
-    (replayed,) = learned.outcome.replayed
-    (row,) = learned.rows
+    (replayed,), (row,) = learned.outcome.replayed, learned.rows
     print(f"the replay is {replayed.attempts[0].verdict.reason}, so the experience is {replayed.reason}\n")
     context = TOKENIZER.decode(row.context_ids)
     show("a row: after this context, which holds no note,", f"{PROBLEM.text} ... {context[context.index(OPENING) :]}")
     show("the policy learns the step that worked", TOKENIZER.decode(row.target_ids))
 
-    # 3. Rows and rollouts are learned in one optimizer step.
-    model = Bigrams()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    # 3. Rollouts and rows are learned in one optimizer step.
     rows = pad_rows([row], [learned.totals.scale(row, "row")], pad_id=END, count=1)
-    before = mean_nll_R(model.logprobs_of(rows), rows.target_RT).item()
-    rollouts = rollouts_as_rows(group, advantages)
+    optimizer_step(Bigrams(), rollouts_as_rows(group, advantages), rows)
+
+
+def optimizer_step(model: Bigrams, rollouts: RowBatch, rows: RowBatch) -> None:
+    """The policy's gradient, and that of the rows at three times its norm, in one step."""
     parameters = list(model.parameters())
+    optimizer = torch.optim.SGD(parameters, lr=1.0)
+    before = mean_nll_R(model.logprobs_of(rows), rows.target_RT).item()
     policy_part(model, rollouts).backward()
     of_policy = take(parameters)
     row_loss(model.logprobs_of(rows), rows.target_RT, rows.scale_R).backward()
