@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from math import log
@@ -29,3 +30,14 @@ def test_one_step_shows_every_stage_from_groups_to_the_update() -> None:
     before, after = map(float, re.findall(r"([\d.]+) (?:before|after)", text))
     assert before == round(log(259), 3), "every one of 259 tokens is equally likely at first"
     assert after < before
+
+
+def test_the_experience_of_the_readme_is_the_one_of_this_page() -> None:
+    page = runpy.run_path(str(ROOT / "examples" / "one_step.py"))
+    readme = (ROOT / "README.md").read_text()
+    shown = " ".join(readme[readme.index("problem ") : readme.index("GRPO tells")].split())
+    critique = page["EXPERIENCE"].split("\n")[2]
+    heuristic = page["EXPERIENCE"].split("\n")[-1]
+    steps = [step for text in ("RIGHT", "WRONG") for step in page[text].replace("\\boxed{", "").split("\n\n")]
+    sentences = [page["PROBLEM"].text, critique, heuristic, *(step.rstrip("}") for step in steps)]
+    assert [sentence for sentence in sentences if sentence not in shown] == []
