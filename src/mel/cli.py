@@ -109,10 +109,10 @@ def plan(
     from mel.config import load_recipe
     from mel.plan import DoesNotFit
     from mel.report.plain import as_json
-    from mel.run.inspection import plan as show
+    from mel.run.preview import show_plan
 
     try:
-        found = show(
+        found = show_plan(
             load_recipe(recipe, changes or ()),
             gpus=gpus,
             gpu_memory_gib=gpu_memory,
@@ -133,7 +133,7 @@ def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this one, as a beginning for your own.")] = None,
 ) -> None:
     """List the recipes that come with mel and their hardware, or print one with its launch command."""
-    from mel.run.inspection import list_recipes, show_recipe
+    from mel.run.preview import list_recipes, show_recipe
 
     if name is None:
         list_recipes(Console())
@@ -148,9 +148,9 @@ def check_data(
 ) -> None:
     """Show rows, drops and why, prompt lengths, and the overlap of the training set with every benchmark."""
     from mel.config import load_recipe
-    from mel.run.inspection import data_check
+    from mel.run.preview import show_training_data
 
-    data_check(load_recipe(recipe, changes or ()), console=Console())
+    show_training_data(load_recipe(recipe, changes or ()), console=Console())
 
 
 @app.command(rich_help_panel=RUNS, short_help="Compare runs: a table, and one offline HTML page")

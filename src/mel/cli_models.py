@@ -43,8 +43,9 @@ def evaluate(
     from mel.report.arms import read_arms
     from mel.report.plain import as_json, evaluation_values
     from mel.report.results_table import results_table
-    from mel.run import model_evaluation as run
-    from mel.run.engines import EngineChoice
+    from mel.run.evaluation.command import evaluate_model, score_responses
+    from mel.run.evaluation.engines import EngineChoice
+    from mel.run.evaluation.target import Target, benchmark_suites, evaluation_recipe
 
     if changes and recipe is None:
         raise ValueError("--set changes the recipe that --recipe names; give that too")
@@ -62,21 +63,21 @@ def evaluate(
         _refuse({**sampling, **engine_options}, "has no effect on responses that are given with --from")
     if baseline is not None:
         read_arms([baseline])  # refused now if it is none, and not after hours of answers
-    target = run.Target.of(model)
-    suites = benchmarks and run.benchmark_suites(benchmarks, **_given(sampling))
-    chosen = run.evaluation_recipe(
+    target = Target.of(model)
+    suites = benchmarks and benchmark_suites(benchmarks, **_given(sampling))
+    chosen = evaluation_recipe(
         target, load_recipe(recipe, changes or ()) if recipe else None, suites or None, chat_template=chat_template
     )
     # Benchmarks alone name no training set to look into.
     look_for_overlap = overlap and (recipe is not None or target.run is not None)
     console = Console(stderr=json)
     if responses is not None:
-        found = run.score_responses(
+        found = score_responses(
             chosen, target, responses, output=output, look_for_overlap=look_for_overlap, console=console
         )
     else:
         choice = EngineChoice(**_given(engine_options))
-        found = run.evaluate_model(
+        found = evaluate_model(
             chosen, target, output=output, engine=choice, look_for_overlap=look_for_overlap, console=console
         )
     if baseline is not None:
@@ -100,7 +101,7 @@ def merge(
 ) -> None:
     """Merge a LoRA adapter into its base model: an ordinary model directory for any engine."""
     from mel.hosts.load import merge_adapter, quiet_libraries
-    from mel.run.model_evaluation import Target
+    from mel.run.evaluation.target import Target
 
     quiet_libraries()
     Console().print(f"merged model: {merge_adapter(Target.of(adapter).model, output)}", soft_wrap=True)

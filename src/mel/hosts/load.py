@@ -15,6 +15,7 @@ from peft import LoraConfig, PeftConfig, PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
+from mel.hub import offline_unless_reachable
 from mel.types import Completion
 
 ADAPTER = "adapter_config.json"
@@ -189,6 +190,8 @@ def _check_exists(path: str) -> None:
             f"model.path: expected a directory with config.json and tokenizer files, a hub id (owner/name) or "
             f"miniature:WORLD; got {path!r}, which holds no config.json"
         )
+    if not is_local:
+        offline_unless_reachable()
 
 
 def _template(name_or_path: str) -> str:

@@ -57,7 +57,7 @@ class Longest:
     """The longest sequence of one phase, in tokens, and how many of them there can be.
 
     Args:
-        knob: what to turn to make it shorter.
+        knob: what to turn to make it shorter; of an auxiliary, relative to its section: `settings.max_tokens`.
         per_group: at most so many sequences per group of rollouts.
     """
 
@@ -147,6 +147,7 @@ class AuxiliarySettings(BaseModel):
 
     Attributes:
         name: what recipes call it.
+        label: what tables call the carrier with it; the name unless said otherwise.
         namespace: its counts and rates are the metrics `<namespace>/<key>`; the name unless said otherwise.
         prompts: the files of a prompt set that it reads, without `.txt`; a set that lacks one is refused.
         rates: name -> (numerator, denominator) among its counts; a rate without a denominator is left out.
@@ -157,6 +158,7 @@ class AuxiliarySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: ClassVar[str]
+    label: ClassVar[str] = ""
     namespace: ClassVar[str] = ""
     prompts: ClassVar[tuple[str, ...]] = ()
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {}

@@ -153,7 +153,7 @@ class RunDirectory:
         self._write_status(replace(old, state=state, step=step, message=message, pid=os.getpid(), updated_at=_now()))
 
     def evaluation(self, name: str) -> Path:
-        """The directory of that evaluation (made if need be), for `mel.evaluate.runner.evaluate(out=...)`."""
+        """The directory of that evaluation (made if need be), for `mel.evaluate.evaluation.evaluate(out=...)`."""
         if not name or name in (".", "..") or "/" in name:
             raise ValueError(f"evaluation name: expected a plain word such as heldout or heldout-l8; got {name!r}")
         path = self.path / EVALUATIONS / name

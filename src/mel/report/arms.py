@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import read_result
+from mel.evaluate.result import EvaluationResult, read_result
 from mel.record import Ledger, RunDirectory
 from mel.record.metric_names import CUMULATIVE, GENERATED, STEP, generated_in
 from mel.record.run_directory import AFTER, BEFORE, Status

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mel.evaluate.metrics import Interval, macro_paired_difference
-from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import CLEAN
+from mel.evaluate.result import CLEAN, EvaluationResult
+from mel.evaluate.scores import Interval, macro_paired_difference
 from mel.record.metric_names import GENERATED, SECONDS
 from mel.report.arms import Arm
 

@@ -16,9 +16,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import CLEAN, headings, lines, percent
-from mel.evaluate.runner import Progress
+from mel.evaluate.evaluation import Progress
+from mel.evaluate.result import CLEAN, EvaluationResult, headings, left_out_in_words, lines, percent, verdicts_in_words
 from mel.record import Page, RunDirectory, StoredExperience
 
 PAGE_SIZE = 20
@@ -32,7 +31,7 @@ def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
     table = Table(
         title="percent [95 % interval over problems]",
         title_style="dim",
-        caption=f"{responses:,} responses{made}",
+        caption="\n".join([f"{responses:,} responses{made}", verdicts_in_words(results), *_left_out(results)]),
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -137,6 +136,10 @@ def experience_panel(run: str | Path, number: int) -> Panel:
         parts += [Text(), Text.assemble((f"replay {number_}  ", "dim"), mark, "  ", _plain(attempt.response))]
     title = Text.assemble(f"experience {item.id}, step {item.step}: ", _verdict(item))
     return Panel(Group(*parts), title=title, title_align="left", border_style="green" if item.is_kept else "yellow")
+
+
+def _left_out(results: Sequence[EvaluationResult]) -> list[str]:
+    return [f"{r.name}: {said}" for r in results if (said := left_out_in_words(r))]
 
 
 @contextmanager

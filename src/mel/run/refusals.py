@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from mel.config import Recipe
-from mel.run.evaluation import longest_sequence
+from mel.run.evaluation.suites import longest_sequence
 from mel.run.wiring import Wiring, num_processes
 
 

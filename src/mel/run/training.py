@@ -17,7 +17,7 @@ from mel.record.run_directory import AFTER, RunDirectory, State
 from mel.report.terminal import evaluation_table
 from mel.run.arguments import training_arguments
 from mel.run.checked import CheckedVerifier
-from mel.run.evaluation import Evaluator
+from mel.run.evaluation.within_training import Evaluator
 from mel.run.recorder import Recorder
 from mel.run.refusals import check_evaluations, refuse_adapter, refuse_evaluating_shards
 from mel.run.wiring import Wiring, build_method, check_lengths, environment, wire
@@ -151,7 +151,7 @@ def _dataset(wiring: Wiring, problems: Sequence[Problem]) -> Any:
 
     from mel.hosts.trl import example_of
 
-    return Dataset.from_list([example_of(p, wiring.prompt_set.solve(p.text)) for p in problems])
+    return Dataset.from_list([example_of(p, wiring.ask(p)) for p in problems])
 
 
 def _lora(recipe: Recipe) -> Any:

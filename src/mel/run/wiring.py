@@ -12,7 +12,8 @@ from mel import methods, prompts, tasks
 from mel.config import Recipe
 from mel.plan import check_context
 from mel.plan.context import completion_limit
-from mel.ports import Inspectable, Task
+from mel.ports import Ask, Inspectable, Task, Tokenizer
+from mel.prompts.ask import PlainAsk
 from mel.prompts.chat import ChatTokenizer
 from mel.record import provenance
 from mel.types import Problem
@@ -28,6 +29,11 @@ class Wiring:
     model_path: str
     tokenizer: Any
     chat: ChatTokenizer
+
+    @property
+    def ask(self) -> Ask:
+        """How problems are put to the model."""
+        return PlainAsk(prompts=self.prompt_set)
 
 
 def wire(recipe: Recipe, *, model: str | None = None) -> Wiring:
@@ -105,14 +111,14 @@ def check_lengths(wiring: Wiring, problems: Sequence[Problem], config: Mapping[s
         wiring.recipe,
         # A model of any family; one that names no limit has none to check.
         int(config.get("max_position_embeddings") or sys.maxsize),
-        prompt_tokens=longest_prompt(problems, prompt_set, chat),
+        prompt_tokens=longest_prompt(problems, wiring.ask, chat),
         instruction_tokens=max(len(chat.chat(_turn(turn))) for turn in bare),
     )
 
 
-def longest_prompt(problems: Sequence[Problem], prompt_set: prompts.PromptSet, chat: ChatTokenizer) -> int:
+def longest_prompt(problems: Sequence[Problem], ask: Ask, chat: Tokenizer) -> int:
     """Tokens of the longest solve prompt, chat template included; 0 for no problem."""
-    return max((len(chat.chat(_turn(prompt_set.solve(p.text)))) for p in problems), default=0)
+    return max((len(chat.chat(ask(p))) for p in problems), default=0)
 
 
 def num_processes() -> int:

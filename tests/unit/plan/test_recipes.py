@@ -103,7 +103,7 @@ def test_a_recipe_is_the_papers_or_the_recommended_one_apart_from_lengths(name: 
     miniature = load_recipe("paper" if name.endswith("_paper") else "recommended")
 
     def settings(recipe: Recipe) -> dict[str, object]:
-        return {k: v for k, v in recipe.auxiliaries[0].settings.model_dump().items() if k not in lengths}
+        return {k: v for k, v in recipe.auxiliaries[0].settings if k not in lengths}
 
     assert settings(load_recipe(name)) == settings(miniature)
     weight = load_recipe(name).auxiliaries[0].weight

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mel import prompts
-from mel.evaluate.runner import evaluate
+from mel.evaluate.evaluation import evaluate
 from mel.methods.auxiliaries.meta_experience.ledger import truth_of
+from mel.prompts.ask import PlainAsk
 from mel.record import RunDirectory
 from mel.stages.experience import parse_experience
 from mel.stages.pairs import select_pairs
@@ -116,7 +117,7 @@ def write_run(path: Path, name: str, *, seed: int, steps: int, gain: float, mel:
             test = StoryCounts(length=length)
             final = Pupil(0.2 + gain, seed, tokenizer)
             evaluate(
-                test.problems("test", 32), test, final, tokenizer, PROMPTS,
+                test.problems("test", 32), test, final, tokenizer, PlainAsk(prompts=PROMPTS),
                 out=run.evaluation(f"after-{suite}"), max_tokens=64, k=8, temperature=1.0, model=str(path),
             )  # fmt: skip
         run.set_status(state, step=steps)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from mel.config import load_recipe
-from mel.evaluate.runner import Progress
+from mel.evaluate.evaluation import Progress
 from mel.record import ExperienceStore, RunDirectory
 from mel.report.arms import read_run
 from mel.report.results_table import results_table

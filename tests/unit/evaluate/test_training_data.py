@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mel.evaluate.data_check import DataCheck, Overlap, check_data, grams, overlap, prompt_lengths
+from mel.evaluate.training_data import Overlap, TrainingData, examine_training_data, grams, overlap, prompt_lengths
 from mel.prompts import load as load_prompts
-from mel.report.data_check import data_check_markdown, data_check_table
+from mel.prompts.ask import PlainAsk
+from mel.report.data_table import training_data_table
 from mel.tasks import load
 from mel.types import Message, Problem, TokenIds
 
+ASK = PlainAsk(prompts=load_prompts("story_counts"))
 DATA = Path(__file__).parents[4] / "shared" / "data"
 FIFTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
 
@@ -62,9 +64,8 @@ def test_a_problem_too_short_to_tell_is_counted_and_not_flagged() -> None:
 
 
 def test_prompt_lengths_count_instruction_and_template() -> None:
-    prompts = load_prompts("story_counts")
     problems = [problem(str(n), "w " * n) for n in (1, 2, 6, 7)]
-    lengths = prompt_lengths(problems, WordTokenizer(), prompts, limit=8)
+    lengths = prompt_lengths(problems, WordTokenizer(), ASK, limit=8)
     assert lengths.histogram == {4: 2, 8: 1, 16: 1}
     assert (lengths.mean, lengths.median, lengths.p95, lengths.longest) == (6.0, 8, 9, 9)
     assert lengths.too_long == 1
@@ -72,40 +73,42 @@ def test_prompt_lengths_count_instruction_and_template() -> None:
 
 def test_lengths_of_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one problem"):
-        prompt_lengths([], WordTokenizer(), load_prompts("story_counts"))
+        prompt_lengths([], WordTokenizer(), ASK)
 
 
 def test_a_task_without_an_account_is_checked_too() -> None:
     task = load("story_counts")
-    check = check_data(
+    check = examine_training_data(
         task,
         {"itself": task.problems("train", 5)},
         count=20,
         tokenizer=WordTokenizer(),
-        prompts=load_prompts("story_counts"),
+        ask=ASK,
     )
-    assert (check.problems, check.rows, check.dropped) == (20, 20, {})
+    assert (check.problems, check.records, check.dropped) == (20, 20, {})
     assert check.lengths is not None
 
 
-def test_the_check_is_shown_in_the_terminal_and_as_markdown() -> None:
-    check = DataCheck(
+def test_a_training_set_is_shown_as_three_tables() -> None:
+    data = TrainingData(
         task="dapo_math",
         split="train",
-        rows=10,
+        records=10,
         unique=8,
         conflicts=1,
         dropped={"duplicate": 2, "conflicting_gold": 1},
         problems=7,
-        lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), load_prompts("story_counts"), limit=2),
+        first={},
+        golds=None,
+        lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), ASK, limit=2),
         overlaps=(Overlap(benchmark="amc23", problems=40, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=0),),
     )
-    text = data_check_markdown(check)
-    assert "| dropped: duplicate | 2 |" in text
-    assert "| amc23 | 40 | 1 | 2.5 % | 0 |" in text
-    assert "| over 2 | 1 | longer than the limit |" in text
     out = io.StringIO()
-    Console(file=out, width=100).print(data_check_table(check))
+    Console(file=out, width=100).print(training_data_table(data))
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.getvalue().splitlines()]
+    assert ["dropped: duplicate", "2"] in lines
+    assert ["amc23", "40", "1", "2.5 %", "0"] in lines
+    assert ["over 2", "1", "longer than the limit"] in lines
     assert "questions with more than one gold" in out.getvalue()
 
 
@@ -115,8 +118,8 @@ def test_dapo_contains_the_published_numbers_of_benchmark_problems() -> None:
     pytest.importorskip("pebble")
     names = ("aime24", "aime25", "amc23", "math500", "olympiadbench")
     benchmarks = {n: load(n, source=str(DATA / f"benchmarks/{n}.jsonl")).problems("test") for n in names}
-    check = check_data(load("dapo_math", source=str(DATA / "train/dapo_math_17k.jsonl.gz")), benchmarks)
-    assert (check.rows, check.unique, check.conflicts) == (17_917, 17_188, 12)
+    check = examine_training_data(load("dapo_math", source=str(DATA / "train/dapo_math_17k.jsonl.gz")), benchmarks)
+    assert (check.records, check.unique, check.conflicts) == (17_917, 17_188, 12)
     assert check.problems == 17_176
     found = {o.benchmark: len(o.ids) for o in check.overlaps}
     assert found == {"aime24": 0, "aime25": 0, "amc23": 22, "math500": 18, "olympiadbench": 47}

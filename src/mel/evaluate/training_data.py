@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mel.ports import Task, Tokenizer
-from mel.prompts import PromptSet
-from mel.tasks.mathematics import Loaded
+from mel.evaluate.golds import Golds, StatesAnswers, examine_golds
+from mel.ports import Ask, Task, Tokenizer
+from mel.tasks.account import Accounting, Loaded, key
 from mel.types import Problem
 
 GRAM = 13
@@ -55,64 +55,69 @@ class Overlap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataCheck:
+class TrainingData:
     """What `mel data check` shows.
 
     Args:
-        rows, unique, conflicts, dropped: see `mel.tasks.mathematics.Loaded`; a task without that account drops nothing.
+        records, unique, conflicts, dropped: see `mel.tasks.account.Loaded`; a task without that account drops
+            nothing.
         problems: left to train on.
+        first: the first record that was dropped for that reason, counted from 1.
+        golds: None for a task whose verifier asks for no particular gold.
     """
 
     task: str
     split: str
-    rows: int
+    records: int
     unique: int
     conflicts: int
     dropped: Mapping[str, int]
+    first: Mapping[str, int]
     problems: int
     lengths: Lengths | None
+    golds: Golds | None
     overlaps: tuple[Overlap, ...]
 
 
-def check_data(
+def examine_training_data(
     task: Task,
     benchmarks: Mapping[str, Sequence[Problem]],
     *,
     split: str = "train",
     count: int | None = None,
     tokenizer: Tokenizer | None = None,
-    prompts: PromptSet | None = None,
+    ask: Ask | None = None,
     max_prompt_tokens: int | None = None,
-) -> DataCheck:
-    """Rows, drops, prompt lengths and overlap of one training split.
+) -> TrainingData:
+    """Records, drops, prompt lengths and overlap of one training split.
 
     Args:
         benchmarks: name -> problems to look for in the training set.
         count: the recipe trains on the first so many problems only; None for all.
-        tokenizer, prompts: for the lengths; without both there are none.
+        tokenizer, ask: for the lengths; without both there are none.
         max_prompt_tokens: counts the prompts beyond it.
     """
     problems = task.problems(split, count)
     account = _account(task, split, problems)
     lengths = None
-    if tokenizer is not None and prompts is not None:
-        lengths = prompt_lengths(problems, tokenizer, prompts, limit=max_prompt_tokens)
-    return DataCheck(
+    if tokenizer is not None and ask is not None:
+        lengths = prompt_lengths(problems, tokenizer, ask, limit=max_prompt_tokens)
+    return TrainingData(
         task=task.name,
         split=split,
-        rows=account.rows,
+        records=account.records,
         unique=account.unique,
         conflicts=account.conflicts,
         dropped=account.dropped,
+        first=account.first,
         problems=len(problems),
         lengths=lengths,
+        golds=examine_golds(problems, task) if isinstance(task, StatesAnswers) else None,
         overlaps=tuple(overlap(problems, found, name=name) for name, found in benchmarks.items()),
     )
 
 
-def prompt_lengths(
-    problems: Sequence[Problem], tokenizer: Tokenizer, prompts: PromptSet, *, limit: int | None = None
-) -> Lengths:
+def prompt_lengths(problems: Sequence[Problem], tokenizer: Tokenizer, ask: Ask, *, limit: int | None = None) -> Lengths:
     """Token counts of the solve prompts.
 
     Raises:
@@ -120,7 +125,7 @@ def prompt_lengths(
     """
     if not problems:
         raise ValueError("expected at least one problem to measure, got none")
-    found = sorted(len(tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}])) for p in problems)
+    found = sorted(len(tokenizer.chat(ask(p))) for p in problems)
     bins = Counter(1 << max(0, length - 1).bit_length() for length in found)
     return Lengths(
         histogram=dict(sorted(bins.items())),
@@ -169,19 +174,12 @@ def grams(text: str) -> frozenset[Gram]:
 
 
 def _account(task: Task, split: str, problems: Sequence[Problem]) -> Loaded:
-    loaded = getattr(task, "loaded", None)
-    if callable(loaded):
-        found = loaded(split)
-        if isinstance(found, Loaded):
-            return found
+    if isinstance(task, Accounting):
+        return task.loaded(split)
     return Loaded(
         problems=tuple(problems),
-        rows=len(problems),
-        unique=len(_texts(problems)),
+        records=len(problems),
+        unique=len({key(problem.text) for problem in problems}),
         conflicts=0,
         dropped={},
     )
-
-
-def _texts(problems: Iterable[Problem]) -> set[str]:
-    return {" ".join(problem.text.split()) for problem in problems}

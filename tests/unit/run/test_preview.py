@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mel.config import load_recipe
 from mel.recipe_files import shipped_recipes
-from mel.run.inspection import list_recipes, show_recipe
+from mel.run.preview import list_recipes, show_recipe
 
 
 def printed(function, *words: str) -> str:

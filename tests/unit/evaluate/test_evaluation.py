@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from mel import prompts
+from mel.evaluate.evaluation import Progress, evaluate
+from mel.evaluate.given import score
 from mel.evaluate.responses import ResponseFile
-from mel.evaluate.result import macro_average
-from mel.evaluate.result_file import lines, markdown, read_result
-from mel.evaluate.runner import Progress, evaluate, score
+from mel.evaluate.result import lines, macro_average, markdown, read_result
+from mel.prompts.ask import PlainAsk
 from mel.types import Completion, Message, Problem, Sampling, TokenIds, Verdict
+
+ASK = PlainAsk(prompts=prompts.load("story_counts"))
 
 
 class Characters:
@@ -82,9 +85,7 @@ def run(problems: list[Problem], tmp_path: Path) -> Callable[..., object]:
             "model": "adder",
         }
         arguments = {"problems": problems} | settings | changes
-        return evaluate(
-            arguments.pop("problems"), LastNumber(), generator, Characters(), prompts.load("story_counts"), **arguments
-        )
+        return evaluate(arguments.pop("problems"), LastNumber(), generator, Characters(), ASK, **arguments)
 
     return run
 
@@ -319,7 +320,7 @@ def test_two_greedy_responses_to_one_problem_are_refused(problems: list[Problem]
 
 
 def test_a_response_file_that_is_not_there_is_refused(problems: list[Problem], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"theirs.jsonl: expected a JSONL file, .* there is no such file"):
+    with pytest.raises(ValueError, match=r"theirs.jsonl: no such file"):
         score(problems, LastNumber(), tmp_path / "theirs.jsonl", out=tmp_path / "scored")
 
 

@@ -1,4 +1,4 @@
-"""What can be known of a recipe before it runs: its launch, its data, its needs."""
+"""What can be known of a recipe before it runs: how it is launched, its data, its needs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from mel.config import Recipe, load_recipe
-from mel.evaluate.data_check import DataCheck, check_data
+from mel.evaluate.training_data import TrainingData, examine_training_data
 from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
 from mel.recipe_files import PLAIN_WORD, find_recipe, lineage, recipes_directory, shipped_bases, shipped_recipes
 from mel.recipe_text import recipe_text
-from mel.report.data_check import data_check_table
-from mel.run.evaluation import suite_task
+from mel.report.data_table import training_data_table
+from mel.run.evaluation.suites import suite_task
 from mel.run.wiring import model_directory, wire
 
 
@@ -50,24 +50,24 @@ def show_recipe(name: str, console: Console) -> None:
     )
 
 
-def data_check(recipe: Recipe, *, console: Console) -> DataCheck:
+def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
     """`mel data check`: rows, drops and why, prompt lengths, overlap with every suite of the recipe."""
     wiring = wire(recipe)
     suites = {s.name: suite_task(wiring, s)[0].problems(s.split, s.count) for s in recipe.evaluation.suites}
-    check = check_data(
+    found = examine_training_data(
         wiring.task,
         suites,
         split=recipe.task.split,
         count=recipe.task.count,
         tokenizer=wiring.chat,
-        prompts=wiring.prompt_set,
+        ask=wiring.ask,
         max_prompt_tokens=recipe.trainer.get("max_prompt_length"),
     )
-    console.print(data_check_table(check))
-    return check
+    console.print(training_data_table(found))
+    return found
 
 
-def plan(
+def show_plan(
     recipe: Recipe, *, gpus: int, gpu_memory_gib: float, nodes: int, accelerate_config: str | None, console: Console
 ) -> Plan:
     """`mel plan`: memory per GPU and tokens per step, printed whether it fits or not.

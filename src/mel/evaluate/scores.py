@@ -53,22 +53,6 @@ def average_at_k(num_samples: int, num_correct: int) -> float:
     return num_correct / num_samples
 
 
-def bootstrap_mean(
-    values: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
-) -> Interval:
-    """Mean of one value per problem, with the percentile bootstrap interval over problems.
-
-    Raises:
-        ValueError: no value.
-    """
-    if not values:
-        raise ValueError("bootstrap: expected at least one problem; got none")
-    rng = random.Random(seed)
-    n = len(values)
-    means = sorted(math.fsum(rng.choices(values, k=n)) / n for _ in repeat(None, resamples))
-    return _percentiles(math.fsum(values) / n, means, level)
-
-
 def bootstrap_macro_mean(
     groups: Sequence[Sequence[float]], *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Interval:
@@ -87,49 +71,6 @@ def bootstrap_macro_mean(
     return _percentiles(math.fsum(math.fsum(g) / len(g) for g in groups) / len(groups), means, level)
 
 
-def paired_difference(
-    ours: Mapping[str, float],
-    baseline: Mapping[str, float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-) -> Interval:
-    """Mean of `ours - baseline` problem by problem, with its bootstrap interval over problems.
-
-    Args:
-        ours, baseline: problem id -> score, over the same problems.
-
-    Raises:
-        ValueError: the problems differ, or there is none.
-    """
-    _check_same("the two runs", [ours, baseline])
-    return bootstrap_mean([ours[p] - baseline[p] for p in sorted(ours)], seed=seed, resamples=resamples, level=level)
-
-
-def paired_difference_over_seeds(
-    ours: Sequence[Mapping[str, float]],
-    baseline: Sequence[Mapping[str, float]],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-) -> Interval:
-    """Mean of `ours - baseline` over seeds and problems; the bootstrap draws seeds and problems anew.
-
-    Seeds and problems are crossed (every seed is evaluated on the same problems), so one draw of problems serves
-    all drawn seeds: what a hard problem costs one seed it costs the others. With few seeds the interval is
-    somewhat too narrow; `t_interval` over the seeds' differences is the stricter statement.
-
-    Args:
-        ours, baseline: one score table per seed, the same seeds in the same order.
-
-    Raises:
-        ValueError: another number of seeds, no seed, or other problems.
-    """
-    return macro_paired_difference([(ours, baseline)], seed=seed, resamples=resamples, level=level)
-
-
 def macro_paired_difference(
     benchmarks: Sequence[tuple[Sequence[Mapping[str, float]], Sequence[Mapping[str, float]]]],
     *,
@@ -137,12 +78,15 @@ def macro_paired_difference(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Interval:
-    """`paired_difference_over_seeds` averaged over benchmarks, each weighing the same whatever its size.
+    """Mean of `ours - baseline` over seeds and problems, then over benchmarks, which weigh alike whatever their size.
 
-    The bootstrap draws seeds once for all benchmarks, then problems within each.
+    The bootstrap draws seeds once for all benchmarks, then problems within each. Seeds and problems are crossed
+    (every seed is evaluated on the same problems), so one draw of problems serves all drawn seeds: what a hard
+    problem costs one seed it costs the others. With few seeds the interval is somewhat too narrow.
 
     Args:
-        benchmarks: (ours, baseline) of each, as `paired_difference_over_seeds` takes them.
+        benchmarks: (ours, baseline) of each: one table per seed, the same seeds in the same order; a table maps
+            a problem's id to its score.
 
     Raises:
         ValueError: no benchmark, another number of seeds, no seed, or other problems.
@@ -178,28 +122,6 @@ def _differences(ours: Sequence[Mapping[str, float]], baseline: Sequence[Mapping
 def _drawn_mean(differences: Sequence[Sequence[float]], seeds: Sequence[int], rng: random.Random) -> float:
     by_problem = list(map(math.fsum, zip(*(differences[s] for s in seeds), strict=True)))
     return math.fsum(rng.choices(by_problem, k=len(by_problem))) / (len(by_problem) * len(seeds))
-
-
-def t_interval(values: Sequence[float]) -> Interval:
-    """Mean of one value per seed with its 95 % Student t interval.
-
-    Raises:
-        ValueError: fewer than two values.
-    """
-    n = len(values)
-    if n < 2:
-        raise ValueError(f"t interval: expected at least two seeds; got {n}")
-    mean = math.fsum(values) / n
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    half = _T_95[min(n - 1, len(_T_95)) - 1] * deviation / math.sqrt(n)
-    return Interval(value=mean, low=mean - half, high=mean + half)
-
-
-# 0.975 quantiles of Student's t for 1, 2, ... degrees of freedom; beyond the table its last value, which errs wide.
-_T_95 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
 
 
 def _percentiles(value: float, ordered: Sequence[float], level: float) -> Interval:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mel.evaluate.responses import Kind, Response, ResponseFile, Settings, hash_ids, hash_problems, read_texts
-from mel.evaluate.result import EvaluationResult, summarize
-from mel.evaluate.result_file import write_result
-from mel.ports import Generator, Tokenizer, Verifier
-from mel.prompts import PromptSet
+from mel.evaluate.responses import (
+    RESPONSES,
+    Kind,
+    Response,
+    ResponseFile,
+    Settings,
+    check_problems,
+    hash_ids,
+    hash_problems,
+)
+from mel.evaluate.result import EvaluationResult, summarize, write_result
+from mel.ports import Ask, Generator, Tokenizer, Verifier
 from mel.types import Problem, Sampling, TokenIds
-
-RESPONSES = "responses.jsonl"
 
 SEED = 1234
 """Of all sampled evaluation: the same for every run, so that two policies answer under the same draw."""
@@ -29,9 +33,9 @@ class Progress:
     """How far an evaluation is.
 
     Args:
-        done, total: responses, those of an earlier sitting included.
-        resumed: responses of an earlier sitting.
-        tokens, seconds: of this sitting.
+        done, total: responses, those of an earlier session included.
+        resumed: responses of an earlier session.
+        tokens, seconds: of this session.
     """
 
     done: int
@@ -46,7 +50,7 @@ class Progress:
 
     @property
     def time_left_s(self) -> float | None:
-        """Estimate from this sitting's rate; None before the first batch."""
+        """Estimate from this session's rate; None before the first batch."""
         made = self.done - self.resumed
         return self.seconds / made * (self.total - self.done) if made else None
 
@@ -56,7 +60,7 @@ def evaluate(
     verifier: Verifier,
     generator: Generator,
     tokenizer: Tokenizer,
-    prompts: PromptSet,
+    ask: Ask,
     *,
     out: str | Path,
     max_tokens: int,
@@ -71,6 +75,7 @@ def evaluate(
     engine: str = "",
     name: str = "",
     environment: Mapping[str, object] | None = None,
+    left_out: Mapping[str, int] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> EvaluationResult:
     """Scores of a model on these problems; `out` then holds `responses.jsonl`, `result.json` and `result.md`.
@@ -81,6 +86,7 @@ def evaluate(
 
     Args:
         verifier: a task is one.
+        ask: how each problem is put to the model.
         k: sampled responses per problem for Avg@k and Pass@k; 0 for greedy only.
         temperature, top_p: of the sampled responses (the paper: 0.6).
         contained: ids of the problems that the training set contains, for scores without them; None: not looked for.
@@ -90,14 +96,16 @@ def evaluate(
             mixed into the same `out`.
         name: how tables call this evaluation; by default the name of `out`.
         environment: versions and the like, to be recorded with the result.
+        left_out: records of the benchmark that are no problems, by reason; to be said with the result.
         progress: called before the first and after every batch.
 
     Raises:
         ValueError: no problems, two with one id, samples asked for at temperature 0, a generator that returned
             another number of responses than asked, or an `out` that holds another evaluation.
     """
-    _check(problems, k=k, temperature=temperature, batch_size=batch_size)
-    prompt_ids = {p.id: tokenizer.chat([{"role": "user", "content": prompts.solve(p.text)}]) for p in problems}
+    check_problems(problems)
+    _check_sampling(k=k, temperature=temperature, batch_size=batch_size)
+    prompt_ids = {p.id: tokenizer.chat(ask(p)) for p in problems}
     settings = Settings(
         model=model,
         weights=weights,
@@ -105,7 +113,7 @@ def evaluate(
         temperature=temperature,
         top_p=top_p,
         max_tokens=max_tokens,
-        prompts=f"{prompts.name}@{prompts.sha256[:12]}",
+        prompts=ask.name,
         problems=hash_problems(problems),
         prompt_ids=hash_ids(prompt_ids.values()),
         engine=engine,
@@ -113,86 +121,25 @@ def evaluate(
     )
     out = Path(out)
     file = ResponseFile(out / RESPONSES, settings)
-    sitting = _Sitting(file, problems, prompt_ids, verifier, generator)
+    session = _Session(file, problems, prompt_ids, verifier, generator)
     samplings: dict[Kind, Sampling] = {
         "greedy": Sampling(max_tokens=max_tokens, temperature=0.0),
         "sampled": Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p),
     }
-    sitting.run(_batches(problems, samplings, k=k, size=batch_size, seed=seed), progress or _quiet)
+    session.run(_batches(problems, samplings, k=k, size=batch_size, seed=seed), progress or _quiet)
     result = summarize(
         name or out.name,
         settings,
         _in_order(file.read(), problems),
         contained=contained,
         environment=environment,
+        left_out=left_out,
     )
     write_result(result, out)
     return result
 
 
-def score(
-    problems: Sequence[Problem],
-    verifier: Verifier,
-    source: str | Path,
-    *,
-    out: str | Path,
-    contained: Collection[str] | None = None,
-    model: str = "",
-    name: str = "",
-    environment: Mapping[str, object] | None = None,
-) -> EvaluationResult:
-    """Scores of responses that somebody else generated: k is the fewest samples of a problem.
-
-    Args:
-        source: JSONL, one response per line with the problem's id and the text; see `read_texts`.
-
-    Raises:
-        ValueError: a response to an unknown problem, a problem without any, or an `out` that holds other responses.
-    """
-    _check(problems, k=0, temperature=0.0, batch_size=1)
-    source, out = Path(source), Path(out)
-    rows = read_texts(source)
-    by_id = {p.id: p for p in problems}
-    counts = Counter(problem for problem, _, _ in rows)
-    unknown, missing = sorted(set(counts) - set(by_id)), sorted(set(by_id) - set(counts))
-    if unknown or missing:
-        raise ValueError(
-            f"{source}: expected responses to each of the {len(problems)} problems and to no other; {len(missing)} "
-            f"have none{f' ({missing[0]!r})' if missing else ''}, {len(unknown)} ids are unknown"
-            f"{f' ({unknown[0]!r})' if unknown else ''}. Check the task, split and id field"
-        )
-    twice = [p for p, n in Counter(p for p, kind, _ in rows if kind == "greedy").items() if n > 1]
-    if twice:
-        raise ValueError(f"{source}: expected one greedy response per problem; got more to {twice[0]!r}")
-    verdicts = verifier.verify([by_id[problem] for problem, _, _ in rows], [text for _, _, text in rows])
-    seen: Counter[tuple[str, Kind]] = Counter()
-    responses = []
-    for (problem, kind, text), verdict in zip(rows, verdicts, strict=True):
-        responses.append(
-            Response(
-                problem=problem, kind=kind, sample=seen[problem, kind], text=text, num_tokens=0, is_truncated=False,
-                is_correct=verdict.is_correct, reason=verdict.reason, detail=verdict.detail, seconds=0.0,
-            )
-        )  # fmt: skip
-        seen[problem, kind] += 1
-    settings = Settings(
-        model=model or str(source), weights="", k=min(seen[p, "sampled"] for p in by_id), temperature=0.0, top_p=1.0,
-        max_tokens=0, prompts="", problems=hash_problems(problems), prompt_ids="", engine="", seed=0,
-    )  # fmt: skip
-    file = ResponseFile(out / RESPONSES, settings)
-    done = {r.job: r.text for r in file.read()}
-    if not done.items() <= {r.job: r.text for r in responses}.items():
-        raise ValueError(
-            f"{file.path} holds other responses than {source}: delete that file to replace them, or choose another "
-            "output directory"
-        )
-    file.append(r for r in responses if r.job not in done)
-    result = summarize(name or out.name, settings, responses, contained=contained, environment=environment)
-    write_result(result, out)
-    return result
-
-
-class _Sitting:
+class _Session:
     """One process's part of an evaluation: generates what the file lacks, batch by batch."""
 
     def __init__(
@@ -266,12 +213,7 @@ def _in_order(responses: Sequence[Response], problems: Sequence[Problem]) -> lis
     return sorted(responses, key=lambda r: (position[r.problem], r.kind, r.sample))
 
 
-def _check(problems: Sequence[Problem], *, k: int, temperature: float, batch_size: int) -> None:
-    if not problems:
-        raise ValueError("evaluation: expected at least one problem; got none. Check the task's split and count")
-    twice = [p for p, n in Counter(p.id for p in problems).items() if n > 1]
-    if twice:
-        raise ValueError(f"evaluation: expected every problem once; the id {twice[0]!r} occurs more often")
+def _check_sampling(*, k: int, temperature: float, batch_size: int) -> None:
     if k < 0 or batch_size < 1:
         raise ValueError(f"evaluation: expected k >= 0 and batch_size >= 1; got k {k}, batch_size {batch_size}")
     if k and temperature <= 0.0:
