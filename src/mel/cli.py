@@ -38,7 +38,7 @@ RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 
 
 def main() -> None:
-    """Run the command line; a `ValueError` or `OSError` is the user's to mend and shows no traceback."""
+    """Run the command line; an error that the user can correct (`ValueError`, `OSError`) is one line."""
     # Before torch is loaded: two threads beside another busy process were measured up to 80 times slower than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
@@ -69,7 +69,7 @@ def quickstart(
     arms: Annotated[str, typer.Option(help="Recipes to compare, by name, the baseline first.")] = "grpo,recommended",
     changes: Changes = None,
 ) -> None:
-    """Train the miniature with GRPO and with MEL side by side and show what came of it."""
+    """Train the miniature with GRPO and with MEL side by side, and compare the results."""
     from mel.run.quickstart import quickstart as run
 
     run(arms.split(","), output=output, steps=steps, seed=seed, changes=changes or (), console=Console())
