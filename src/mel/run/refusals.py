@@ -1,4 +1,4 @@
-"""Checks before a run begins, of what would make it fail or hang hours later."""
+"""Checks before a run begins, of what would fail or hang hours later."""
 
 from __future__ import annotations
 
