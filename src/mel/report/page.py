@@ -97,7 +97,7 @@ def render(arms: Sequence[Arm]) -> str:
             title=" vs ".join(arm.name for arm in arms),
             style=style,
             script=script,
-            # Nothing but this very script may run, should any text ever get past the escaping.
+            # Only this script may run, even if a text should ever get past the escaping.
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             arms=list(enumerate(arms)),
             comparison=comparison,

@@ -76,7 +76,7 @@ def _train(
     checkpoint: Path | None,
     console: Console,
 ) -> tuple[State, int]:
-    """Train and evaluate; how it ended and after how many optimizer steps."""
+    """Train and evaluate; returns how it ended and after how many optimizer steps."""
     from mel.hosts.load import device
     from mel.hosts.trl import MELTrainer, VerifierReward
     from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, log_beside, without_printing
@@ -99,7 +99,7 @@ def _train(
     sigterm = SaveOnSigterm()
 
     def after_step(step: int, model: Any) -> None:
-        # Told to stop, the checkpoint is what counts; the resumed run evaluates.
+        # After a signal to stop, the checkpoint comes first; the resumed run evaluates.
         if _is_main() and not sigterm.is_asked:
             evaluator.between(step, model, log=lambda metrics: log_beside(trainer, metrics))
 
