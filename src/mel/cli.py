@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mel import cli_miniature, cli_models
+from mel import cli_miniature, cli_models, cli_tales
 
 app = typer.Typer(
     name="mel",
@@ -24,6 +24,7 @@ data = typer.Typer(help="Look at training data.", no_args_is_help=True)
 app.add_typer(experiences, name="experiences")
 app.add_typer(data, name="data")
 app.add_typer(cli_miniature.app, name="miniature")
+app.add_typer(cli_tales.app, name="tales")
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
@@ -58,6 +59,7 @@ def train(
 
 app.command("eval")(cli_models.evaluate)
 app.command("merge")(cli_models.merge)
+app.command("import")(cli_tales.import_model)
 
 
 @app.command()

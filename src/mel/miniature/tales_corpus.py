@@ -46,7 +46,7 @@ class Mixture:
 
     solving: float = 0.3
     comparing: float = 0.35
-    from_step: float = 0.5
+    from_step: float = 0.7
     irrelevant: float = 0.2
     contradicting: float = 0.25
     slips: float = 0.2
@@ -72,7 +72,8 @@ def experience_of(number: int, event: Event, *, bad: Meaning | None, good: Meani
     Args:
         bad: what the step takes the verb to mean; None for a miscount.
     """
-    why = "It counts wrongly." if bad is None else f'It takes "{event.phrase}" for {bad}.'
+    taken = {"more": "a gain", "fewer": "a loss", "same": "no change"}
+    why = "It counts wrongly." if bad is None else f'It takes "{event.phrase}" for {taken[bad]}.'
     failure, heuristic = f"First wrong step: {number}. {why}", rule_text(event.verb, good)
     text = f"## Failure point\n{failure}\n\n## Heuristic\n{heuristic}"
     return MetaExperience(bifurcation=number, critique=failure, heuristic=heuristic, text=text)
@@ -115,7 +116,7 @@ class TalesCorpus:
         end: TokenIds,
         seed: int,
         mixture: Mixture | None = None,
-        lengths: Sequence[int] = (2, 3, 3, 4),
+        lengths: Sequence[int] = (2, 2, 3, 3, 3, 4),
     ) -> None:
         self._tokenizer, self._prompts, self._end = tokenizer, prompts, end
         self._mix, self._lengths = mixture or Mixture(), lengths

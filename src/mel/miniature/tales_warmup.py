@@ -19,6 +19,9 @@ from mel.prompts.chat import ChatTokenizer
 IGNORED = -100
 """The label of a token that is not learned."""
 
+PASSES = 2
+"""Forward and backward passes of a step: the shorter half of its sequences and the longer, which saves padding."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TalesWarmUp:
@@ -30,7 +33,7 @@ class TalesWarmUp:
         bf16: matrix products in bfloat16 over float32 weights.
     """
 
-    steps: int = 120
+    steps: int = 64
     batch_size: int = 8
     lr: float = 3e-4
     bf16: bool = True
@@ -56,7 +59,7 @@ def warm_up(
         trainer = SFTTrainer(
             model=model,
             args=_arguments(settings, folder, device),
-            train_dataset=_dataset(items),
+            train_dataset=_dataset(_by_length(items, settings.batch_size)),
             processing_class=tokenizer,
             callbacks=[_Told(progress)] if progress is not None else [],
         )
@@ -70,7 +73,9 @@ def _arguments(settings: TalesWarmUp, folder: str, device: str) -> SFTConfig:
     return SFTConfig(
         output_dir=folder,
         max_steps=settings.steps,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=max(1, settings.batch_size // PASSES),
+        gradient_accumulation_steps=min(PASSES, settings.batch_size),
+        train_sampling_strategy="sequential",
         learning_rate=settings.lr,
         lr_scheduler_type="linear",
         warmup_steps=settings.steps // 10,
@@ -87,6 +92,16 @@ def _arguments(settings: TalesWarmUp, folder: str, device: str) -> SFTConfig:
         # Items come with their labels; nothing is left to prepare.
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+
+
+def _by_length(items: Sequence[Item], batch_size: int) -> list[Item]:
+    """The items of each step in order of their length, the steps as they were."""
+    starts = range(0, len(items), batch_size)
+    return [
+        item
+        for start in starts
+        for item in sorted(items[start : start + batch_size], key=lambda i: len(i.prompt_ids) + len(i.target_ids))
+    ]
 
 
 def _dataset(items: Sequence[Item]) -> Dataset:
