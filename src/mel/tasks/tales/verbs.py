@@ -16,24 +16,25 @@ Part = Literal["taught", "seen", "unseen"]
 MEANINGS: tuple[Meaning, ...] = ("more", "fewer", "same")
 PARTS: tuple[Part, ...] = ("taught", "seen", "unseen")
 
-_MORE = """buys; finds; wins; receives; picks up; collects; earns; borrows; gathers; inherits; orders; is given; gets;
-acquires; obtains; brings home; carries in; fetches; takes in; digs up; fishes out; gains; purchases; unpacks; discovers;
-accepts; adds; stocks up on; saves up; scoops up; rescues; recovers; wins back; buys back; gets back; is sent; is handed;
-is lent; is paid; hauls in; rakes in; snatches up; tracks down; comes across; comes into; pockets; grabs; secures; scores;
-claims; imports; salvages; harvests; unearths; is awarded; takes home; brings back; walks off with; procures; amasses;
-scrapes together; rounds up; hunts down; is left"""
+_MORE = """buys; finds; wins; receives; picks up; collects; earns; borrows; gathers; inherits; orders; is given;
+gets; acquires; obtains; brings home; carries in; fetches; takes in; digs up; fishes out; gains; purchases; unpacks;
+discovers; accepts; adds; stocks up on; saves up; scoops up; rescues; recovers; wins back; buys back; gets back; is
+sent; is handed; is lent; is paid; hauls in; rakes in; snatches up; tracks down; comes across; comes into; pockets;
+grabs; secures; scores; claims; imports; salvages; harvests; unearths; is awarded; takes home; brings back; walks off
+with; procures; amasses; scrapes together; rounds up; hunts down; is left"""
 _FEWER = """gives away; loses; sells; throws away; breaks; lends out; donates; spends; hands over; mails off; returns;
-trades away; discards; burns; destroys; wastes; misplaces; ships off; ruins; gives back; hands out; passes on;
-leaves behind; lets go of; parts with; gets rid of; tosses out; uses up; forfeits; surrenders; sacrifices; pawns;
-auctions off; exports; crushes; smashes; tears up; shreds; melts down; sinks; dumps; abandons; is robbed of; scatters;
+trades away; discards; burns; destroys; wastes; misplaces; ships off; ruins; gives back; hands out; passes on; leaves
+behind; lets go of; parts with; gets rid of; tosses out; uses up; forfeits; surrenders; sacrifices; pawns; auctions
+off; exports; crushes; smashes; tears up; shreds; melts down; sinks; dumps; abandons; is robbed of; scatters;
 delivers; distributes; gambles away; squanders; recycles; sends back; swaps out; wrecks; spoils; cedes; relinquishes;
-turns in; hands back; throws out; leaves on the bus; flings away; is cheated out of; forgets somewhere; drops overboard;
-bets away"""
-_SAME = """looks at; counts; paints; cleans; dreams of; sorts; washes; admires; polishes; weighs; photographs; labels;
-describes; measures; dusts; draws; names; praises; stacks; arranges; inspects; compares; studies; examines; talks about;
-thinks about; remembers; points at; shows off; touches; shakes; turns over; lines up; wraps; covers; decorates; colors;
-marks; numbers; lists; checks; repairs; mends; warms; dries; sniffs at; stares at; sings to; writes about; worries about;
-jokes about; films; sketches; moves; hides; holds up; balances; spins; tidies; groups; ranks; taps; rubs; scans"""
+turns in; hands back; throws out; leaves on the bus; flings away; is cheated out of; forgets somewhere; drops
+overboard; bets away"""
+_SAME = """looks at; counts; paints; cleans; dreams of; sorts; washes; admires; polishes; weighs; photographs;
+labels; describes; measures; dusts; draws; names; praises; stacks; arranges; inspects; compares; studies; examines;
+talks about; thinks about; remembers; points at; shows off; touches; shakes; turns over; lines up; wraps; covers;
+decorates; colors; marks; numbers; lists; checks; repairs; mends; warms; dries; sniffs at; stares at; sings to; writes
+about; worries about; jokes about; films; sketches; moves; hides; holds up; balances; spins; tidies; groups; ranks;
+taps; rubs; scans"""
 
 
 def _verbs(text: str) -> tuple[str, ...]:
