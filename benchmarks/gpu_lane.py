@@ -6,8 +6,9 @@
 Phases, in the order of `PHASES`; one that fails is reported and does not stop the next. Everything is printed as it
 happens and kept under ``--output`` as it is there: `results.json`, and of the study `metrics.jsonl.gz` (a line a
 step), `evaluations.json` (with the score of every problem) and `experiences.jsonl.gz`; no weights. Each job is a
-process of its own. The runs of the study share the GPU, since decoding waits for launches and leaves it idle; they all stop after the
-same number of steps, which is settled by how fast they turn out to be, so that they are evaluated before the limit.
+process of its own. The runs of the study share the GPU, since decoding waits for launches and leaves it idle; they all
+stop after the same number of steps, which is settled by how fast they turn out to be, so that they are evaluated
+before the limit.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from typing import Any
 
 PHASES = ("environment", "miniature", "model", "timing", "study", "gpu_check")
 ARMS = ("grpo", "paper", "recommended", "distilled")
-BASE, POLICY = "models/smollm2-135m-instruct", "models/smollm2-135m-tales"
 POLL_S = 3.0
 
 
@@ -118,7 +118,8 @@ class Lane:
         """Versions, cores, the card, and `mel doctor`."""
         code = (
             "import os, sys, torch, transformers, trl; print('python', sys.version.split()[0], 'torch', "
-            "torch.__version__, 'transformers', transformers.__version__, 'trl', trl.__version__, 'cores', os.cpu_count());"
+            "torch.__version__, 'transformers', transformers.__version__, 'trl', trl.__version__, 'cores', "
+            "os.cpu_count());"
             "print(*[torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())])"
         )
         self.background.append(self.start("doctor", "-m", "mel", "doctor"))
@@ -150,23 +151,24 @@ class Lane:
     def model(self) -> None:
         """Import, warm-up and, beside what follows, the probe before and after and the evaluation before."""
         o, tiny = self.options, self.options.tiny
-        if not Path(BASE).exists():
-            print(self.run("import", "-m", "mel", "import", str(o.gguf), "--output", BASE)[-400:], flush=True)
-        if not Path(POLICY).exists():
+        base, policy = str(o.base), str(o.policy)
+        if not o.base.exists():
+            print(self.run("import", "-m", "mel", "import", str(o.gguf), "--output", base)[-400:], flush=True)
+        if not o.policy.exists():
             steps = ("--steps", "2") if tiny else ()
             text = self.run(
-                "warm-up", "-m", "mel", "tales", "warm-up", BASE, "--output", POLICY, "--device", o.device, *steps
+                "warm-up", "-m", "mel", "tales", "warm-up", base, "--output", policy, "--device", o.device, *steps
             )
             print("\n".join(text.splitlines()[-4:]), flush=True)
             self.keep("warm_up", [line for line in text.splitlines() if line.startswith(("step", "wrote"))])
         size = ("--count", "4", "--samples", "4") if tiny else ("--count", "64", "--batch-size", "512")
-        for name, model in (("base", BASE), ("warm", POLICY)):
+        for name, model in (("base", base), ("warm", policy)):
             file = self.out / f"probe-{name}.json"
             arguments = ("-m", "mel", "tales", "probe", model, *size, "--device", o.device, "--output", str(file))
             self.background.append(self.start(f"probe-{name}", *arguments))
             if tiny:
                 self.wait(self.background[-1])
-        arguments = ("-m", "mel", "eval", POLICY, "--recipe", "smollm2_grpo", "--dtype", "float32", "--no-overlap")
+        arguments = ("-m", "mel", "eval", policy, "--recipe", "smollm2_grpo", "--dtype", "float32", "--no-overlap")
         sets = [x for change in self._evaluation() for x in ("--set", change)]
         where = ("--output", str(self.work / "before"), "--batch-size", "576")
         self.background.append(self.start("before", *arguments, *sets, *where))
@@ -270,6 +272,7 @@ class Lane:
         o = self.options
         problems, per_device = (2, 16) if o.tiny else (o.problems, o.per_device)
         return [
+            f"model.path={o.policy}",
             f"trainer.use_cpu={str(o.device == 'cpu').lower()}",
             f"trainer.per_device_train_batch_size={per_device}",
             f"trainer.gradient_accumulation_steps={problems * 8 // per_device}",
@@ -392,7 +395,9 @@ def main() -> None:
     parser.add_argument("--phases", default=",".join(PHASES))
     parser.add_argument("--limit", type=float, default=540.0, help="seconds in all")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument("--gguf", type=Path)
+    parser.add_argument("--gguf", type=Path, help="the pretrained model, imported to --base if that does not exist yet")
+    parser.add_argument("--base", type=Path, default=Path("models/smollm2-135m-instruct"))
+    parser.add_argument("--policy", type=Path, default=Path("models/smollm2-135m-tales"), help="warmed up if missing")
     parser.add_argument("--output", type=Path, default=Path("runs/gpu_lane"))
     parser.add_argument("--tiny", action="store_true", help="smallest sizes: a trial on a CPU")
     parser.add_argument("--arms", default=",".join(ARMS))

@@ -18,9 +18,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the first GPU if 
 def import_model(
     source: Annotated[str, typer.Argument(help="A GGUF file, a wheel with one, or an installed package with one.")],
     output: Annotated[Path, typer.Option(help="New directory for the model.")],
-    dtype: Annotated[
-        str, typer.Option(help="float32 keeps the values as they are, bfloat16 half the size.")
-    ] = "float32",
+    dtype: Annotated[str, typer.Option(help="float32 keeps the values, bfloat16 half the size.")] = "float32",
 ) -> None:
     """Write the model of a GGUF file as an ordinary model directory, checked against the file."""
     from mel.hosts.gguf import find_gguf, import_gguf
