@@ -28,8 +28,8 @@ def import_model(
     with tempfile.TemporaryDirectory() as folder:
         found = import_gguf(find_gguf(source, Path(folder)), output, dtype=dtype)
     typer.echo(
-        f"{found.name} ({found.architecture}, {found.parameters / 1e6:.1f} M parameters): {found.compared} tensors equal "
-        f"the file's, one token per digit: {'yes' if found.has_digit_rule else 'no'}\nmodel directory: {output}"
+        f"{found.name} ({found.architecture}, {found.parameters / 1e6:.1f} M parameters): {found.compared} tensors "
+        f"equal the file's, one token per digit: {'yes' if found.has_digit_rule else 'no'}\nmodel directory: {output}"
     )
 
 

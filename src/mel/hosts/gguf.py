@@ -16,8 +16,13 @@ import numpy
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-DIGIT_RULES = frozenset({"smollm", "refact", "command-r", "granite-docling", "starcoder", "exaone"})
-"""Pre-tokenizers (`tokenizer.ggml.pre`) that make every digit a token of its own."""
+DIGIT_RULES = frozenset({"smollm", "refact", "starcoder", "command-r", "codeshell", "exaone", "minerva-7b"})
+"""Pre-tokenizers (`tokenizer.ggml.pre`) of GPT-2's kind that make every digit a token of its own."""
+
+OTHER_RULES = frozenset(
+    {"default", "gpt-2", "qwen2", "qwen35", "deepseek-r1-qwen", "llama-bpe", "llama3", "llama-v3", "tekken", "gpt-4o"}
+)
+"""Those that group digits, or that transformers converts with their rule for digits."""
 
 SAMPLES = (
     "Tom has 14 apples. He buys 205 more, so 14 + 205 = 219.\n#### 219",
@@ -81,8 +86,11 @@ def import_gguf(file: Path, output: Path, *, dtype: str = "float32") -> Imported
     if output.exists() and any(output.iterdir()):
         raise ValueError(f"mel import: expected an output that does not exist yet; {output} holds something")
     reader = _reader(file)
-    tokenizer = _tokenizer(file, reader)
+    _check_rule(file, reader)
+    if not _field(reader, "tokenizer.chat_template"):
+        raise ValueError(f"mel import: {file} holds no chat template (tokenizer.chat_template); mel needs one")
     model = _model(file, reader)
+    tokenizer = _tokenizer(file, reader)
     compared = _compare(model, reader, file)
     _settle(model, tokenizer)
     model.to(getattr(torch, dtype)).save_pretrained(output)
@@ -117,8 +125,6 @@ def check_tokenizer(saved: Any, loaded: Any, *, splits_digits: bool) -> None:
         raise ValueError(f"mel import: the file asks for one token per digit; the tokenizer splits 2026 into {pieces}")
     if saved.eos_token_id is None or saved.pad_token_id is None:
         raise ValueError("mel import: the file names no end-of-sequence token; a policy could never stop")
-    if not saved.chat_template:
-        raise ValueError("mel import: the file holds no chat template (tokenizer.chat_template); mel needs one")
     turn = saved.apply_chat_template([{"role": "user", "content": "x"}], add_generation_prompt=True, tokenize=False)
     if saved.encode(turn, add_special_tokens=False).count(saved.unk_token_id) > 1 or "x" not in turn:
         raise ValueError(f"mel import: the chat template makes {turn!r} of one turn")
@@ -143,6 +149,17 @@ def _field(reader: Any, name: str) -> Any:
 def _splits_digits(reader: Any) -> bool:
     """Whether the file's vocabulary makes every digit a token of its own."""
     return _field(reader, "tokenizer.ggml.pre") in DIGIT_RULES
+
+
+def _check_rule(file: Path, reader: Any) -> None:
+    """Refuses a vocabulary of GPT-2's kind that is split by a rule of which nothing is known here."""
+    rule = _field(reader, "tokenizer.ggml.pre")
+    if _field(reader, "tokenizer.ggml.model") == "gpt2" and rule not in DIGIT_RULES | OTHER_RULES | {None}:
+        known = ", ".join(sorted(DIGIT_RULES | OTHER_RULES))
+        raise ValueError(
+            f"mel import: {file} splits text by tokenizer.ggml.pre {rule!r}; expected one of {known}. Take the model's "
+            f"own directory instead, or add the rule to mel.hosts.gguf once it is known how it treats digits"
+        )
 
 
 def _tokenizer(file: Path, reader: Any) -> Any:

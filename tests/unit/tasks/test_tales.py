@@ -11,11 +11,15 @@ from mel.types import Problem
 # 14 + 5 = 19, counting leaves 19, selling 4 leaves 15.
 PROBLEM = Problem(
     id="p",
-    text="Tom has 14 apples. He buys 5 more. He counts 3 of them. He sells 4 apples. How many apples does Tom have now?",
+    text="Tom has 14 apples. He buys 5 more. He counts 3 of them. He sells 4 apples. How many has he now?",
     answer="15",
     metadata={"counts": [19, 19, 15], "verbs": ["buys", "counts", "sells"], "meanings": ["more", "same", "fewer"]},
 )
-STEPS = ["Step 1: buys 5 more, 14 + 5 = 19", "Step 2: counts 3 of them, still 19", "Step 3: sells 4 apples, 19 - 4 = 15"]
+STEPS = [
+    "Step 1: buys 5 more, 14 + 5 = 19",
+    "Step 2: counts 3 of them, still 19",
+    "Step 3: sells 4 apples, 19 - 4 = 15",
+]
 RIGHT = "\n".join([*STEPS, "#### 15"])
 
 
