@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PHASES = ("environment", "miniature", "model", "timing", "study", "gpu_check")
+PHASES = ("environment", "miniature", "model", "timing", "probe", "study", "gpu_check")
 ARMS = ("grpo", "paper", "recommended", "distilled")
 POLL_S = 3.0
 
@@ -73,6 +73,7 @@ class Lane:
         self.results: dict[str, Any] = {"options": {k: str(v) for k, v in vars(options).items()}}
         self.work = Path("runs/gpu_lane_work")
         self.background: list[Job] = []
+        self.at_once = options.at_once
 
     def left(self) -> float:
         return self.deadline - time.monotonic()
@@ -149,7 +150,7 @@ class Lane:
         self.keep("miniature", {"compared": len(differences), "largest_differences": worst, "rows": rows})
 
     def model(self) -> None:
-        """Import, warm-up and, beside what follows, the probe before and after and the evaluation before."""
+        """Import and warm-up."""
         o, tiny = self.options, self.options.tiny
         base, policy = str(o.base), str(o.policy)
         if not o.base.exists():
@@ -161,20 +162,6 @@ class Lane:
             )
             print("\n".join(text.splitlines()[-4:]), flush=True)
             self.keep("warm_up", [line for line in text.splitlines() if line.startswith(("step", "wrote"))])
-        size = ("--count", "4", "--samples", "4") if tiny else ("--count", "64", "--batch-size", "512")
-        for name, model in (("base", base), ("warm", policy)):
-            file = self.out / f"probe-{name}.json"
-            arguments = ("-m", "mel", "tales", "probe", model, *size, "--device", o.device, "--output", str(file))
-            self.background.append(self.start(f"probe-{name}", *arguments))
-            if tiny:
-                self.wait(self.background[-1])
-        arguments = ("-m", "mel", "eval", policy, "--recipe", "smollm2_grpo", "--dtype", "float32", "--no-overlap")
-        sets = [x for change in self._evaluation() for x in ("--set", change)]
-        where = ("--output", str(self.work / "before"), "--batch-size", "576")
-        self.background.append(self.start("before", *arguments, *sets, *where))
-        # The timing that follows is to be had alone.
-        for job in self.background:
-            self.wait(job)
 
     def timing(self) -> None:
         """A few steps of GRPO and of MEL alone: seconds by phase, their ratio, peak memory against the plan."""
@@ -182,6 +169,10 @@ class Lane:
         runs = {arm: str(self.work / f"timing-{arm}") for arm in ("grpo", "recommended")}
         changes = [f"trainer.max_steps={steps}", "evaluation={}", *self._shape()]
         specs = [{"recipe": f"smollm2_{arm}", "changes": changes, "run": run} for arm, run in runs.items()]
+        sets = [x for change in self._shape() for x in ("--set", change)]
+        plans = {
+            arm: self.start(f"plan-{arm}", "-m", "mel", "plan", f"smollm2_{arm}", "--gpus", "1", *sets) for arm in runs
+        }
         text = self.wait(self.job("timing", timing=specs), reserve_s=0.5 * self.left())
         for arm, run in runs.items():
             rows = [r for r in metrics_of(Path(run)) if "reward/mean" in r]
@@ -191,13 +182,39 @@ class Lane:
             phases = {n: round(v, 2) for n, v in found[arm].items() if n.startswith("time_s/") and "total" not in n}
             self.say(f"timing {arm}: {phases}, sum {sum(phases.values()):.2f} s a step")
         peaks = [json.loads(line[5:]) for line in text.splitlines() if line.startswith("peak ")]
-        plans = {}
-        for arm in runs:
-            sets = [x for change in self._shape() for x in ("--set", change)]
-            plan = ("-m", "mel", "plan", f"smollm2_{arm}", "--gpus", "1", *sets)
-            plans[arm] = self.run(f"plan-{arm}", *plan)
-        print(*peaks, *plans.values(), sep="\n", flush=True)
-        self.keep("timing", {"by_arm": found, "peak_bytes": peaks, "plans": plans})
+        planned = {arm: self.wait(job) for arm, job in plans.items()}
+        print(*peaks, *planned.values(), sep="\n", flush=True)
+        self.keep("timing", {"by_arm": found, "peak_bytes": peaks, "plans": planned})
+        self.at_once = self._room(max([peak["reserved"] for peak in peaks], default=0))
+
+    def _room(self, peak_bytes: int) -> int:
+        """How many runs the GPU holds at once, each with its own context beside what was measured."""
+        if self.options.device == "cpu" or not peak_bytes:
+            return self.options.at_once
+        ask = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+        total_mib = float(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[0])
+        room = int(0.87 * total_mib / (peak_bytes / 2**20 + 800))
+        self.say(f"{room} runs fit the GPU at once by the measured peak of {peak_bytes / 2**30:.1f} GiB")
+        return max(1, min(self.options.at_once, room))
+
+    def probe(self) -> None:
+        """The probe before and after the warm-up, and the evaluation before training; on a GPU beside the study."""
+        o, tiny = self.options, self.options.tiny
+        base, policy = str(o.base), str(o.policy)
+        size = ("--count", "4", "--samples", "4") if tiny else ("--count", "64", "--batch-size", "512")
+        for name, model in (("base", base), ("warm", policy)):
+            file = self.work / f"probe-{name}.json"
+            arguments = ("-m", "mel", "tales", "probe", model, *size, "--device", o.device, "--output", str(file))
+            self.background.append(self.start(f"probe-{name}", *arguments))
+            if tiny:
+                self.wait(self.background[-1])
+        arguments = ("-m", "mel", "eval", policy, "--recipe", "smollm2_grpo", "--dtype", "float32", "--no-overlap")
+        sets = [x for change in self._evaluation() for x in ("--set", change)]
+        where = ("--output", str(self.work / "before"), "--batch-size", "576")
+        self.background.append(self.start("before", *arguments, *sets, *where))
+        if tiny:
+            self.wait(self.background[-1])
+            self.collect([])
 
     def study(self) -> None:
         """Arms x seeds at once, to the same step, each evaluated at its end."""
@@ -206,14 +223,14 @@ class Lane:
         stop, reserve_s = self.work / "stop_at", 20.0 if o.tiny else o.evaluation_s
         jobs: list[Job] = []
         while (waiting or any(j.is_alive for j in jobs)) and self.left() > 4:
-            while waiting and sum(j.is_alive for j in jobs) < o.at_once and self.left() > reserve_s + 30:
+            while waiting and sum(j.is_alive for j in jobs) < self.at_once and self.left() > reserve_s + 30:
                 jobs.append(self._study_job(*waiting.pop(0), stop))
             time.sleep(POLL_S)
             self._settle(jobs, stop, reserve_s)
-            self.collect(jobs)
-            if int(time.monotonic() - self.began) % 15 < POLL_S:
+            if int(time.monotonic() - self.began) % 20 < POLL_S:
+                self.collect(jobs)
                 self.say("study: " + ", ".join(f"{j.name} {j.step}{'' if j.is_alive else ' done'}" for j in jobs))
-        for job in jobs:
+        for job in [*jobs, *self.background]:
             if job.is_alive:
                 job.process.kill()
         self.collect(jobs)
@@ -260,7 +277,7 @@ class Lane:
         self.say(f"gpu_check: {size}")
         text = self.run(
             "gpu_check", "-m", "benchmarks.gpu_check", "--size", size, "--device", self.options.device, "--steps", "2",
-            "--arms", arms, "--output", str(self.out),
+            "--arms", arms, "--output", str(self.work),
         )  # fmt: skip
         print(text[-1500:], flush=True)
         self.keep("gpu_check", text.splitlines()[-12:])
@@ -297,7 +314,7 @@ class Lane:
             for job in jobs:
                 for row in experiences_of(job.run):
                     file.write(json.dumps({"run": job.name, **row}) + "\n")
-        found = {}
+        found = {path.stem: json.loads(path.read_text()) for path in sorted(self.work.glob("probe-*.json"))}
         for name, run in [("before", self.work / "before"), *((j.name, j.run) for j in jobs)]:
             for path in sorted(run.glob("evaluations/*/result.json")):
                 found[f"{name}/{path.parent.name}"] = json.loads(path.read_text())
@@ -407,7 +424,7 @@ def main() -> None:
     parser.add_argument("--per-device", type=int, default=32)
     parser.add_argument("--learning-rate", default="2.0e-5")
     parser.add_argument("--at-once", type=int, default=12, help="runs of the study that share the GPU")
-    parser.add_argument("--evaluation-s", type=float, default=60.0, help="seconds that the last evaluations may take")
+    parser.add_argument("--evaluation-s", type=float, default=50.0, help="seconds that the last evaluations may take")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:
