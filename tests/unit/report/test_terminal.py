@@ -16,6 +16,7 @@ from mel.report.terminal import (
     evaluation_progress,
     evaluation_table,
     experience_panel,
+    experiences_page,
     experiences_table,
 )
 
@@ -86,16 +87,16 @@ def test_experiences_are_listed_newest_first_and_paged(make_run: Make) -> None:
         total = run.experiences.list().total
         newest = [str(e.id) for e in run.experiences.list(newest_first=True, limit=20)]
     assert total > 20
-    text = shown(experiences_table(path))
+    text = shown(experiences_table(experiences_page(path)))
     assert f"page 1 of {-(-total // 20)}, {total} experiences" in text
     assert [
         line.split()[1] for line in text.splitlines() if line.startswith("│ ") and line.split()[1].isdecimal()
     ] == newest
-    assert "no bifurcation" not in shown(experiences_table(path, kept=True))
+    assert "no bifurcation" not in shown(experiences_table(experiences_page(path, kept=True)))
     with pytest.raises(ValueError, match=r"page: expected 1 to 3 \(44 experiences match\); got 9"):
-        experiences_table(path, page=9)
+        experiences_page(path, page=9)
     with pytest.raises(ValueError, match=r"--reason: expected one of .*failed_replay.*; got 'failed replay'"):
-        experiences_table(path, reason="failed replay")
+        experiences_page(path, reason="failed replay")
 
 
 def test_one_experience_is_shown_with_both_solutions_and_its_replay(make_run: Make) -> None:
@@ -117,7 +118,7 @@ def test_model_text_is_neither_markup_nor_a_terminal_command(make_run: Make) -> 
         number = store.list(kept=True).items[0].id
         store._connection.execute("UPDATE experiences SET heuristic = ?", ("[red]\x1b]0;owned\x07[/] \x9b2J",))
         store._connection.commit()
-    for text in (shown(experience_panel(path, number)), shown(experiences_table(path))):
+    for text in (shown(experience_panel(path, number)), shown(experiences_table(experiences_page(path)))):
         assert "[red]\N{REPLACEMENT CHARACTER}]0;owned" in text
         assert not set("\x1b\x07\x9b") & set(text)
 

@@ -11,13 +11,13 @@ from mel import tasks
 from mel.config import Recipe, SuiteSection, parse_recipe
 from mel.evaluate.given import score
 from mel.evaluate.result import EvaluationResult, markdown
-from mel.record.run_directory import RECIPE, RunDirectory
-from mel.report.arms import AFTER
+from mel.record.provenance import fingerprint, versions
+from mel.record.run_directory import AFTER, RECIPE, RunDirectory
 from mel.report.terminal import evaluation_table
 from mel.run.evaluation.engines import EngineChoice, open_engine
 from mel.run.evaluation.suites import contained_in_training, longest_sequence, run_suite
 from mel.run.evaluation.target import Target
-from mel.run.wiring import environment, fingerprint, num_processes, versions, wire
+from mel.run.wiring import environment, num_processes, wire
 from mel.tasks.account import left_out
 
 EVALUATIONS = Path("runs/eval")

@@ -14,9 +14,10 @@ from mel.evaluate.result import EvaluationResult
 from mel.evaluate.training_data import overlapping_ids
 from mel.ports import Ask, Task
 from mel.prompts.ask import PlainAsk
+from mel.record.provenance import versions
 from mel.report.terminal import evaluation_progress
 from mel.run.evaluation.engines import Engine
-from mel.run.wiring import Wiring, longest_prompt, versions
+from mel.run.wiring import Wiring, longest_prompt
 from mel.tasks.account import left_out
 from mel.types import Problem
 

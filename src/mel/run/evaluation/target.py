@@ -19,11 +19,11 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What `mel eval` was pointed at.
+    """The model that `mel eval` was given.
 
     Args:
         model: directory, hub id or miniature:WORLD.
-        about: what results call it; a run's model is called as the run itself calls it.
+        about: its name in results; the model of a run has the name that the run itself uses.
         run: the run directory it was trained in, if it was that which was named.
     """
 

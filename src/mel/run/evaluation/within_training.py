@@ -10,11 +10,12 @@ from rich.console import Console
 from mel.config import EvaluationSection
 from mel.evaluate.evaluation import SEED
 from mel.evaluate.result import EvaluationResult
-from mel.record.run_directory import RunDirectory
+from mel.record.provenance import fingerprint
+from mel.record.run_directory import AFTER, BEFORE, RunDirectory
 from mel.run.evaluation.engines import Engine
 from mel.run.evaluation.suites import run_suite, suite_task
 from mel.run.evaluation.target import after_training
-from mel.run.wiring import Wiring, fingerprint
+from mel.run.wiring import Wiring
 from mel.types import Sampling
 
 
@@ -45,7 +46,7 @@ class Evaluator:
                 self._wiring,
                 suite,
                 self._engine(model),
-                out=self._directory.evaluation(f"{when}-{suite.name}"),
+                out=self._directory.evaluation((BEFORE if when == "before" else AFTER) + suite.name),
                 batch_size=size,
                 model=f"{name} before training" if when == "before" else after_training(name),
                 weights=weights,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mel.run.wiring import SAMPLED_BYTES, fingerprint
+from mel.record.provenance import SAMPLED_BYTES, fingerprint
 
 
 def test_other_weights_have_another_fingerprint_and_a_copy_the_same(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
+"""Does the policy see where a wrong solution went wrong, and is what it concludes true?"""
+
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from mel.evaluate.localization import inspect
+from mel.methods.auxiliaries.meta_experience.ledger import tally, truth_of
 from mel.types import (
     Attempt,
     Candidate,
@@ -14,6 +17,7 @@ from mel.types import (
     Replayed,
     Rollout,
     Step,
+    Truth,
     Verdict,
 )
 
@@ -76,12 +80,34 @@ def candidates() -> list[Replayed]:
     ]
 
 
-def test_the_truth_comes_in_the_order_of_the_candidates(candidates: Sequence[Replayed]) -> None:
-    truth = inspect(candidates, Words())
-    assert truth.first_error == (1, 2, 2, None, 1)
-    assert truth.rule_truth == (True, False, None, True, None)
+def _with_truth(item: Replayed) -> Replayed:
+    return replace(item, truth=truth_of(item.candidate, Words()))
+
+
+def test_the_truth_is_asked_of_the_task_once_and_carried_on(candidates: Sequence[Replayed]) -> None:
+    found = [truth_of(item.candidate, Words()) for item in candidates]
+    assert [t.first_error for t in found] == [1, 2, 2, None, 1]
+    assert [t.is_true_rule for t in found] == [True, False, None, True, None]
 
 
 def test_a_task_that_cannot_tell_leaves_unknowns(candidates: Sequence[Replayed]) -> None:
-    truth = inspect(candidates, object())
-    assert truth.first_error == truth.rule_truth == (None,) * 5
+    assert {truth_of(item.candidate, None) for item in candidates} == {Truth()}
+
+
+def test_agreement_with_the_truth_is_counted_where_it_is_known(candidates: Sequence[Replayed]) -> None:
+    counts = tally(_with_truth(item) for item in candidates)
+    # Of four parsed ones three have a known first error, two of which were blamed; three rules can be checked.
+    assert (counts["located"], counts["locatable"]) == (2, 3)
+    assert (counts["kept_located"], counts["kept_locatable"]) == (1, 2)
+    assert (counts["rules_true"], counts["rules"]) == (2, 3)
+    assert (counts["kept_rules_true"], counts["kept_rules"]) == (1, 2)
+    assert (counts["candidates"], counts["parsed"], counts["leaks"], counts["kept"]) == (5, 4, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("first_error", "bifurcation", "expected"), [(2, 2, True), (2, 1, False), (None, 2, None), (2, None, None)]
+)
+def test_a_step_is_located_only_where_both_are_known(
+    first_error: int | None, bifurcation: int | None, expected: bool | None
+) -> None:
+    assert Truth(first_error=first_error).locates(bifurcation) is expected
