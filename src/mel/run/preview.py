@@ -12,8 +12,7 @@ from mel.config import Recipe, find_recipe, load_recipe, recipes_directory, ship
 from mel.evaluate.training_data import TrainingData, examine_training_data
 from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
 from mel.report.data_table import training_data_table
-from mel.run.evaluation.suites import suite_task
-from mel.run.wiring import model_directory, wire
+from mel.run.prepare import model_directory, prepare_evaluation
 
 
 def list_recipes(console: Console) -> None:
@@ -45,15 +44,15 @@ def show_recipe(name: str, console: Console) -> None:
 
 def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
     """`mel data check`: rows, drops and why, prompt lengths, overlap with every suite of the recipe."""
-    wiring = wire(recipe)
-    suites = {s.name: suite_task(wiring, s)[0].problems(s.split, s.count) for s in recipe.evaluation.suites}
+    prepared = prepare_evaluation(recipe, reads_training_set=False)
+    suites = {suite.section.name: suite.problems for suite in prepared.suites}
     found = examine_training_data(
-        wiring.task,
+        prepared.task,
         suites,
         split=recipe.task.split,
         count=recipe.task.count,
-        tokenizer=wiring.chat,
-        ask=wiring.ask,
+        tokenizer=prepared.chat,
+        ask=prepared.ask,
         max_prompt_tokens=recipe.trainer.get("max_prompt_length"),
     )
     console.print(training_data_table(found))
