@@ -33,6 +33,7 @@ class Prepared:
     """A recipe that was checked, and what its names stand for; `mel.run.prepare` makes it.
 
     Args:
+        name, evaluation: of the recipe.
         verifier: the task's, which must not fail quietly.
         problems: of the training set; none if nothing needs them.
         suites: those that are evaluated.
@@ -41,6 +42,7 @@ class Prepared:
     """
 
     recipe: Recipe
+    name: str
     task: Task
     verifier: Verifier
     prompt_set: PromptSet
@@ -52,11 +54,6 @@ class Prepared:
     tokenizer: Any
     chat: Tokenizer
     trainer: Any = None
-
-    @property
-    def name(self) -> str:
-        """The recipe's name."""
-        return self.recipe.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

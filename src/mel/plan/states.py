@@ -125,10 +125,10 @@ def _set_aside(recipe: Recipe, gradients: float) -> float:
 def least_bytes(recipe: Recipe, model_path: str, *, processes: int) -> float | None:
     """What one GPU holds at least if nothing is sharded: weights, gradients and optimizer states.
 
-    None for a model or an optimizer whose sizes are not known, and for one that pages its states out.
+    None where no GPU trains, for a model or an optimizer whose sizes are not known, and for one that pages its states.
     """
     layout = Layout(strategy="single" if processes == 1 else "ddp", processes=processes)
-    if str(recipe.trainer.get("optim", "")).startswith("paged"):
+    if recipe.trainer.get("use_cpu", False) or str(recipe.trainer.get("optim", "")).startswith("paged"):
         return None
     try:
         held = states(recipe, shape_of(model_path), layout, numbers(recipe, layout))

@@ -39,7 +39,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     ask = PlainAsk(prompts=prompt_set)
     model_path = model_directory(recipe.model.path)
     problems = training_problems(recipe, task)
-    suites = suites_of(recipe, ask) if recipe.evaluation.is_within_run else ()
+    suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
     positions = refusals.refuse_model(model_path)
     refusals.check_lengths(recipe, problems, ask, chat, instructions=[prompt_set.bare(n) for n in read], at=positions)
@@ -47,6 +47,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     refusals.check_memory(recipe, model_path)
     return Prepared(
         recipe=recipe,
+        name=recipe.name,
         task=task,
         verifier=CheckedVerifier(recipe.task.name, task),
         prompt_set=prompt_set,
@@ -74,11 +75,12 @@ def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool) -> Prepared:
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set)
     ask = PlainAsk(prompts=prompt_set)
     model_path = model_directory(recipe.model.path)
-    suites = suites_of(recipe, ask)
+    suites = suites_of(recipe.evaluation.suites, recipe.task, ask)
     problems = task.problems(recipe.task.split, recipe.task.count) if reads_training_set else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
     return Prepared(
         recipe=recipe,
+        name=recipe.name,
         task=task,
         verifier=CheckedVerifier(recipe.task.name, task),
         prompt_set=prompt_set,

@@ -84,10 +84,10 @@ def check_memory(recipe: Recipe, model_path: str) -> None:
     """
     from mel.hosts.load import gpu_memory
 
-    there = None if recipe.trainer.get("use_cpu", False) or shards_states() else gpu_memory()
+    there = None if shards_states() else gpu_memory()
     needed = None if there is None else least_bytes(recipe, model_path, processes=num_processes())
     if there is not None and needed is not None and needed > there:
         raise ValueError(
-            f"recipe {recipe.name}: weights, gradients and optimizer states alone take {needed / GIB:.1f} GiB on each "
+            "the recipe does not fit: weights, gradients and optimizer states alone take {needed / GIB:.1f} GiB on each "
             f"GPU, and the GPU has {there / GIB:.1f} GiB: `mel plan` says which part is how large and what to turn"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mel import prompts, tasks
-from mel.config import Recipe, SuiteSection, TaskSection
+from mel.config import SuiteSection, TaskSection
 from mel.evaluate.evaluation import evaluate
 from mel.evaluate.result import EvaluationResult
 from mel.evaluate.training_data import overlapping_ids
@@ -63,12 +63,14 @@ def run_suite(
         )
 
 
-def suites_of(recipe: Recipe, ask: Ask) -> tuple[Suite, ...]:
+def suites_of(sections: Sequence[SuiteSection], training: TaskSection, ask: Ask) -> tuple[Suite, ...]:
     """The suites of a recipe with their problems.
 
-    A suite asks as the recipe does, unless it is of another task and the recipe names no prompt set.
+    Args:
+        training: what the recipe trains on.
+        ask: how the recipe asks. A suite of another task is asked by that task's prompt set if the recipe names none.
     """
-    return tuple(_suite(recipe.task, section, ask) for section in recipe.evaluation.suites)
+    return tuple(_suite(training, section, ask) for section in sections)
 
 
 def _suite(training: TaskSection, section: SuiteSection, ask: Ask) -> Suite:
