@@ -85,9 +85,14 @@ def check_memory(recipe: Recipe, model_path: str) -> None:
     from mel.hosts.load import gpu_memory
 
     there = None if shards_states() else gpu_memory()
-    needed = None if there is None else least_bytes(recipe, model_path, processes=num_processes())
-    if there is not None and needed is not None and needed > there:
+    if there is not None:
+        refuse_memory(least_bytes(recipe, model_path, processes=num_processes()), there=there)
+
+
+def refuse_memory(needed: float | None, *, there: int) -> None:
+    """Refuse what needs more bytes than there are; None: that is not known."""
+    if needed is not None and needed > there:
         raise ValueError(
-            "the recipe does not fit: weights, gradients and optimizer states alone take {needed / GIB:.1f} GiB on each "
-            f"GPU, and the GPU has {there / GIB:.1f} GiB: `mel plan` says which part is how large and what to turn"
+            f"weights, gradients and optimizer states alone take {needed / GIB:.1f} GiB on each GPU, and the GPU has "
+            f"{there / GIB:.1f} GiB: `mel plan` says which part is how large and what to turn"
         )

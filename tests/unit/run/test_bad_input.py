@@ -18,6 +18,7 @@ from mel.config import load_recipe
 from mel.hosts.load import load_model, load_tokenizer, lora_config
 from mel.miniature import policies
 from mel.run import train
+from mel.run.refusals import refuse_memory
 from mel.tasks.story_counts import StoryCounts
 from mel.types import Problem, Verdict
 
@@ -175,6 +176,13 @@ def test_a_prompt_set_lacks_nothing_that_the_recipe_does_not_read(tmp_path: Path
     # Without the auxiliary that reads it the run gets as far as the trainer's own fields.
     message = refused(tmp_path, f"task.prompts={mine}", "auxiliaries=[]", "trainer.nonesuch=1")
     assert "unknown key 'trainer.nonesuch'" in message
+
+
+def test_only_what_surely_exceeds_the_gpu_is_refused_for_its_memory() -> None:
+    refuse_memory(24 * 2**30, there=24 * 2**30)
+    refuse_memory(None, there=1)
+    with pytest.raises(ValueError, match=r"alone take 60\.0 GiB on each GPU, and the GPU has 24\.0 GiB: `mel plan`"):
+        refuse_memory(60 * 2**30, there=24 * 2**30)
 
 
 class Raising(StoryCounts):
