@@ -157,6 +157,11 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|accelerate)(\..*)?")
 
 
+def gpu_memory() -> int | None:
+    """Bytes of the first GPU that torch sees; None without one."""
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+
+
 def device_summary() -> str:
     """One line on the accelerators torch sees."""
     if not torch.cuda.is_available():
