@@ -20,6 +20,8 @@ from mel import recipe_yaml
 from mel.naming import did_you_mean
 
 EXTENDS = "extends"
+BASES, LAUNCH_FILES = "bases", "accelerate"
+"""Folders beside those of the recipes: what recipes share, and what `accelerate launch` takes."""
 
 NAMED_LISTS = {("auxiliaries",), ("evaluation", "suites")}
 """Lists of things with a name: a mapping by that name changes some of them and keeps the others."""
@@ -111,21 +113,18 @@ def find_recipe(name_or_path: str) -> Path:
 
 def shipped_recipes() -> dict[str, Path]:
     """Name -> file of every recipe that comes with this package."""
-    return {name: path for folder in ("miniature", "qwen3") for name, path in _files(folder).items()}
+    files = sorted(recipes_directory().glob("*/*.yaml"))
+    return {path.stem: path for path in files if path.parent.name not in (BASES, LAUNCH_FILES)}
 
 
 def shipped_bases() -> dict[str, Path]:
     """Name -> file of what the recipes of this package have in common; no base is a whole recipe."""
-    return _files("bases")
+    return {path.stem: path for path in sorted((recipes_directory() / BASES).glob("*.yaml"))}
 
 
 def recipes_directory() -> Path:
     """Where the recipes that come with this package lie."""
     return Path(str(resources.files("mel"))) / "recipes"
-
-
-def _files(folder: str) -> dict[str, Path]:
-    return {path.stem: path for path in sorted((recipes_directory() / folder).glob("*.yaml"))}
 
 
 def _collect(path: Path, trail: tuple[Path, ...], found: dict[Path, RecipeFile]) -> None:
