@@ -29,7 +29,11 @@ def evaluate(
     gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
     overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
     responses: Annotated[
-        Path | None, typer.Option("--from", help="Score these responses (JSONL) instead of generating; one benchmark.")
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Score these responses instead of generating: a file of yours, lm-eval's, lighteval's or verl's.",
+        ),
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Evaluation or run to compare with, problem by problem.")

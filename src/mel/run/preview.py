@@ -8,14 +8,15 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from mel.config import Recipe, load_recipe
-from mel.evaluate.training_data import TrainingData, examine_training_data
+from mel.config import Recipe, SuiteSection, load_recipe
+from mel.evaluate.training_data import Benchmark, TrainingData, examine_training_data
 from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
 from mel.recipe_files import PLAIN_WORD, find_recipe, lineage, recipes_directory, shipped_bases, shipped_recipes
 from mel.recipe_text import recipe_text
 from mel.report.data_table import training_data_table
 from mel.run.evaluation.suites import suite_task
-from mel.run.wiring import model_directory, wire
+from mel.run.wiring import Wiring, model_directory, wire
+from mel.tasks.account import left_out
 
 
 def list_recipes(console: Console) -> None:
@@ -51,9 +52,9 @@ def show_recipe(name: str, console: Console) -> None:
 
 
 def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
-    """`mel data check`: rows, drops and why, prompt lengths, overlap with every suite of the recipe."""
+    """`mel data check`: records, drops and why, prompt lengths, golds, and overlap with every suite of the recipe."""
     wiring = wire(recipe)
-    suites = {s.name: suite_task(wiring, s)[0].problems(s.split, s.count) for s in recipe.evaluation.suites}
+    suites = {s.name: _benchmark(wiring, s) for s in recipe.evaluation.suites}
     found = examine_training_data(
         wiring.task,
         suites,
@@ -65,6 +66,12 @@ def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
     )
     console.print(training_data_table(found))
     return found
+
+
+def _benchmark(wiring: Wiring, suite: SuiteSection) -> Benchmark:
+    task, _ = suite_task(wiring, suite)
+    problems = task.problems(suite.split, suite.count)
+    return Benchmark(problems=problems, task=task, left_out=left_out(task, suite.split))
 
 
 def show_plan(

@@ -7,6 +7,8 @@ from rich.console import Console
 
 from mel.config import load_recipe
 from mel.evaluate.evaluation import Progress
+from mel.evaluate.responses import Response, Settings
+from mel.evaluate.result import markdown, summarize
 from mel.record import ExperienceStore, RunDirectory
 from mel.report.arms import read_run
 from mel.report.results_table import results_table
@@ -51,6 +53,32 @@ def test_an_evaluation_is_a_row_with_its_intervals(make_run: Make) -> None:
     text = shown(evaluation_table(list(read_run(make_run("grpo")).evaluations.values())))
     assert "heldout-l8" in text
     assert " 32 " in text
+
+
+def test_an_evaluation_says_why_responses_are_wrong_and_what_it_left_out() -> None:
+    reasons = ["right", "no_final_answer", "timeout", "unreadable_gold", "no_final_answer"]
+    responses = [
+        Response(
+            problem=f"p{i}", kind="greedy", sample=0, text="", num_tokens=1, is_truncated=False,
+            is_correct=reason == "right", reason=reason, detail="", seconds=0.1,
+        )
+        for i, reason in enumerate(reasons)
+    ]  # fmt: skip
+    settings = Settings(
+        model="m", weights="", k=0, temperature=0.6, top_p=1.0, max_tokens=9, prompts="p", problems="h",
+        prompt_ids="i", engine="e", seed=0,
+    )  # fmt: skip
+    short = summarize("aime24", settings, responses, left_out={"no_answer": 2, "no_question": 1})
+    whole = summarize("aime25", settings, responses[:1])
+    said = "3 records of the source are no problems and do not count (no answer 2, no question 1)"
+    text = " ".join(shown(evaluation_table([short, whole])).split())
+    for word in ("right 2", "no final answer 2", "timeout 1", "unreadable gold 1", "aime24: 3 records"):
+        assert word in text
+    assert "aime25: " not in text
+    about = markdown([short, whole])
+    assert "Verdicts: no final answer 2, right 1, timeout 1, unreadable gold 1." in about
+    assert f"{said}." in about
+    assert about.endswith("Verdicts: right 1.\n")
 
 
 def test_experiences_are_listed_newest_first_and_paged(make_run: Make) -> None:
