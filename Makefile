@@ -30,10 +30,10 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart smollm2 test check format bench vllm test-vllm clean
+.PHONY: help install quickstart smollm2 test check format files bench vllm test-vllm clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with pinned versions of everything
 
@@ -57,6 +57,9 @@ check: $(STAMP)  ## lint, formatting, types and import directions
 format: $(STAMP)  ## let ruff fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+files: $(STAMP)  ## write docs/files.md, the list of all modules
+	$(BIN)/python tests/architecture/file_list.py
 
 bench: $(STAMP)  ## measure what MEL costs; the table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -5,17 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from mel import recipe_yaml
-from mel.methods import AUXILIARIES, CARRIERS, CREDITS, MetaExperienceSettings, known
+from mel.hosts import HOSTS
+from mel.methods import AUXILIARIES, CARRIERS, CREDITS, AuxiliarySettings, check_slots, known
 from mel.naming import did_you_mean
+from mel.recipe_files import PLAIN_WORD, read_recipe
+
+
+def _plain_word(value: str) -> str:
+    if not PLAIN_WORD.fullmatch(value):
+        raise ValueError(f"expected a plain word (letters, digits, '_', '-', '.', '+'), got {value!r}; it names files")
+    return value
+
+
+PlainWord = Annotated[str, AfterValidator(_plain_word)]
 
 
 class Section(BaseModel):
@@ -89,30 +104,31 @@ class AuxiliarySection(Section):
     """One auxiliary by its name, its settings, and how its rows enter the optimizer step.
 
     Args:
+        settings: of the class that `mel.methods.AUXILIARIES` has under that name; every default is filled in.
         reduction: `row`: mean over the tokens of each row, then over rows (paper). `token`: over all tokens.
         backward: `separate` passes of at most `rows_per_backward` rows, or in the policy's own pass (`joint`).
     """
 
     name: str
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: SerializeAsAny[AuxiliarySettings]
     weight: WeightSection = WeightSection()
     reduction: Literal["row", "token"] = "row"
     backward: Literal["joint", "separate"] = "separate"
     rows_per_backward: int = Field(default=16, ge=1)
 
-    @model_validator(mode="after")
-    def _settings_are_known(self) -> AuxiliarySection:
-        known(self.name, AUXILIARIES, "auxiliary")
-        valid = [f.name for f in fields(AUXILIARIES[self.name][0])]
-        for key in self.settings:
-            if key not in valid:
-                raise ValueError(f"{self.name}: unknown setting {key!r}{nearest(key, valid)}")
-        self.build()
-        return self
-
-    def build(self) -> MetaExperienceSettings:
-        """The settings as the method takes them."""
-        return AUXILIARIES[self.name][0](**self.settings)
+    @model_validator(mode="before")
+    @classmethod
+    def _settings_of_that_name(cls, values: Any) -> Any:
+        """The union of all settings, told apart by the section's name; the table may have grown by a plug-in."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+            return values
+        settings = values.get("settings") or {}
+        known(values["name"], AUXILIARIES, "auxiliary")
+        if isinstance(settings, AuxiliarySettings):
+            return values
+        if not isinstance(settings, Mapping):
+            raise ValueError(f"settings: expected a mapping of settings, got {settings!r}")
+        return {**values, "settings": AUXILIARIES[values["name"]](**settings)}
 
 
 class SuiteSection(Section):
@@ -123,7 +139,7 @@ class SuiteSection(Section):
         k: samples per problem for Avg@k and Pass@k; 0 for greedy Pass@1 alone.
     """
 
-    name: str
+    name: PlainWord
     task: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     split: str = "test"
@@ -184,21 +200,24 @@ class OutputSection(Section):
 class Recipe(Section):
     """One run. `trainer` takes any field of TRL's `GRPOConfig` by its name, and `mel_engine_*`; the host checks."""
 
-    name: str
+    name: PlainWord
     description: str = ""
+    host: str = "trl"
     model: ModelSection
     task: TaskSection
     carrier: str = "grpo"
     credit: str = "outcome"
-    auxiliaries: list[AuxiliarySection] = Field(default_factory=list, max_length=1)
+    auxiliaries: list[AuxiliarySection] = Field(default_factory=list)
     trainer: dict[str, Any] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
     output: OutputSection = OutputSection()
 
     @model_validator(mode="after")
     def _slots_are_known(self) -> Recipe:
+        known(self.host, HOSTS, "host")
         known(self.carrier, CARRIERS, "carrier")
         known(self.credit, CREDITS, "credit rule")
+        check_slots(self.credit, [auxiliary.settings for auxiliary in self.auxiliaries])
         return self
 
     @property
@@ -216,21 +235,12 @@ class Recipe(Section):
 
 
 def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of that name in this package or in that file, with `--set a.b=c` changes applied.
+    """The recipe of that name in this package or in that file, on its bases and with `--set a.b=c` changes applied.
 
     Raises:
         ValueError: no such recipe, not YAML, an unknown key (the nearest valid one is named) or a bad value.
     """
-    path = find_recipe(name_or_path)
-    try:
-        table = recipe_yaml.load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not a YAML file: {error}") from None
-    if not isinstance(table, dict):
-        raise ValueError(f"{path}: expected a mapping of sections, got {type(table).__name__}")
-    for change in changes:
-        _apply(table, change)
-    return parse_recipe({"name": path.stem, **table}, source=str(path))
+    return parse_recipe(read_recipe(name_or_path, changes), source=name_or_path)
 
 
 def parse_recipe(table: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
@@ -246,56 +256,9 @@ def parse_recipe(table: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
         raise ValueError(f"{source}: " + "; ".join(lines)) from None
 
 
-def find_recipe(name_or_path: str) -> Path:
-    """The file of a recipe given by name or path."""
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    shipped = shipped_recipes()
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    raise ValueError(
-        f"recipe: expected a YAML file or a recipe that comes with mel (`mel recipes` lists them); got {name_or_path!r}"
-        f"{did_you_mean(name_or_path, shipped)}"
-    )
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of every recipe that comes with this package; `accelerate/` holds launch files, not recipes."""
-    files = sorted(recipes_directory().glob("**/*.yaml"))
-    return {p.stem: p for p in files if p.parent.name != "accelerate"}
-
-
-def recipes_directory() -> Path:
-    """Where the recipes that come with this package lie."""
-    return Path(str(resources.files("mel"))) / "recipes"
-
-
 def nearest(word: str, valid: Sequence[str]) -> str:
     """A hint naming the nearest valid word, or all of them if none is near."""
     return did_you_mean(word, valid) or f"; valid: {', '.join(valid)}"
-
-
-def _apply(table: dict[str, Any], change: str) -> None:
-    key, separator, value = change.partition("=")
-    if not separator or not key:
-        raise ValueError(f"--set: expected section.key=value, got {change!r}")
-    *parents, last = key.split(".")
-    here: Any = table
-    for parent in parents:
-        here = here[_index(parent, here, change)] if isinstance(here, list) else here.setdefault(parent, {})
-        if not isinstance(here, dict | list):
-            raise ValueError(f"--set {change}: {parent!r} is a value, not a section")
-    if isinstance(here, list):
-        here[_index(last, here, change)] = recipe_yaml.load(value)
-    else:
-        here[last] = recipe_yaml.load(value)
-
-
-def _index(word: str, items: list[Any], change: str) -> int:
-    if not word.isdecimal() or int(word) >= len(items):
-        raise ValueError(f"--set {change}: expected an index from 0 to {len(items) - 1}, got {word!r}")
-    return int(word)
 
 
 def _explain(fault: Any) -> str:

@@ -1,7 +1,7 @@
 """The seams: protocols that stages and methods ask for and that tasks, hosts and tests fill.
 
-A method never calls an engine. It is a generator function that yields requests (`Generate`, `Verify`)
-and is sent their answers, so that one body of code serves a batch (TRL), a single group inside an
+A method never calls an engine. It is a generator function that yields requests (`Generate`, `Verify`,
+`Score`) and is sent their answers, so that one body of code serves a batch (TRL), a single group inside an
 async worker (verl) and a test with canned completions. `mel.methods.drive` runs it.
 """
 
@@ -11,11 +11,28 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
 from typing import Protocol, TypeVar, runtime_checkable
 
-from mel.types import Completion, Group, Message, Outcome, Problem, Replayed, Request, Sampling, Step, TokenIds, Verdict
+from mel.types import (
+    Completion,
+    Group,
+    Message,
+    Outcome,
+    Problem,
+    Request,
+    Sampling,
+    Score,
+    Step,
+    TokenIds,
+    Verdict,
+)
 
 T = TypeVar("T")
 
-Requests = PyGenerator[Request, Sequence[Completion] | Sequence[Verdict], T]
+Logprobs = tuple[float, ...]
+"""One log-probability (nats) per target token."""
+
+Answer = Sequence[Completion] | Sequence[Verdict] | Sequence[Logprobs]
+
+Requests = PyGenerator[Request, Answer, T]
 """A computation that yields requests, is sent the answers, and returns ``T``."""
 
 Steps = Callable[[str], tuple[Step, ...]]
@@ -38,6 +55,14 @@ class Verifier(Protocol):
         ...
 
 
+class Scorer(Protocol):
+    """Log-probabilities under the policy being trained, by a forward pass of its own."""
+
+    def score(self, request: Score) -> list[Logprobs]:
+        """One tuple per target of the request, in order, with one value per token."""
+        ...
+
+
 class Tokenizer(Protocol):
     """Text to tokens and back, for the model being trained. `mel.prompts.chat.ChatTokenizer` is the real one."""
 
@@ -55,6 +80,24 @@ class Tokenizer(Protocol):
 
     def token_index(self, token_ids: Sequence[int], char: int) -> int:
         """Number of leading tokens whose text ends at or before character ``char`` of ``decode(token_ids)``."""
+        ...
+
+
+class Ask(Protocol):
+    """How a problem is put to the model; data sets, evaluations and length checks all ask by the same one.
+
+    `mel.prompts.ask.PlainAsk` is the usual filling; one that looks up experiences which fit the problem is another.
+    What a chat template takes besides messages (`enable_thinking`) belongs to the tokenizer, since every prompt
+    needs it and not only those that ask: `ChatTokenizer(template_options=...)`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What results call it: evaluations that were asked in different ways are not mixed."""
+        ...
+
+    def __call__(self, problem: Problem) -> list[Message]:
+        """The conversation that asks for a solution; its last turn is the user's."""
         ...
 
 
@@ -97,15 +140,19 @@ class Counting(Protocol):
 
 
 class Auxiliary(Protocol):
-    """What else is learned beside the policy loss: yields rows. `meta_experience` is MEL."""
+    """What else is learned beside the policy loss: yields rows, changes groups. `meta_experience` is MEL."""
 
     name: str
 
     def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
-        """Turn this step's groups into rows, through generation and verification requests.
+        """Turn this step's groups into rows, or into other groups, through requests.
 
-        Must yield the same number of `Generate` requests whatever the groups hold (with empty prompts
-        if need be): hosts rely on it to keep ranks in step.
+        Must yield the same requests in the same order whatever the groups hold (with nothing in them if need be):
+        hosts rely on it to keep ranks in step.
+
+        Args:
+            groups: of this rank, as the auxiliaries before this one left them.
+            step: 1-based number of the optimizer step.
         """
         ...
 
@@ -115,7 +162,9 @@ class Carrier(Protocol):
 
     name: str
     surrogate: str
-    """Name the hosts know: ``grpo``, ``dr_grpo``, ``dapo``, ``gspo``, ``reinforce``."""
+    """Name the hosts know: ``grpo``, ``dr_grpo``, ``dapo``, ``gspo``."""
+    needs_whole_batch: bool
+    """Whether an advantage depends on other groups: then the host must show the groups of all ranks at once."""
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
         """One advantage per rollout; ``rewards`` holds one list per group, over all groups of the batch."""
@@ -127,6 +176,16 @@ class Credit(Protocol):
 
     name: str
 
-    def token_weights(self, groups: Sequence[Group], replayed: Sequence[Replayed]) -> list[list[list[float]]] | None:
-        """Multiplier per group, rollout and token; None to leave the advantages alone."""
+    def assign(
+        self, groups: Sequence[Group], advantages: Sequence[Sequence[float]], outcomes: Mapping[str, Outcome]
+    ) -> Requests[list[list[list[float]]] | None]:
+        """Per group, rollout and token its advantage; None: every token has its rollout's.
+
+        Must yield the same requests in the same order whatever the groups hold, as an auxiliary does.
+
+        Args:
+            groups: of this rank, as the auxiliaries left them.
+            advantages: the carrier's, one per rollout of each group.
+            outcomes: what each auxiliary handed back, by its name.
+        """
         ...

@@ -14,7 +14,8 @@ TokenIds = tuple[int, ...]
 Message = dict[str, str]
 """One chat turn: ``{"role": ..., "content": ...}``."""
 
-Term = Literal["nll", "policy"]
+Term = Literal["nll", "policy", "distill"]
+Divergence = Literal["forward_kl", "reverse_kl", "jsd"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +75,8 @@ class Rollout:
         text: the completion decoded without special tokens.
         reward: what the policy loss uses; ``verdict`` says whether the method counts it as right.
         is_truncated: the token limit ended it, not the model.
+        context_ids: what it was sampled from, where that is not the group's prompt (a hinted or refined attempt).
+        hint: positions in ``token_ids`` that were given and not sampled; no policy gradient reaches them.
     """
 
     token_ids: TokenIds
@@ -81,6 +84,8 @@ class Rollout:
     verdict: Verdict
     reward: float
     is_truncated: bool = False
+    context_ids: TokenIds | None = None
+    hint: range = range(0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,6 +227,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Truth:
+    """What the task knows of a candidate; None where it cannot say.
+
+    Args:
+        first_error: 1-based number of the first wrong step of y-.
+        is_true_rule: the heuristic states something true.
+    """
+
+    first_error: int | None = None
+    is_true_rule: bool | None = None
+
+    def locates(self, bifurcation: int | None) -> bool | None:
+        """Whether that step is the first error; None if either is not known."""
+        return None if self.first_error is None or bifurcation is None else bifurcation == self.first_error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Replayed:
     """A candidate with what replaying it showed (eq. 6); ``is_kept`` puts it into D_M*.
 
@@ -230,6 +252,7 @@ class Replayed:
         attempts: in sampling order; empty if the candidate was rejected before replay.
         reason: why it was kept or not: ``kept``, ``failed_replay``, ``no_uplift``, ``states_answer`` or the
             candidate's own failure.
+        truth: what the task knows of the step and the rule.
     """
 
     candidate: Candidate
@@ -237,6 +260,7 @@ class Replayed:
     attempts: tuple[Attempt, ...]
     is_kept: bool
     reason: str
+    truth: Truth = Truth()
 
     @property
     def success_rate(self) -> float:
@@ -245,23 +269,48 @@ class Replayed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One sequence that an auxiliary asks the host to learn from, in the same optimizer step.
+class Reference:
+    """The teacher of a ``distill`` row: the policy itself, without gradient, after another context.
 
-    The host adds ``weight * -mean(log p(target | context))`` for ``nll``; a ``policy`` row with constant
-    advantage ``weight`` has exactly that gradient on freshly sampled tokens. Rows of one term share
-    one denominator: the number of rows over all ranks.
+    Args:
+        context_ids: what the teacher reads before the same targets, for example the prompt with M in it.
+        divergence: ``forward_kl`` KL(teacher || student), ``reverse_kl`` KL(student || teacher), or ``jsd``, the
+            Jensen-Shannon divergence with equal halves.
+        top_k: compare the teacher's k likeliest tokens and all others as one class; None: the whole vocabulary.
+    """
+
+    context_ids: TokenIds
+    divergence: Divergence = "forward_kl"
+    top_k: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One sequence that the host learns from in the same optimizer step as the rollouts.
+
+    ``nll`` adds ``weight * -mean(log p(target | context))``. ``distill`` adds ``weight * mean`` of the divergence
+    from its reference at each target. ``policy`` is a rollout that the host did not sample: it counts in the policy
+    loss as every other rollout does, by the same surrogate. The rows of one auxiliary and term share one denominator
+    over all ranks; ``policy`` rows share that of the rollouts.
 
     Args:
         context_ids: conditioned on, never trained.
         target_ids: trained; a row without targets is an error.
         weight: multiplies this row's mean; 1 unless the method says otherwise.
+        auxiliary: whose weight, reduction and backward pass it is learned with; filled in by `mel.step`.
+        advantages: one per target token, for ``policy``; 0 where a token was given and not sampled.
+        is_sampled: one per target token, for ``policy``; False where it was given (a hint).
+        reference: of a ``distill`` row.
     """
 
     context_ids: TokenIds
     target_ids: TokenIds
     weight: float = 1.0
     term: Term = "nll"
+    auxiliary: str = ""
+    advantages: tuple[float, ...] = ()
+    is_sampled: tuple[bool, ...] = ()
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -299,20 +348,41 @@ class Verify:
     responses: tuple[str, ...]
 
 
-Request = Generate | Verify
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A method's request: the log-probability (nats) of every target token after its context, at temperature 1.
+
+    Answered by one forward pass of the trained model in batches, without any generation engine: one tuple of floats
+    per target, in order.
+
+    Args:
+        policy: ``current``, or ``initial``: the policy as it was before training, where the host keeps it.
+        phase: seconds are accounted under this word.
+    """
+
+    contexts: tuple[TokenIds, ...]
+    targets: tuple[TokenIds, ...]
+    policy: Literal["current", "initial"] = "current"
+    phase: str = "score"
+
+
+Request = Generate | Verify | Score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What an auxiliary hands back to the host for one generation batch.
+    """What an auxiliary hands back for one generation batch.
 
     Args:
         rows: to be added to the optimizer step.
         replayed: every candidate with its verdict, kept or not: the ledger, in pair order.
         counts: summable over groups and ranks: pairs, failures by reason, kept, ... Metric paths
-            are ``experience/<key>``.
+            are ``<the auxiliary's namespace>/<key>``.
+        groups: the groups as they shall be learned from, one for each that came in and in that order: a rollout may
+            be replaced in its place and others added behind them. None leaves them as they are.
     """
 
     rows: tuple[Row, ...] = ()
     replayed: tuple[Replayed, ...] = ()
     counts: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[Group, ...] | None = None

@@ -11,7 +11,8 @@ import pytest
 from typer.main import get_command
 
 from mel.cli import app
-from mel.config import load_recipe, recipes_directory, shipped_recipes
+from mel.config import load_recipe
+from mel.recipe_files import recipes_directory, shipped_bases, shipped_recipes
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -28,7 +29,7 @@ def test_every_recipe_loads_by_name_and_says_what_it_needs(path: Path) -> None:
 
 def test_recipes_have_names_of_their_own() -> None:
     stems = [p.stem for p in recipes_directory().glob("**/*.yaml") if p.parent.name != "accelerate"]
-    assert sorted(stems) == sorted(shipped_recipes())
+    assert sorted(stems) == sorted([*shipped_recipes(), *shipped_bases()])
 
 
 def code_lines() -> Iterator[tuple[str, str]]:
@@ -44,7 +45,7 @@ def code_lines() -> Iterator[tuple[str, str]]:
 LAUNCHERS = r"(?:accelerate launch .*-m +|torchrun .*-m +|python -m +)?"
 MEL = re.compile(rf"^(?:[A-Z_]+=\S+ +)*(?:nice -n \d+ +)?(?:\.venv/bin/)?{LAUNCHERS}mel +(\w.*)$")
 COMMANDS = sorted({(name, match[1]) for name, line in code_lines() if (match := MEL.match(line))})
-TARGETS = sorted({(name, target) for name, line in code_lines() for target in re.findall(r"\bmake ([a-z-]+)\b", line)})
+TARGETS = sorted({(name, target) for name, line in code_lines() for target in re.findall(r"\bmake ([a-z0-9-]+)\b", line)})
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS)

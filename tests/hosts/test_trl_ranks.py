@@ -66,7 +66,7 @@ def test_rows_are_counted_over_ranks_and_filled_up_with_dummies(folders, case):
     metrics = load(folders[2], case)["metrics"]
     assert metrics["rows/real"] == sum(counts)
     assert metrics["rows/dummy"] == 2 * max(counts) - sum(counts)
-    assert metrics["experience/rows"] == sum(counts)
+    assert metrics["rows_from/rows"] == sum(counts)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.endswith("grad_norm") and sum(CASES[c][1])])

@@ -7,7 +7,7 @@ import tiny
 from trl import GRPOConfig, GRPOTrainer
 
 from mel.hosts.trl import ContractError, MELTrainer, VerifierReward, contract, example_of, problem_of, surrogate_fields
-from mel.hosts.trl.config import build_weight, experience_settings
+from mel.hosts.trl.config import experience_settings, row_learning
 from mel.hosts.trl.problems import lines_as_steps
 from mel.hosts.trl.surrogates import SURROGATES
 from mel.hosts.trl.verdicts import RewardVerifier, reward_index, verdict_source
@@ -59,10 +59,10 @@ def test_the_flat_fields_default_to_the_methods_own_defaults(tmp_path):
 
 
 def test_the_weight_rule_is_built_from_the_flat_fields(tmp_path):
-    constant = build_weight(tiny.config(tmp_path, mel_weight="constant", mel_lambda=0.25))
+    constant = row_learning(tiny.config(tmp_path, mel_weight="constant", mel_lambda=0.25)).weight
     assert isinstance(constant, Constant)
     assert (constant.value, constant.every) == (0.25, 0)
-    matched = build_weight(tiny.config(tmp_path, mel_share=2.0, mel_measure_every=5, mel_decay=0.5))
+    matched = row_learning(tiny.config(tmp_path, mel_share=2.0, mel_measure_every=5, mel_decay=0.5)).weight
     assert isinstance(matched, GradNorm)
     assert (matched.share, matched.every, matched.decay) == (2.0, 5, 0.5)
 
@@ -107,7 +107,7 @@ def test_a_trl_that_changed_is_refused_by_the_members_name():
 
 def test_a_dataset_row_and_its_problem_turn_into_each_other():
     problem = Problem(id="p1", text="how many", answer="4", metadata={"level": 2})
-    assert problem_of(example_of(problem, "Solve: how many")) == problem
+    assert problem_of(example_of(problem, [{"role": "user", "content": "Solve: how many"}])) == problem
 
 
 def test_a_row_without_our_columns_still_has_a_problem():

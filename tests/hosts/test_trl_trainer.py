@@ -113,8 +113,12 @@ class NotTheFirstToken:
 
     name = "not_the_first_token"
 
-    def token_weights(self, groups, replayed):
-        return [[[0.0] + [1.0] * (len(r.token_ids) - 1) for r in g.rollouts] for g in groups]
+    def assign(self, groups, advantages, outcomes):
+        yield from ()
+        return [
+            [[0.0] + [a] * (len(r.token_ids) - 1) for r, a in zip(g.rollouts, of_group, strict=True)]
+            for g, of_group in zip(groups, advantages, strict=True)
+        ]
 
 
 def test_credit_multiplies_advantages_token_by_token(tmp_path):
@@ -134,7 +138,7 @@ def test_an_observer_hears_every_outcome_and_metric(tmp_path):
     assert [len(outcome.rows) for _, outcome, _ in observer.outcomes] == [3, 3, 3]
     step, first = observer.metrics[0]
     assert step == 1
-    expected = {"reward/mean", "experience/rows", "tokens/rollout", "tokens/construct", "tokens/replay", "tokens/rows"}
+    expected = {"reward/mean", "rows_from/rows", "tokens/rollout", "tokens/construct", "tokens/replay", "tokens/rows"}
     expected |= {"time_s/rollout", "time_s/construct", "time_s/replay", "time_s/update", "rows/real", "rows/dummy"}
     expected |= {"objective/lambda", "objective/cosine", "objective/nll", "objective/grad_norm_policy"}
     assert expected <= first.keys()

@@ -75,6 +75,7 @@ def write_tiny_gguf(
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
+    writer.add_add_space_prefix(False)
     writer.add_token_list(tokens)
     writer.add_token_types([3 if token in SPECIAL else 1 for token in tokens])
     writer.add_token_merges([" ".join(merge) for merge in table["merges"]])

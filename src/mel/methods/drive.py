@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mel.ports import Generator, Requests, Verifier
-from mel.types import Completion, Generate, Request, Verdict
+from mel.ports import Answer, Generator, Requests, Scorer, Verifier
+from mel.types import Completion, Generate, Request, Score, Verdict, Verify
 
 T = TypeVar("T")
-
-Answer = Sequence[Completion] | Sequence[Verdict]
 
 
 class GenerationError(RuntimeError):
     """An engine or verifier answered with another number or kind of items than it was asked for."""
 
 
-def drive(requests: Requests[T], generator: Generator, verifier: Verifier) -> T:
-    """The method's result, each request answered by one call of the engine or the verifier.
+def drive(requests: Requests[T], generator: Generator, verifier: Verifier, scorer: Scorer | None = None) -> T:
+    """The method's result, each request answered by one call of the engine, the verifier or the scorer.
+
+    Args:
+        scorer: answers `Score`; None where no model is at hand, which is an error only if the method asks.
 
     Raises:
         GenerationError: fewer or more answers came back than went in, or of the wrong kind.
     """
     turn = _resume(requests, None)
     while not isinstance(turn, _Done):
-        if isinstance(turn, Generate):
-            answers: Answer = generator.generate(turn.prompts, turn.sampling)
-        else:
-            answers = verifier.verify(turn.problems, turn.responses)
-        turn = _resume(requests, _checked(turn, answers))
+        turn = _resume(requests, _checked(turn, _answered(turn, generator, verifier, scorer)))
     return turn.result
+
+
+def _answered(request: Request, generator: Generator, verifier: Verifier, scorer: Scorer | None) -> Answer:
+    if isinstance(request, Generate):
+        return generator.generate(request.prompts, request.sampling)
+    if isinstance(request, Verify):
+        return verifier.verify(request.problems, request.responses)
+    if scorer is None:
+        raise GenerationError("the method asks for log-probabilities (Score), and there is no scorer to answer")
+    return scorer.score(request)
 
 
 async def adrive(requests: Requests[T], answer: Callable[[Request], Awaitable[Answer]]) -> T:
@@ -56,13 +63,24 @@ def _resume(requests: Requests[T], answers: Answer | None) -> Request | _Done[T]
 
 
 def _checked(request: Request, answers: Answer) -> Answer:
-    is_generate = isinstance(request, Generate)
-    asked = len(request.prompts) if is_generate else len(request.responses)
-    what = f"completions for {request.phase}" if is_generate else "verdicts"
+    what, asked, kind = _expected(request)
     if len(answers) != asked:
         raise GenerationError(f"expected {asked} {what}, one per item and in order; {len(answers)} came back")
-    kind = Completion if is_generate else Verdict
     stray = next((type(a).__name__ for a in answers if not isinstance(a, kind)), None)
     if stray is not None:
         raise GenerationError(f"expected {what} as {kind.__name__}; got {stray}")
+    if isinstance(request, Score):
+        lengths = [(len(target), len(found)) for target, found in zip(request.targets, answers, strict=True)]  # type: ignore[arg-type]
+        wrong = next(((asked, found) for asked, found in lengths if asked != found), None)
+        if wrong is not None:
+            raise GenerationError(f"expected {wrong[0]} log-probabilities, one per target token; {wrong[1]} came back")
     return answers
+
+
+def _expected(request: Request) -> tuple[str, int, type]:
+    """What the answer consists of, in words, how many there must be, and of which type."""
+    if isinstance(request, Generate):
+        return f"completions for {request.phase}", len(request.prompts), Completion
+    if isinstance(request, Verify):
+        return "verdicts", len(request.responses), Verdict
+    return "tuples of log-probabilities", len(request.targets), tuple

@@ -1,4 +1,4 @@
-"""The loss of rows, and its scale when a host averages over ranks and sums over accumulated micro-steps.
+"""The loss of rows (`mel.objective.distill` has that of ``distill``), and its scale under ranks and accumulation.
 
 Axes: R rows, T target tokens.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from mel.objective.surrogates import Level, Surrogate, clipped
 
 
 def row_loss(
@@ -22,6 +24,48 @@ def row_loss(
         scale_R: weight over the denominator that the row shares with all rows of its term.
     """
     return -(logp_RT.masked_fill(~target_RT, 0.0).sum(1) * scale_R).sum()
+
+
+def policy_loss(
+    logp_RT: Float[Tensor, "R T"],
+    old_logp_RT: Float[Tensor, "R T"] | None,
+    advantages_RT: Float[Tensor, "R T"],
+    sampled_RT: Bool[Tensor, "R T"],
+    scale_R: Float[Tensor, " R"],
+    *,
+    epsilon_low: float,
+    epsilon_high: float,
+    level: Level,
+    surrogate: Surrogate = clipped,
+    beta: float = 0.0,
+    ref_logp_RT: Float[Tensor, "R T"] | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The surrogate of sampled tokens, each row's sum times its scale, and the share of them that was clipped.
+
+    A token that was given and not sampled contributes exactly zero, to the value and to the gradient, and counts in
+    no mean: neither in that of the ratio at level ``sequence`` nor in the share.
+
+    Args:
+        old_logp_RT: log-probabilities (nats) under the policy that sampled; None: it is the current one.
+        sampled_RT: True on the tokens that the policy sampled.
+        scale_R: weight over the denominator, as the host's loss type divides: by the row's number of sampled tokens
+            and the number of rows (``grpo``), by all sampled tokens (``dapo``), by rows times the longest completion
+            allowed (``dr_grpo``).
+        epsilon_low, epsilon_high: the trust region around a ratio of 1.
+        beta: weight of the divergence from a reference policy, estimated at the sampled token as TRL does.
+        ref_logp_RT: log-probabilities under that policy; needed unless beta is 0.
+    """
+    old_logp_RT = logp_RT.detach() if old_logp_RT is None else old_logp_RT
+    loss_RT, clipped_RT = surrogate(
+        logp_RT, old_logp_RT, advantages_RT, sampled_RT, epsilon_low=epsilon_low, epsilon_high=epsilon_high, level=level
+    )
+    if beta != 0.0:
+        if ref_logp_RT is None:
+            raise ValueError("beta: expected 0 without log-probabilities under a reference policy; pass `ref_logp_RT`")
+        against_RT = (ref_logp_RT.detach() - logp_RT).masked_fill(~sampled_RT, 0.0)
+        loss_RT = loss_RT + beta * (against_RT.exp() - against_RT - 1)
+    share = clipped_RT.sum() / sampled_RT.sum().clamp(min=1)
+    return (loss_RT.sum(1) * scale_R).sum(), share
 
 
 def micro_step_factor(*, num_ranks: int, num_slots: int, accumulation: int) -> float:

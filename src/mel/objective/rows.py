@@ -1,79 +1,58 @@
-"""Rows as tensors: padded batches, dummy rows, and their spread over the micro-steps of a generation batch.
+"""Rows as tensors: padded batches of one term, with the dummies that keep ranks in step.
 
-Axes: R rows, C context tokens, T target tokens, L = C + T.
+Axes: R rows, L all tokens of a padded row, M all tokens of its reference, T target tokens.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from mel.types import Row
-
-Reduction = Literal["row", "token"]
-"""`row`: mean over a row's tokens, then over rows (eq. 7). `token`: mean over the tokens of all rows."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Totals:
-    """Denominators over all ranks of one generation batch, one per term.
-
-    Args:
-        rows: number of rows per term.
-        tokens: number of target tokens per term.
-    """
-
-    rows: Mapping[str, int]
-    tokens: Mapping[str, int]
-
-    @property
-    def num_rows(self) -> int:
-        return sum(self.rows.values())
-
-    @classmethod
-    def of(cls, rows: Sequence[Row]) -> Totals:
-        """The counts of one rank's rows."""
-        counts: Counter[str] = Counter()
-        tokens: Counter[str] = Counter()
-        for row in rows:
-            counts[row.term] += 1
-            tokens[row.term] += len(row.target_ids)
-        return cls(rows=dict(counts), tokens=dict(tokens))
-
-    @classmethod
-    def sum(cls, parts: Sequence[Totals]) -> Totals:
-        """The counts of all ranks."""
-        rows: Counter[str] = Counter()
-        tokens: Counter[str] = Counter()
-        for part in parts:
-            rows.update(part.rows)
-            tokens.update(part.tokens)
-        return cls(rows=dict(rows), tokens=dict(tokens))
+from mel.types import Divergence, Row, Term, TokenIds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowBatch:
-    """Padded rows: context on the left of column C, targets on its right, as TRL lays out rollouts.
+    """Padded rows of one term: contexts end where targets begin, as TRL lays out rollouts.
+
+    The T targets are the last T columns of the ids, and of the reference's ids too. What another term needs is None.
 
     Args:
+        term: of all rows, dummies included.
+        auxiliary: whose rows they are; empty where nobody said.
         ids_RL: token ids; padding is outside the attention mask.
         attention_RL: 1 on tokens, 0 on padding.
         target_RT: True on the target tokens among the last T columns; False everywhere in a dummy row.
         scale_R: what a row's summed token loss is multiplied by; 0 for a dummy row.
-        is_nll_R: True for a real row of term `nll`, for the logged mean.
+        advantages_RT: of ``policy`` rows; 0 outside their targets.
+        sampled_RT: of ``policy`` rows: True on targets that were sampled, False on given ones, which get no gradient.
+        old_logp_RT: of ``policy`` rows: log-probabilities (nats) under the policy that sampled them, put in with
+            `dataclasses.replace` by whoever computed them; None: the current ones, without gradient.
+        reference_ids_RM: of ``distill`` rows: what the teacher reads, which ends with the same targets.
+        reference_attention_RM: of ``distill`` rows: 1 on the teacher's tokens, 0 on padding.
+        divergence: of ``distill`` rows: from the teacher's distribution.
+        top_k: of ``distill`` rows: how many of the teacher's likeliest tokens are compared; None: all.
     """
 
+    term: Term
+    auxiliary: str = ""
     ids_RL: Int[Tensor, "R L"]
     attention_RL: Int[Tensor, "R L"]
     target_RT: Bool[Tensor, "R T"]
     scale_R: Float[Tensor, " R"]
-    is_nll_R: Bool[Tensor, " R"]
+    advantages_RT: Float[Tensor, "R T"] | None = None
+    sampled_RT: Bool[Tensor, "R T"] | None = None
+    old_logp_RT: Float[Tensor, "R T"] | None = None
+    reference_ids_RM: Int[Tensor, "R M"] | None = None
+    reference_attention_RM: Int[Tensor, "R M"] | None = None
+    divergence: Divergence | None = None
+    top_k: int | None = None
 
     @property
     def num_rows(self) -> int:
@@ -85,86 +64,152 @@ class RowBatch:
         """T, the width of the target block."""
         return self.target_RT.size(1)
 
+    @property
+    def is_real_R(self) -> Bool[Tensor, " R"]:
+        """False for a dummy row."""
+        return self.target_RT.any(1)
+
     def to(self, device: torch.device | str) -> RowBatch:
         """The same batch on another device."""
-        return RowBatch(
-            ids_RL=self.ids_RL.to(device),
-            attention_RL=self.attention_RL.to(device),
-            target_RT=self.target_RT.to(device),
-            scale_R=self.scale_R.to(device),
-            is_nll_R=self.is_nll_R.to(device),
-        )
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        moved = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return dataclasses.replace(self, **moved)
 
     def chunks(self, size: int) -> list[RowBatch]:
-        """The batch cut into pieces of at most `size` rows, each trimmed to its own longest context and target."""
+        """The batch cut into pieces of at most `size` rows, each trimmed to its own longest contexts and target."""
         return [self._rows(slice(start, start + size)) for start in range(0, self.num_rows, size)]
 
     def _rows(self, which: slice) -> RowBatch:
-        context = self.attention_RL.size(1) - self.num_targets
-        attention = self.attention_RL[which]
-        left = context - int(attention[:, :context].sum(1).max()) if context else 0
-        right = int(attention[:, context:].sum(1).max())
-        return RowBatch(
-            ids_RL=self.ids_RL[which, left : context + right],
-            attention_RL=attention[:, left : context + right],
-            target_RT=self.target_RT[which, :right],
+        own = _columns(self.attention_RL[which], self.num_targets)
+        cut: dict[str, Tensor] = {}
+        if self.reference_ids_RM is not None and self.reference_attention_RM is not None:
+            reference = _columns(self.reference_attention_RM[which], self.num_targets)
+            cut["reference_ids_RM"] = self.reference_ids_RM[which, reference]
+            cut["reference_attention_RM"] = self.reference_attention_RM[which, reference]
+        targets = own.stop - (self.attention_RL.size(1) - self.num_targets)
+        for name in ("target_RT", "advantages_RT", "sampled_RT", "old_logp_RT"):
+            value = getattr(self, name)
+            if value is not None:
+                cut[name] = value[which, :targets]
+        return dataclasses.replace(
+            self,
+            ids_RL=self.ids_RL[which, own],
+            attention_RL=self.attention_RL[which, own],
             scale_R=self.scale_R[which],
-            is_nll_R=self.is_nll_R[which],
+            **cut,
         )
 
 
-def pad_rows(rows: Sequence[Row], totals: Totals, *, pad_id: int, count: int, reduction: Reduction) -> RowBatch:
+def pad_rows(
+    rows: Sequence[Row],
+    scales: Sequence[float],
+    *,
+    pad_id: int,
+    count: int,
+    term: Term | None = None,
+    auxiliary: str | None = None,
+) -> RowBatch:
     """`count` padded rows: those given, then dummies, which have no target and thus exactly zero gradient.
 
     A dummy is two valid tokens, for a row without any attention could give NaN; it keeps the number of forward
     passes equal on all ranks, which sharded models need.
 
     Args:
-        totals: denominators over all ranks.
+        rows: of one term and one auxiliary.
+        scales: what each row's summed token loss is multiplied by: its weight over its denominator.
         pad_id: any valid token id.
+        term: of the dummies; needed where there are no rows, for the term says which forward passes are made.
+        auxiliary: likewise, for the record.
 
     Raises:
-        ValueError: a row without context or without targets, or more rows than `count`.
+        ValueError: rows of different kinds, a row that its term cannot use, or more rows than `count`.
     """
-    if len(rows) > count:
-        raise ValueError(f"expected at most {count} rows, got {len(rows)}")
+    if len(rows) > count or len(scales) != len(rows):
+        raise ValueError(f"expected at most {count} rows with a scale each, got {len(rows)} and {len(scales)} scales")
     for row in rows:
-        if not row.context_ids or not row.target_ids:
-            raise ValueError(
-                f"a row needs at least one context and one target token; got {len(row.context_ids)} and "
-                f"{len(row.target_ids)}"
-            )
-    dummy = Row(context_ids=(pad_id,), target_ids=(pad_id,), weight=0.0)
-    padded = [*rows, *[dummy] * (count - len(rows))]
-    context = max(len(row.context_ids) for row in padded)
-    targets = max(len(row.target_ids) for row in padded)
-    ids = torch.full((count, context + targets), pad_id, dtype=torch.long)
-    attention = torch.zeros_like(ids)
-    for i, row in enumerate(padded):
-        tokens = row.context_ids + row.target_ids
-        start = context - len(row.context_ids)
-        ids[i, start : start + len(tokens)] = torch.tensor(tokens)
-        attention[i, start : start + len(tokens)] = 1
-    is_real = torch.arange(count) < len(rows)
-    return RowBatch(
-        ids_RL=ids,
-        attention_RL=attention,
-        target_RT=attention[:, context:].bool() & is_real[:, None],
-        scale_R=torch.tensor([_scale(row, totals, reduction) for row in rows] + [0.0] * (count - len(rows))),
-        is_nll_R=torch.tensor([row.term == "nll" for row in rows] + [False] * (count - len(rows))),
+        _check(row)
+    term, auxiliary = _kind(rows, term, auxiliary)
+    num_dummies = count - len(rows)
+    dummy = Row(context_ids=(pad_id,), target_ids=(pad_id,), advantages=(0.0,), is_sampled=(False,))
+    padded = [*rows, *[dummy] * num_dummies]
+    targets = [row.target_ids for row in padded]
+    ids_RL, attention_RL = _pad([row.context_ids for row in padded], targets, pad_id=pad_id)
+    is_real_R = torch.arange(count) < len(rows)
+    batch = RowBatch(
+        term=term,
+        auxiliary=auxiliary,
+        ids_RL=ids_RL,
+        attention_RL=attention_RL,
+        target_RT=attention_RL[:, -max(map(len, targets)) :].bool() & is_real_R[:, None],
+        scale_R=torch.tensor([*scales, *[0.0] * num_dummies], dtype=torch.float32),
+    )
+    if term == "policy":
+        return _with_advantages(batch, padded)
+    return _with_references(batch, padded, pad_id=pad_id) if term == "distill" else batch
+
+
+def _check(row: Row) -> None:
+    num_targets = len(row.target_ids)
+    if not row.context_ids or not num_targets:
+        raise ValueError(
+            f"a row needs at least one context and one target token; got {len(row.context_ids)} and {num_targets}"
+        )
+    if row.term == "policy" and not len(row.advantages) == len(row.is_sampled) == num_targets:
+        raise ValueError(
+            f"a policy row needs `advantages` and `is_sampled` for each of its {num_targets} targets; got "
+            f"{len(row.advantages)} and {len(row.is_sampled)}"
+        )
+    if row.term == "distill" and (row.reference is None or not row.reference.context_ids):
+        raise ValueError("a distill row needs a `reference` with at least one context token; got none")
+
+
+def _kind(rows: Sequence[Row], term: Term | None, auxiliary: str | None) -> tuple[Term, str]:
+    terms: set[Term] = set() if term is None else {term}
+    terms.update(row.term for row in rows)
+    names = {row.auxiliary for row in rows}.union(() if auxiliary is None else (auxiliary,))
+    if len(terms) != 1 or len(names) > 1:
+        raise ValueError(
+            f"the rows of a batch need one term and one auxiliary; got the terms {sorted(terms)} and the auxiliaries "
+            f"{sorted(names)}; say the term where there are no rows"
+        )
+    return terms.pop(), names.pop() if names else ""
+
+
+def _with_advantages(batch: RowBatch, padded: Sequence[Row]) -> RowBatch:
+    advantages_RT = _block([row.advantages for row in padded], dtype=torch.float32)
+    sampled_RT = _block([row.is_sampled for row in padded], dtype=torch.bool)
+    return dataclasses.replace(batch, advantages_RT=advantages_RT, sampled_RT=sampled_RT & batch.target_RT)
+
+
+def _with_references(batch: RowBatch, padded: Sequence[Row], *, pad_id: int) -> RowBatch:
+    kinds = {(row.reference.divergence, row.reference.top_k) for row in padded if row.reference is not None}
+    if len(kinds) > 1:
+        raise ValueError(f"the distill rows of a batch need one divergence and one top_k; got {sorted(kinds, key=str)}")
+    contexts = [(pad_id,) if row.reference is None else row.reference.context_ids for row in padded]
+    ids_RM, attention_RM = _pad(contexts, [row.target_ids for row in padded], pad_id=pad_id)
+    divergence, top_k = kinds.pop() if kinds else ("forward_kl", None)
+    return dataclasses.replace(
+        batch, reference_ids_RM=ids_RM, reference_attention_RM=attention_RM, divergence=divergence, top_k=top_k
     )
 
 
-def spread(num_rows: int, num_slots: int) -> list[int]:
-    """How many rows each slot takes so that they differ by at most one, the earlier slots first.
+def _pad(contexts: Sequence[TokenIds], targets: Sequence[TokenIds], *, pad_id: int) -> tuple[Tensor, Tensor]:
+    """Ids and attention, contexts against the left of the target block."""
+    ids = [_block(contexts, fill=pad_id, side="left"), _block(targets, fill=pad_id)]
+    ones = [[(1,) * len(part) for part in parts] for parts in (contexts, targets)]
+    attention = [_block(ones[0], side="left"), _block(ones[1])]
+    return torch.cat(ids, dim=1), torch.cat(attention, dim=1)
 
-    >>> spread(5, 2)
-    [3, 2]
-    """
-    return [(num_rows - slot + num_slots - 1) // num_slots for slot in range(num_slots)]
+
+def _block(
+    values: Sequence[Sequence[float] | TokenIds], *, fill: int = 0, side: str = "right", dtype: torch.dtype = torch.long
+) -> Tensor:
+    tensors = [torch.tensor(value, dtype=dtype) for value in values]
+    return pad_sequence(tensors, batch_first=True, padding_value=fill, padding_side=side)
 
 
-def _scale(row: Row, totals: Totals, reduction: Reduction) -> float:
-    if reduction == "token":
-        return row.weight / totals.tokens[row.term]
-    return row.weight / (len(row.target_ids) * totals.rows[row.term])
+def _columns(attention_RL: Tensor, num_targets: int) -> slice:
+    """The columns that any row uses: from where the longest context starts to where the longest target ends."""
+    middle = attention_RL.size(1) - num_targets
+    context = int(attention_RL[:, :middle].sum(1).max())
+    return slice(middle - context, middle + int(attention_RL[:, middle:].sum(1).max()))

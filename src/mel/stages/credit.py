@@ -17,13 +17,14 @@ def weights_from_bifurcation(
     experiences about one rollout the earliest s* decides, which excuses the fewest tokens.
     """
     weights = [[[1.0] * len(r.token_ids) for r in g.rollouts] for g in groups]
-    position = {id(g): i for i, g in enumerate(groups)}
+    # By identity: two rollouts may read alike, and one that was replaced has lost its experience.
+    position = {id(r): (i, j) for i, group in enumerate(groups) for j, r in enumerate(group.rollouts)}
     starts: dict[tuple[int, int], int] = {}
     for item in replayed:
         pair, experience = item.candidate.pair, item.candidate.experience
-        if not item.is_kept or experience is None or id(pair.group) not in position:
+        if not item.is_kept or experience is None or id(pair.wrong) not in position:
             continue
-        key = (position[id(pair.group)], pair.wrong_index)
+        key = position[id(pair.wrong)]
         step = pair.wrong_steps[experience.bifurcation - 1]
         start = tokenizer.token_index(pair.wrong.token_ids, step.start)
         starts[key] = min(start, starts.get(key, start))

@@ -55,11 +55,14 @@ def _notice(left_out: str, numbers: range) -> list[str]:
     return [fill(left_out, {"first": str(numbers[0]), "last": str(numbers[-1])})] if numbers else []
 
 
-def parse_experience(completion: Completion, sections: Sections, *, steps: range) -> MetaExperience | str:
+def parse_experience(
+    completion: Completion, sections: Sections, *, steps: range, given: int | None = None
+) -> MetaExperience | str:
     """The meta-experience a completion states, or one word that says why there is none.
 
     Args:
         steps: numbers of the steps of the wrong solution that the prompt showed; s* must be one of them.
+        given: s* where something else than the policy says it; what the text states is then not asked for.
 
     Returns:
         A `MetaExperience`, or `truncated`, `no_bifurcation`, `bifurcation_out_of_range`, `no_heuristic`.
@@ -68,7 +71,7 @@ def parse_experience(completion: Completion, sections: Sections, *, steps: range
         return "truncated"
     text = without_thinking(completion.text)
     found = split_sections(text, sections)
-    bifurcation = stated_step(text, found.get("failure", ""), sections)
+    bifurcation = stated_step(text, found.get("failure", ""), sections) if given is None else given
     if bifurcation is None:
         return "no_bifurcation"
     if bifurcation not in steps:
@@ -77,7 +80,7 @@ def parse_experience(completion: Completion, sections: Sections, *, steps: range
     if not heuristic:
         return "no_heuristic"
     critique = "\n".join(body.strip() for name, body in found.items() if name != "heuristic" and body.strip())
-    start = min(m.start() for p in sections.headings.values() if (m := p.search(text)))
+    start = min(m.start() for p in sections.headings.values() if (m := p.search(text)) is not None)
     return MetaExperience(bifurcation=bifurcation, critique=critique, heuristic=heuristic, text=text[start:].strip())
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
-from mel.types import Attempt, Candidate, Completion, MetaExperience, Problem, Replayed, TokenIds, Verdict
+from mel.types import Attempt, Candidate, Completion, MetaExperience, Problem, Replayed, TokenIds, Truth, Verdict
 
 Start = Literal["start", "bifurcation"]
 Accept = Literal["right", "uplift", "all"]
@@ -52,6 +52,7 @@ def judge(
     *,
     accept: Accept,
     margin: float,
+    truth: Truth | None = None,
 ) -> Replayed:
     """Decide whether a candidate joins D_M*; it comes back either way, since the retention rate is a result.
 
@@ -61,6 +62,7 @@ def judge(
             `uplift`: the success rate exceeds the group's pass rate by more than `margin`; the pass rate
             estimates success without M, which a problem that is easy anyway would reach too.
         margin: 0 to 1, used by `uplift` only.
+        truth: what the task knows of the candidate, carried on.
     """
     attempts = tuple(
         Attempt(completion=c, response=r, verdict=v) for c, r, v in zip(completions, responses, verdicts, strict=True)
@@ -73,9 +75,18 @@ def judge(
     else:
         is_kept = rate == 1.0 if accept == "all" else rate > 0.0
         reason = "kept" if is_kept else "failed_replay"
-    return Replayed(candidate=candidate, prefix_ids=prefix_ids, attempts=attempts, is_kept=is_kept, reason=reason)
+    return Replayed(
+        candidate=candidate,
+        prefix_ids=prefix_ids,
+        attempts=attempts,
+        is_kept=is_kept,
+        reason=reason,
+        truth=truth or Truth(),
+    )
 
 
-def rejected(candidate: Candidate, reason: str) -> Replayed:
-    """A candidate that never reached replay, for the ledger."""
-    return Replayed(candidate=candidate, prefix_ids=(), attempts=(), is_kept=False, reason=reason)
+def rejected(candidate: Candidate, reason: str, *, truth: Truth | None = None) -> Replayed:
+    """The ledger's entry for a candidate that was rejected before its replay."""
+    return Replayed(
+        candidate=candidate, prefix_ids=(), attempts=(), is_kept=False, reason=reason, truth=truth or Truth()
+    )

@@ -43,6 +43,17 @@ def load(name: str, **options: Any) -> Task:
     return factory(**options)
 
 
+def load_benchmark(name: str, **options: Any) -> Task:
+    """The task of that name to evaluate on: no problem is left out because another one asks the same.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    task = load(name, **options)
+    as_benchmark = getattr(task, "as_benchmark", None)
+    return as_benchmark() if as_benchmark is not None else task
+
+
 def _check_options(name: str, factory: Any, options: dict[str, Any]) -> None:
     parameters = inspect.signature(factory).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):

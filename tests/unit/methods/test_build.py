@@ -1,9 +1,15 @@
 """Filling the three slots by name, and rates out of counts."""
 
-import pytest
-from stories import PROMPTS, RIGHT, TASK, WRONG_AT_2, candidate, group, replayed, words
+from typing import TypeVar
 
-from mel.methods import CARRIERS, CREDITS, MetaExperienceLearning, MetaExperienceSettings, Surroundings, build, ratios
+import pytest
+from stories import PROMPTS, RIGHT, TASK, WRONG_AT_2, Canned, candidate, group, replayed, words
+
+from mel.methods import CARRIERS, CREDITS, MetaExperienceLearning, MetaExperienceSettings, Surroundings, build, drive
+from mel.ports import Requests
+from mel.types import Outcome
+
+T = TypeVar("T")
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
 
@@ -37,17 +43,28 @@ def test_a_slot_that_cannot_be_filled_is_refused(names: dict[str, str], message:
         build(at=AT, **names)  # type: ignore[arg-type]
 
 
+def answered(requests: Requests[T]) -> T:
+    """The result of a computation that asks for nothing."""
+    return drive(requests, Canned([]), TASK)
+
+
 def test_outcome_credit_leaves_advantages_alone_and_first_error_excuses_the_beginning() -> None:
     both = group(RIGHT, WRONG_AT_2)
     item = replayed(candidate(), RIGHT)
-    assert CREDITS["outcome"](words()).token_weights([both], [item]) is None
+    made = {"meta_experience": Outcome(replayed=(item,))}
+    assert answered(CREDITS["outcome"](AT).assign([both], [[1.0, -1.0]], made)) is None
     group_of_item = item.candidate.pair.group
-    weights = CREDITS["first_error"](words()).token_weights([group_of_item], [item])
-    assert weights == [[[1.0] * 21, [0.0] * 6 + [1.0] * 15]]
+    found = answered(CREDITS["first_error"](AT).assign([group_of_item], [[1.0, -0.5]], made))
+    assert found == [[[1.0] * 21, [0.0] * 6 + [-0.5] * 15]]
 
 
 def test_rates_are_quotients_of_sums_and_left_out_where_nothing_was_counted() -> None:
     counts = {"candidates": 8, "parsed": 6, "leaks": 3, "replayed": 4, "kept": 3, "attempts": 8, "attempts_right": 5}
-    assert ratios(counts) == {"retention": 0.75, "parse_rate": 0.75, "leak_rate": 0.5, "replay_success": 0.625}
-    assert ratios({}) == {}
-    assert ratios({"locatable": 0, "located": 0}) == {}
+    assert MetaExperienceSettings.rates_of(counts) == {
+        "retention": 0.75,
+        "parse_rate": 0.75,
+        "leak_rate": 0.5,
+        "replay_success": 0.625,
+    }
+    assert MetaExperienceSettings.rates_of({}) == {}
+    assert MetaExperienceSettings.rates_of({"locatable": 0, "located": 0}) == {}

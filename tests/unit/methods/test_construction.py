@@ -14,7 +14,7 @@ from stories import PROBLEM, PROMPTS, WRONG_ANSWER_ONLY, WRONG_AT_1, WRONG_AT_2,
 
 from mel import prompts
 from mel.methods import MetaExperienceLearning, MetaExperienceSettings, Surroundings, drive
-from mel.methods.auxiliaries.construction import Construction, construction
+from mel.methods.auxiliaries.meta_experience.construction import Construction, construction
 from mel.stages.excerpt import excerpts
 from mel.stages.experience import construction_turn
 from mel.tasks.segmentation import prose_steps

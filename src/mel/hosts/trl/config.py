@@ -9,10 +9,15 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from mel.methods import MetaExperienceSettings
 from mel.objective.weight import Constant, GradNorm, Weight
+from mel.step import RowLearning
 
-BACKWARDS = ("joint", "separate")
-REDUCTIONS = ("row", "token")
 WEIGHTS = ("constant", "grad_norm")
+
+
+def _of_method(name: str) -> Any:
+    """A field with the default and the description that the method's settings give it: they stand there alone."""
+    setting = MetaExperienceSettings.model_fields[name]
+    return field(default=setting.default, metadata={"help": (setting.description or "").replace("%", "%%")})
 
 
 @dataclass
@@ -23,24 +28,23 @@ class MELConfig(GRPOConfig):
     `mel.methods.PAPER`. A plain `GRPOConfig` given to `MELTrainer` means these defaults.
     """
 
-    mel_pairs_per_group: int = field(default=2, metadata={"help": "Pairs per mixed group at most."})
-    mel_choose: str = field(default="random", metadata={"help": "random, closest or closest_distinct pairs."})
-    mel_construct_max_tokens: int = field(default=1024, metadata={"help": "Limit of the text that holds M."})
-    mel_construct_temperature: float = field(default=0.0, metadata={"help": "0 is greedy."})
-    mel_max_pair_tokens: int | None = field(
-        default=None, metadata={"help": "Longest construction prompt in tokens; None: no limit."}
-    )
-    mel_long_pairs: str = field(default="drop", metadata={"help": "Pairs whose prompt is longer: drop or cut them."})
-    mel_guard: str = field(default="count", metadata={"help": "Experiences that state the answer: count or reject."})
-    mel_replay_from: str = field(default="bifurcation", metadata={"help": "start or bifurcation."})
-    mel_replay_samples: int = field(default=1, metadata={"help": "Attempts per candidate."})
-    mel_replay_max_tokens: int | None = field(default=None, metadata={"help": "Limit of a replay; None: rollouts'."})
-    mel_replay_temperature: float = field(default=1.0, metadata={"help": "Sampling temperature of replays."})
-    mel_accept: str = field(default="right", metadata={"help": "Keep iff right, uplift or all."})
-    mel_margin: float = field(default=0.0, metadata={"help": "What uplift adds to the group's pass rate."})
-    mel_filter: str = field(default="replay", metadata={"help": "replay, or a control: none, shuffled."})
-    mel_target: str = field(default="step", metadata={"help": "Learn experience, heuristic, step or solution."})
-    mel_context: str = field(default="prefix", metadata={"help": "In context retrospective, question or prefix."})
+    mel_pairs_per_group: int = _of_method("pairs_per_group")
+    mel_choose: str = _of_method("choose")
+    mel_localizer: str = _of_method("localizer")
+    mel_construct_max_tokens: int = _of_method("construct_max_tokens")
+    mel_construct_temperature: float = _of_method("construct_temperature")
+    mel_max_pair_tokens: int | None = _of_method("max_pair_tokens")
+    mel_long_pairs: str = _of_method("long_pairs")
+    mel_guard: str = _of_method("guard")
+    mel_replay_from: str = _of_method("replay_from")
+    mel_replay_samples: int = _of_method("replay_samples")
+    mel_replay_max_tokens: int | None = _of_method("replay_max_tokens")
+    mel_replay_temperature: float = _of_method("replay_temperature")
+    mel_accept: str = _of_method("accept")
+    mel_margin: float = _of_method("margin")
+    mel_filter: str = _of_method("filter")
+    mel_target: str = _of_method("target")
+    mel_context: str = _of_method("context")
     mel_reduction: str = field(default="row", metadata={"help": "Mean per row, then rows; or over all tokens."})
     mel_weight: str = field(default="grad_norm", metadata={"help": "constant (lambda) or grad_norm (share)."})
     mel_lambda: float = field(default=1.0, metadata={"help": "Weight of the rows if mel_weight is constant."})
@@ -49,7 +53,9 @@ class MELConfig(GRPOConfig):
         default=None, metadata={"help": "Optimizer steps between gradient measurements; None: 1 for grad_norm, else 0."}
     )
     mel_decay: float = field(default=0.9, metadata={"help": "Of the exponential mean between measurements."})
-    mel_backward: str = field(default="separate", metadata={"help": "Rows in the policy's backward pass, or joint."})
+    mel_backward: str = field(
+        default="separate", metadata={"help": "separate: rows in backward passes of their own. joint: in the policy's."}
+    )
     mel_rows_per_backward: int = field(default=16, metadata={"help": "Rows per separate backward pass."})
     mel_correctness: str | None = field(
         default=None, metadata={"help": "Name or index of the reward function that says right or wrong; None: first."}
@@ -89,11 +95,8 @@ def check_settings(args: GRPOConfig) -> None:
     Raises:
         ValueError: an unknown choice, a group split over ranks, or a weight rule that the batch layout rules out.
     """
-    for name, allowed in (("backward", BACKWARDS), ("reduction", REDUCTIONS), ("weight", WEIGHTS)):
-        if setting(args, name) not in allowed:
-            raise ValueError(f"mel_{name}: expected one of {', '.join(allowed)}, got {setting(args, name)!r}")
-    if setting(args, "rows_per_backward") < 1:
-        raise ValueError(f"mel_rows_per_backward: expected at least 1, got {setting(args, 'rows_per_backward')}")
+    if setting(args, "weight") not in WEIGHTS:
+        raise ValueError(f"mel_weight: expected one of {', '.join(WEIGHTS)}, got {setting(args, 'weight')!r}")
     tracked = setting(args, "tracked_experiences")
     if isinstance(tracked, bool) or not isinstance(tracked, int) or tracked < 0:
         raise ValueError(
@@ -101,7 +104,7 @@ def check_settings(args: GRPOConfig) -> None:
             f"got {tracked!r}"
         )
     experience_settings(args)
-    weight = build_weight(args)
+    weight = row_learning(args).weight
     check_groups(args)
     steps, accumulation = args.steps_per_generation or 1, int(args.gradient_accumulation_steps or 1)
     if weight.every and steps % accumulation:
@@ -130,11 +133,27 @@ def check_groups(args: GRPOConfig) -> None:
 
 def experience_settings(args: GRPOConfig) -> MetaExperienceSettings:
     """What the auxiliary `meta_experience` needs, out of the flat fields."""
-    return MetaExperienceSettings(**{f.name: setting(args, f.name) for f in fields(MetaExperienceSettings)})
+    return MetaExperienceSettings(**{name: setting(args, name) for name in MetaExperienceSettings.model_fields})
 
 
-def build_weight(args: GRPOConfig) -> Weight:
-    """The rule for lambda that the flat fields ask for."""
+def row_learning(args: GRPOConfig) -> RowLearning:
+    """How rows are learned as the flat fields say; a new value each time, for it holds the weight's running mean.
+
+    Raises:
+        ValueError: a choice that there is not, named as the field.
+    """
+    try:
+        return RowLearning(
+            weight=_weight(args),
+            reduction=setting(args, "reduction"),
+            backward=setting(args, "backward"),
+            rows_per_backward=setting(args, "rows_per_backward"),
+        )
+    except ValueError as error:
+        raise ValueError(f"mel_{error}") from None
+
+
+def _weight(args: GRPOConfig) -> Weight:
     every = setting(args, "measure_every")
     if setting(args, "weight") == "constant":
         return Constant(setting(args, "lambda"), every=every or 0)

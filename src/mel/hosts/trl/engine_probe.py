@@ -20,7 +20,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.engine_check import ROWS, StaleEngineError, logp_difference
 from mel.hosts.trl.generator import sampling_as
-from mel.hosts.trl.randomness import own_stream
+from mel.objective.randomness import own_stream
 from mel.types import Sampling
 
 TOKENS = 16

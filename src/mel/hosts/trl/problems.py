@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mel.ports import Tokenizer
-from mel.types import Group, Problem, Rollout, Step, TokenIds, Verdict
+from mel.types import Message, Problem, Step
 
 Example = Mapping[str, Any]
 
@@ -36,14 +35,14 @@ def problem_of(example: Example) -> Problem:
     )
 
 
-def example_of(problem: Problem, turn: str) -> dict[str, Any]:
+def example_of(problem: Problem, messages: Sequence[Message]) -> dict[str, Any]:
     """A dataset row that `problem_of` turns back into the same problem.
 
     Args:
-        turn: the user's turn that asks for a solution.
+        messages: the conversation that asks for a solution.
     """
     return {
-        "prompt": [{"role": "user", "content": turn}],
+        "prompt": list(messages),
         "problem_id": problem.id,
         "problem": problem.text,
         "answer": problem.answer,
@@ -79,40 +78,6 @@ class Scored:
     rewards: Sequence[float]
     all_rewards: Sequence[float]
     rewards_per_function: Sequence[Sequence[float]]
-
-
-def build_groups(
-    scored: Scored,
-    prompt_ids: Sequence[TokenIds],
-    verdicts: Sequence[Verdict],
-    *,
-    group_size: int,
-    tokenizer: Tokenizer,
-    eos_ids: Sequence[int],
-) -> list[Group]:
-    """The groups of this rank: every `group_size` consecutive rollouts share their problem.
-
-    Args:
-        prompt_ids: tokens each rollout was sampled from.
-        eos_ids: a rollout that ends with none of them was cut by the token limit.
-    """
-    groups: list[Group] = []
-    for start in range(0, len(scored.examples), group_size):
-        members = range(start, start + group_size)
-        rollouts = tuple(
-            Rollout(
-                token_ids=tuple(scored.completion_ids[i]),
-                text=tokenizer.decode(scored.completion_ids[i]),
-                verdict=verdicts[i],
-                reward=scored.rewards[i],
-                is_truncated=not scored.completion_ids[i] or scored.completion_ids[i][-1] not in eos_ids,
-            )
-            for i in members
-        )
-        groups.append(
-            Group(problem=problem_of(scored.examples[start]), prompt_ids=prompt_ids[start], rollouts=rollouts)
-        )
-    return groups
 
 
 def _first(example: Example, columns: Sequence[str], default: Any) -> Any:

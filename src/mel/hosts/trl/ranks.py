@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -21,27 +19,24 @@ def max_over_ranks(value: int, accelerator: Accelerator) -> int:
     return int(gathered.max())
 
 
-def all_of(value: T) -> list[T]:
-    """Every rank's value, in rank order, on every rank."""
-    return gather_object([value])
+class TrainerRanks:
+    """The `Ranks` port over accelerate's processes."""
 
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self.index: int = accelerator.process_index
 
-def sum_counts(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Sums per key; a key that only some parts have counts as 0 in the others."""
-    total: Counter[str] = Counter()
-    for part in parts:
-        for key, value in part.items():
-            total[key] += value  # type: ignore[assignment]
-    return dict(total)
+    def all_of(self, value: T) -> list[T]:
+        """Every rank's value, in rank order, on every rank."""
+        return gather_object([value])
 
-
-def gathered_on_main(value: T, accelerator: Accelerator) -> list[T]:
-    """Every rank's value on the main process, nothing on the others; every rank must call it."""
-    if accelerator.num_processes == 1:
-        return [value]
-    parts: list[Any] | None = [None] * accelerator.num_processes if accelerator.is_main_process else None
-    torch.distributed.gather_object(value, parts, dst=0)
-    return parts or []
+    def on_main(self, value: T) -> list[T]:
+        """Every rank's value on the main process, nothing on the others."""
+        if self._accelerator.num_processes == 1:
+            return [value]
+        parts: list[Any] | None = [None] * self._accelerator.num_processes if self.index == 0 else None
+        torch.distributed.gather_object(value, parts, dst=0)
+        return parts or []
 
 
 def leave_group() -> None:

@@ -1,39 +1,41 @@
-"""What of ours a checkpoint keeps beside the trainer's own state."""
+"""What a checkpoint holds beside the trainer's own state: our counters and running means."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from transformers.utils import logging
 
 from mel.hosts.trl.learner import Learner
-from mel.objective.weight import Weight
+from mel.step import RowLearning
 
 FILE = "mel_state.json"
 
 logger = logging.get_logger(__name__)
 
 
-def save(directory: str | Path, learner: Learner, weight: Weight) -> None:
-    """Writes the number of generation batches and the weight's running mean."""
-    state = {"batches": learner.batches, "rule": type(weight).__name__, "weight": weight.state()}
+def save(directory: str | Path, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
+    """Writes the number of generation batches and the running mean of every auxiliary's weight."""
+    weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
     path = Path(directory)
     path.mkdir(parents=True, exist_ok=True)
-    (path / FILE).write_text(json.dumps(state), encoding="utf-8")
+    (path / FILE).write_text(json.dumps({"batches": learner.batches, "weights": weights}), encoding="utf-8")
 
 
-def load(directory: str | Path, learner: Learner, weight: Weight) -> None:
+def load(directory: str | Path, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
     """Restores them; a checkpoint of a plain GRPOTrainer has none and starts them afresh, with a warning."""
     path = Path(directory) / FILE
     if not path.is_file():
-        logger.warning("%s has no %s: seeds and the weight's running mean start afresh", directory, FILE)
+        logger.warning("%s has no %s: seeds and the weights' running means start afresh", directory, FILE)
         return
     state = json.loads(path.read_text(encoding="utf-8"))
     learner.batches = state["batches"]
-    if state["rule"] == type(weight).__name__:
-        weight.restore(state["weight"])
+    for name, one in learning.items():
+        kept = state["weights"].get(name, {})
+        if kept.get("rule") == type(one.weight).__name__:
+            one.weight.restore(kept)
 
 
 def pass_epochs(sampler: Iterable[int] | None, count: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,22 +13,22 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl import contract, state
-from mel.hosts.trl.accounting import Accounting
-from mel.hosts.trl.config import build_weight, check_settings, setting
+from mel.hosts.trl.config import check_settings, row_learning, setting
 from mel.hosts.trl.defaults import default_method, refuse_auxiliaries
 from mel.hosts.trl.engine_check import EngineCheck, is_comparable
 from mel.hosts.trl.engine_probe import EngineProbe
-from mel.hosts.trl.learner import Learned, Learner
+from mel.hosts.trl.learner import Learner, Slot
 from mel.hosts.trl.observer import MetricsToObserver, Observer
+from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import check_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate
 from mel.hosts.trl.verdicts import verdict_source
 from mel.methods import Method
-from mel.objective.rows import RowBatch
 from mel.ports import Steps, Task, Verifier
 from mel.prompts.chat import ChatTokenizer
+from mel.step import Accounting, RowLearning
 
 ROWS = "mel_rows"
 """Key under which a micro-step's inputs carry their rows."""
@@ -45,6 +45,8 @@ class MELTrainer(GRPOTrainer):
         task: brings verifier, segmentation and prompt set; all three can be given apart.
         segmenter: numbered steps of a solution; None for the task's, or else for one step per line.
         observer: hears of every outcome and metric, on the main process.
+        learning: how each auxiliary's rows enter the optimizer step, by its name; those that are not named are learned
+            as `args` says (`mel_weight`, `mel_reduction`, `mel_backward`, ...).
 
     Raises:
         ContractError: the installed TRL is not one this host fits.
@@ -70,6 +72,7 @@ class MELTrainer(GRPOTrainer):
         task: Task | None = None,
         segmenter: Steps | None = None,
         observer: Observer | None = None,
+        learning: Mapping[str, RowLearning] | None = None,
         **keywords: Any,
     ) -> None:
         contract.require(GRPOTrainer)
@@ -78,6 +81,10 @@ class MELTrainer(GRPOTrainer):
         tokenizer = ChatTokenizer(self._tokenizer, setting(self.args, "chat_template"))
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         check_surrogate(self.args, method.carrier.surrogate)
+        for settings in method.settings:
+            if settings.changes_groups:
+                check_policy_rows(self.args, f"auxiliary {settings.name!r}")
+        learned = {a.name: (learning or {}).get(a.name) or row_learning(self.args) for a in method.auxiliaries}
         if self._is_vlm or self.tools or self.environment_factories is not None:
             refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
         tables = experience_tables(self, setting(self.args, "tracked_experiences"))
@@ -93,15 +100,10 @@ class MELTrainer(GRPOTrainer):
                 which=setting(self.args, "correctness"),
                 threshold=setting(self.args, "right_above"),
             ),
-            reduction=setting(self.args, "reduction"),
+            learning=learned,
             observers=observers,
         )
-        self._update = RowUpdate(
-            self,
-            build_weight(self.args),
-            backward=setting(self.args, "backward"),
-            rows_per_backward=setting(self.args, "rows_per_backward"),
-        )
+        self._update = RowUpdate(self, learned)
         tolerance = setting(self.args, "engine_tolerance")
         can_check = not self.use_vllm or is_comparable(self.args)
         every = setting(self.args, "engine_check_every") if can_check else 0
@@ -110,7 +112,7 @@ class MELTrainer(GRPOTrainer):
         self._probe_engine = EngineProbe(self, is_wanted=is_wanted, tolerance=tolerance)
         self._sampler: Any = None
         self._scored: Scored | None = None
-        self._pending: Sequence[RowBatch | None] | None = None
+        self._pending: Sequence[Slot] | None = None
         self._seconds = {"update": 0.0, "generation": 0.0}
         if observers:
             # After the trackers' own callbacks: a table follows the metrics of its step.
@@ -142,9 +144,10 @@ class MELTrainer(GRPOTrainer):
         accounting = Accounting()
         accounting.add_seconds("rollout", begin)
         accounting.tokens["rollout"] += sum(len(ids) for ids in self._scored.completion_ids)
-        learned: Learned = self._learner.learn(self._scored, output, accounting)
+        learned = self._learner.learn(self._scored, output, accounting)
         if learned.advantages is not None:
             output["advantages"] = learned.advantages
+            self._log_advantages(learned.advantages, output["completion_mask"])
         self._scored, self._pending = None, learned.slots
         self._note(learned.metrics)
         self._seconds["generation"] += perf_counter() - begin
@@ -164,7 +167,7 @@ class MELTrainer(GRPOTrainer):
             return super()._compute_loss(model, inputs)
         self._update.before_policy(model, self._slots_ahead())
         loss = super()._compute_loss(model, inputs)
-        rows = self._update.joint_loss(model, inputs.get(ROWS))
+        rows = self._update.joint_loss(model, inputs.get(ROWS) or {})
         return loss if rows is None else loss + rows
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -181,11 +184,21 @@ class MELTrainer(GRPOTrainer):
     def _is_training(self) -> bool:
         return self.model is not None and self.model.training
 
-    def _slots_ahead(self) -> list[RowBatch | None]:
+    def _slots_ahead(self) -> list[Slot]:
         """Rows of this micro-step, then of those after it, as many as an optimizer step has."""
         first = self._step % (self.args.steps_per_generation or 1)
         buffered = (self._buffered_inputs or [])[first : first + self.current_gradient_accumulation_steps]
-        return [slot.get(ROWS) for slot in buffered]
+        return [slot.get(ROWS) or {} for slot in buffered]
+
+    def _log_advantages(self, advantages: torch.Tensor, mask_BT: torch.Tensor) -> None:
+        """Puts the final advantages, a mean per rollout, in the place of those that TRL has logged already."""
+        if advantages.dim() == 2:
+            advantages = (advantages * mask_BT).sum(1) / mask_BT.sum(1).clamp(min=1)
+        gathered: Any = self.accelerator.gather(advantages)
+        final = gathered.tolist()
+        for _ in final[: len(self._logs["advantages"])]:
+            self._logs["advantages"].pop()
+        self._logs["advantages"].extend(final)
 
     def _note(self, metrics: Any) -> None:
         for name, value in metrics.items():
@@ -195,13 +208,13 @@ class MELTrainer(GRPOTrainer):
         # Ours first: the trainer's own state file comes last and marks a checkpoint as whole.
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-            state.save(folder, self._learner, self._update.weight)
+            state.save(folder, self._learner, self._update.learning)
         super()._save_checkpoint(model, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
-            state.load(checkpoint, self._learner, self._update.weight)
+            state.load(checkpoint, self._learner, self._update.learning)
             state.pass_epochs(self._sampler, int(self.state.epoch or 0))
 
     def _run_epoch(self, *positional: Any, **keywords: Any) -> None:

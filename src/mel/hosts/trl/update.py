@@ -1,62 +1,74 @@
-"""Rows in the optimizer step: their loss, their backward pass, and lambda from measured gradients."""
+"""Rows in the optimizer step: their loss, their backward pass, and each auxiliary's lambda from measured gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from accelerate.utils import DistributedType
 from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from mel.hosts.trl.row_losses import loss_of
 from mel.hosts.trl.sync import gradient_sync
 from mel.objective.gradients import Gradients, add, compare, take
-from mel.objective.logprobs import token_logprobs
-from mel.objective.losses import mean_nll_R, micro_step_factor, row_loss
+from mel.objective.losses import micro_step_factor
 from mel.objective.rows import RowBatch
-from mel.objective.weight import Weight
+from mel.step import Key, RowLearning
 
-Backward = Literal["joint", "separate"]
+Slot = Mapping[Key, RowBatch]
 
 
 @dataclass(kw_only=True, slots=True)
-class _Window:
-    """State of one optimizer step: lambda if known in advance, the taken gradient if it is being measured."""
+class _Part:
+    """One auxiliary in one optimizer step: lambda if known in advance, and its gradient where that is set aside."""
 
     lambda_: float
-    measured: Gradients | None = None
+    is_measured: bool = False
+    set_aside: Gradients | None = None
     nll_sum: float = 0.0
     nll_rows: int = 0
     has_rows: bool = False
 
+    @property
+    def is_due(self) -> bool:
+        """Its rows are learned micro-step by micro-step, at a lambda that is known."""
+        return self.set_aside is None and self.lambda_ > 0
+
+
+@dataclass(kw_only=True, slots=True)
+class _Window:
+    """State of one optimizer step."""
+
+    parts: dict[str, _Part] = field(default_factory=dict)
+
 
 class RowUpdate:
-    """Adds `lambda * rows' loss` to the gradient of every optimizer step.
+    """Adds `lambda * rows' loss` of every auxiliary to the gradient of every optimizer step.
 
-    On a measuring step the rows of the whole step are run first, at lambda = 1 and synchronized over ranks; their
-    gradient is set aside, the policy's accumulates as if there were no rows, and after the last micro-step, when
-    both are known exactly, lambda times the first is added to the second. Only `.grad` is read and written, so it
+    On a measuring step an auxiliary's rows of the whole step are run first, at lambda = 1 and synchronized over ranks;
+    their gradient is set aside, the policy's accumulates as if there were no rows, and after the last micro-step, when
+    all are known exactly, lambda times the first is added to the second. Only `.grad` is read and written, so it
     holds under accumulation, DDP, LoRA and FSDP2. No forward or backward pass is spent on measuring.
 
+    Policy rows, which belong to no auxiliary, are a part of the policy loss and of its gradient.
+
     Args:
-        backward: on other steps, in the policy's backward pass or before it.
-        rows_per_backward: rows per separate backward pass.
+        learning: of every auxiliary, by name.
 
     Raises:
         ValueError: a distributed setup whose gradients cannot be measured.
     """
 
-    def __init__(self, trainer: GRPOTrainer, weight: Weight, *, backward: Backward, rows_per_backward: int) -> None:
+    def __init__(self, trainer: GRPOTrainer, learning: Mapping[str, RowLearning]) -> None:
         self._trainer: Any = trainer
-        self.weight = weight
-        self._backward = backward
-        self._rows_per_backward = rows_per_backward
+        self.learning = learning
         self._window: _Window | None = None
         self._refuse_unmeasurable()
 
-    def before_policy(self, model: Any, slots: Sequence[RowBatch | None]) -> None:
+    def before_policy(self, model: Any, slots: Sequence[Slot]) -> None:
         """Everything that comes before the policy loss of a micro-step.
 
         Args:
@@ -64,16 +76,18 @@ class RowUpdate:
                 of an optimizer step, when it must be as long as that has micro-steps.
         """
         if self._window is None:
-            self._window = self._open(model, slots)
-        batch = slots[0]
-        if batch is not None and self._is_due(self._window) and self._backward == "separate":
-            self._separate(model, [batch], self._window.lambda_, sync_last=False)
+            self._open(model, slots)
+        for name, part in self._parts():
+            if part.is_due and self.learning[name].backward == "separate":
+                self._separate(model, name, _of(slots[0], name), part.lambda_, sync_last=False)
 
-    def joint_loss(self, model: Any, slot: RowBatch | None) -> Tensor | None:
+    def joint_loss(self, model: Any, slot: Slot) -> Tensor | None:
         """What to add to the policy loss of this micro-step, if anything."""
-        if slot is None or self._backward != "joint" or self._window is None or not self._is_due(self._window):
-            return None
-        return self._window.lambda_ * self._loss(model, slot)
+        losses = [self._loss(model, "", batch) for batch in _of(slot, "")]
+        for name, part in self._parts():
+            if part.is_due and self.learning[name].backward == "joint":
+                losses += [part.lambda_ * self._loss(model, name, batch) for batch in _of(slot, name)]
+        return torch.stack(losses).sum() if losses else None
 
     def after_micro_step(self, model: Any) -> dict[str, float]:
         """Finishes the optimizer step if this was its last micro-step; returns what was measured."""
@@ -81,28 +95,36 @@ class RowUpdate:
         if window is None or not self._trainer.accelerator.sync_gradients:
             return {}
         self._window = None
-        metrics = self._finish(model, window.measured) if window.measured is not None else {}
-        if not window.has_rows:
-            return metrics
-        return {"objective/lambda": window.lambda_, **self._nll(window), **metrics}
+        measured = self._finish(model, window)
+        metrics: dict[str, float] = {}
+        for name, part in window.parts.items():
+            prefix = f"objective/{name}/" if len(self.learning) > 1 else "objective/"
+            found = measured.get(name, {})
+            if part.has_rows:
+                found = {"lambda": part.lambda_, **self._nll(part), **found}
+            metrics |= {prefix + key: value for key, value in found.items()}
+        return metrics
 
-    def _open(self, model: Any, slots: Sequence[RowBatch | None]) -> _Window:
-        batches = [s for s in slots if s is not None]
-        known = self.weight.value
-        step, every = self._trainer.state.global_step, self.weight.every
-        self._window = window = _Window(lambda_=known or 0.0, has_rows=bool(batches))
-        if batches and every and (step % every == 0 or known is None):
-            self._separate(model, batches, 1.0, sync_last=True)
-            parameters = _trained(model)
-            window.measured = take(parameters, copy=getattr(model, "gradient_as_bucket_view", False))
-        return window
+    def _open(self, model: Any, slots: Sequence[Slot]) -> None:
+        self._window = window = _Window()
+        batches = {name: [batch for slot in slots for batch in _of(slot, name)] for name in self.learning}
+        for name, learning in self.learning.items():
+            known, every = learning.weight.value, learning.weight.every
+            is_due = bool(every) and (self._trainer.state.global_step % every == 0 or known is None)
+            window.parts[name] = _Part(
+                lambda_=known or 0.0, is_measured=is_due and bool(batches[name]), has_rows=bool(batches[name])
+            )
+        # Where one is measured all are set aside, or another's rows would pass for the policy's gradient.
+        for name, part in window.parts.items():
+            if part.has_rows and any(p.is_measured for p in window.parts.values()):
+                self._separate(model, name, batches[name], 1.0, sync_last=True)
+                part.set_aside = take(_trained(model), copy=getattr(model, "gradient_as_bucket_view", False))
 
-    @staticmethod
-    def _is_due(window: _Window) -> bool:
-        return window.measured is None and window.lambda_ > 0
+    def _parts(self) -> list[tuple[str, _Part]]:
+        return list(self._window.parts.items()) if self._window is not None else []
 
-    def _separate(self, model: Any, batches: Sequence[RowBatch], factor: float, *, sync_last: bool) -> None:
-        chunks = [c for batch in batches for c in batch.chunks(self._rows_per_backward)]
+    def _separate(self, model: Any, name: str, batches: Sequence[RowBatch], factor: float, *, sync_last: bool) -> None:
+        chunks = [chunk for batch in batches for chunk in batch.chunks(self.learning[name].rows_per_backward)]
         accelerator = self._trainer.accelerator
         # DeepSpeed would otherwise scale by its own accumulation setting; TRL's losses are finished already.
         kwargs = {"scale_wrt_gas": False} if accelerator.distributed_type == DistributedType.DEEPSPEED else {}
@@ -110,49 +132,58 @@ class RowUpdate:
         each = accelerator.gradient_state.plugin_kwargs.get("sync_each_batch", False)
         for i, chunk in enumerate(chunks):
             with gradient_sync(model, accelerator, enabled=each or (sync_last and i == len(chunks) - 1)):
-                accelerator.backward(factor * self._loss(model, chunk), **kwargs)
+                accelerator.backward(factor * self._loss(model, name, chunk), **kwargs)
 
-    def _loss(self, model: Any, batch: RowBatch) -> Tensor:
+    def _loss(self, model: Any, name: str, batch: RowBatch) -> Tensor:
         trainer = self._trainer
-        batch = batch.to(trainer.accelerator.device)
-        logp_RT = row_logprobs(trainer, model, batch)
-        window = self._window
-        if window is not None:
-            window.nll_sum += float((mean_nll_R(logp_RT.detach(), batch.target_RT) * batch.is_nll_R).sum())
-            window.nll_rows += int(batch.is_nll_R.sum())
+        loss, nll_R = loss_of(trainer, model, batch.to(trainer.accelerator.device))
+        part = self._window.parts.get(name) if self._window is not None else None
+        if part is not None and batch.term == "nll":
+            is_real_R = batch.is_real_R.to(nll_R.device)
+            part.nll_sum += float((nll_R * is_real_R).sum())
+            part.nll_rows += int(is_real_R.sum())
         factor = micro_step_factor(
             num_ranks=trainer.accelerator.num_processes,
             num_slots=trainer.args.steps_per_generation,
             accumulation=trainer.current_gradient_accumulation_steps,
         )
-        return factor * row_loss(logp_RT, batch.target_RT, batch.scale_R)
+        return factor * loss
 
-    def _finish(self, model: Any, auxiliary: Gradients) -> dict[str, float]:
+    def _finish(self, model: Any, window: _Window) -> dict[str, dict[str, float]]:
+        """Adds the gradients that were set aside; all are compared with the policy's before any is added to it."""
         parameters = _trained(model)
-        found = compare([p.grad for p in parameters], auxiliary)
+        policy = [p.grad for p in parameters]
+        found = {n: compare(policy, p.set_aside) for n, p in window.parts.items() if p.set_aside and p.is_measured}
         scaler = self._trainer.accelerator.scaler
         unscale = 1.0 / scaler.get_scale() if scaler is not None else 1.0
-        policy_norm, auxiliary_norm = found.left_norm * unscale, found.right_norm * unscale
-        factor = self.weight.measured(policy_norm=policy_norm, auxiliary_norm=auxiliary_norm)
-        add(parameters, auxiliary, factor=factor)
-        return {
-            "objective/lambda": factor,
-            "objective/cosine": found.cosine,
-            "objective/grad_norm_policy": policy_norm,
-            "objective/grad_norm_auxiliary": auxiliary_norm,
-        }
+        metrics: dict[str, dict[str, float]] = {}
+        for name, part in window.parts.items():
+            if part.set_aside is None:
+                continue
+            if name in found:
+                policy_norm, auxiliary_norm = found[name].left_norm * unscale, found[name].right_norm * unscale
+                weight = self.learning[name].weight
+                part.lambda_ = weight.measured(policy_norm=policy_norm, auxiliary_norm=auxiliary_norm)
+                metrics[name] = {
+                    "cosine": found[name].cosine,
+                    "grad_norm_policy": policy_norm,
+                    "grad_norm_auxiliary": auxiliary_norm,
+                }
+            add(parameters, part.set_aside, factor=part.lambda_)
+        return metrics
 
-    def _nll(self, window: _Window) -> dict[str, float]:
+    def _nll(self, part: _Part) -> dict[str, float]:
         accelerator = self._trainer.accelerator
-        local = torch.tensor([window.nll_sum, float(window.nll_rows)], device=accelerator.device)
+        local = torch.tensor([part.nll_sum, float(part.nll_rows)], device=accelerator.device)
         total, rows = accelerator.reduce(local, reduction="sum").tolist()
-        return {"objective/nll": total / rows} if rows else {}
+        return {"nll": total / rows} if rows else {}
 
     def _refuse_unmeasurable(self) -> None:
         accelerator = self._trainer.accelerator
         kind = accelerator.distributed_type
         is_fsdp1 = kind == DistributedType.FSDP and not accelerator.is_fsdp2
-        if self.weight.every and (kind == DistributedType.DEEPSPEED or is_fsdp1):
+        is_measured = any(one.weight.every for one in self.learning.values())
+        if is_measured and (kind == DistributedType.DEEPSPEED or is_fsdp1):
             name = "FSDP version 1" if is_fsdp1 else "DeepSpeed"
             raise ValueError(
                 f"{name} keeps gradients where they cannot be measured, so mel_weight='grad_norm' and "
@@ -161,21 +192,9 @@ class RowUpdate:
             )
 
 
-def row_logprobs(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
-    """Log-probability (R, T) of each target under the policy itself, that is at temperature 1.
-
-    TRL's fused head never holds the logits but divides them by the sampling temperature; at any other than 1
-    the targets' logits are computed in full.
-    """
-    width = batch.num_targets
-    if trainer.temperature == 1.0:
-        logp_RT, _, _ = trainer._get_per_token_logps_and_entropies(model, batch.ids_RL, batch.attention_RL, width)
-        return logp_RT
-    with trainer.accelerator.autocast():
-        logits = model(
-            input_ids=batch.ids_RL, attention_mask=batch.attention_RL, logits_to_keep=width + 1, use_cache=False
-        ).logits
-    return token_logprobs(logits[:, :-1], batch.ids_RL[:, -width:])
+def _of(slot: Slot, name: str) -> list[RowBatch]:
+    """The batches of one auxiliary in a slot, one per term; the policy's own have no name."""
+    return [batch for (auxiliary, _), batch in slot.items() if auxiliary == name]
 
 
 def _trained(model: Any) -> list[Tensor]:

@@ -1,8 +1,10 @@
-"""Auxiliaries: what else is learned beside the policy loss. One per file; `settings` and class in the table."""
+"""Auxiliaries: what else is learned beside the policy loss. One file or folder each, and one line in this table."""
 
 from __future__ import annotations
 
-from mel.methods.auxiliaries.meta_experience import MetaExperienceLearning
-from mel.methods.auxiliaries.settings import MetaExperienceSettings
+from mel.methods.auxiliaries.meta_experience import MetaExperienceSettings
+from mel.methods.declaration import AuxiliarySettings
 
-AUXILIARIES = {"meta_experience": (MetaExperienceSettings, MetaExperienceLearning)}
+AUXILIARIES: dict[str, type[AuxiliarySettings]] = {
+    "meta_experience": MetaExperienceSettings,
+}

@@ -14,3 +14,4 @@ class Dapo(Grpo):
 
     name = "dapo"
     surrogate = "dapo"
+    needs_whole_batch = False

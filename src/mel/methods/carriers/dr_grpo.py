@@ -11,6 +11,7 @@ class DrGrpo:
 
     name = "dr_grpo"
     surrogate = "dr_grpo"
+    needs_whole_batch = False
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
         return [[reward - fmean(group) for reward in group] for group in rewards]

@@ -14,6 +14,7 @@ class Grpo:
 
     name = "grpo"
     surrogate = "grpo"
+    needs_whole_batch = False
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
         return [normalized(group) for group in rewards]

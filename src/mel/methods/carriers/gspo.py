@@ -13,3 +13,4 @@ class Gspo(Grpo):
 
     name = "gspo"
     surrogate = "gspo"
+    needs_whole_batch = False

@@ -17,6 +17,7 @@ class ReinforcePlusPlus:
 
     name = "reinforce_pp"
     surrogate = "grpo"
+    needs_whole_batch = True
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
         centered = [[reward - fmean(group) for reward in group] for group in rewards]

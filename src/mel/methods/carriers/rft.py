@@ -13,6 +13,7 @@ class Rft:
 
     name = "rft"
     surrogate = "grpo"
+    needs_whole_batch = False
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
         # Paper: mean over right rollouts. The surrogate divides by all rollouts, so a low pass rate weighs less here.

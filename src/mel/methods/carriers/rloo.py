@@ -10,6 +10,7 @@ class Rloo:
 
     name = "rloo"
     surrogate = "grpo"
+    needs_whole_batch = False
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
         return [_leave_one_out(group) for group in rewards]

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from mel.methods.credit.first_error import FirstError
 from mel.methods.credit.outcome import Outcome
-from mel.ports import Credit, Tokenizer
+from mel.methods.declaration import Surroundings
+from mel.ports import Credit
 
-CREDITS: dict[str, Callable[[Tokenizer], Credit]] = {
+CREDITS: dict[str, Callable[[Surroundings], Credit]] = {
     "outcome": Outcome,
     "first_error": FirstError,
 }

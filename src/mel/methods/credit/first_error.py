@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mel.ports import Tokenizer
+from mel.methods.declaration import Surroundings
+from mel.ports import Requests
 from mel.stages.credit import weights_from_bifurcation
-from mel.types import Group, Replayed
+from mel.types import Group, Outcome
 
 
 class FirstError:
-    """Advantage 0 on the tokens of y- before the s* of a kept experience; needs the meta_experience auxiliary."""
+    """Advantage 0 on the tokens of y- before the s* of a kept experience; needs an auxiliary that keeps a ledger."""
 
     name = "first_error"
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, at: Surroundings) -> None:
+        self._tokenizer = at.tokenizer
 
-    def token_weights(self, groups: Sequence[Group], replayed: Sequence[Replayed]) -> list[list[list[float]]]:
-        return weights_from_bifurcation(groups, replayed, self._tokenizer)
+    def assign(
+        self, groups: Sequence[Group], advantages: Sequence[Sequence[float]], outcomes: Mapping[str, Outcome]
+    ) -> Requests[list[list[list[float]]] | None]:
+        yield from ()
+        replayed = [item for outcome in outcomes.values() for item in outcome.replayed]
+        weights = weights_from_bifurcation(groups, replayed, self._tokenizer)
+        return [
+            [[advantage * w for w in of_rollout] for advantage, of_rollout in zip(of_group, ws, strict=True)]
+            for of_group, ws in zip(advantages, weights, strict=True)
+        ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mel.ports import Tokenizer
-from mel.types import Group, Replayed
+from mel.methods.declaration import Surroundings
+from mel.ports import Requests
+from mel.types import Group
+from mel.types import Outcome as AuxiliaryOutcome
 
 
 class Outcome:
@@ -13,8 +15,14 @@ class Outcome:
 
     name = "outcome"
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        del tokenizer
+    def __init__(self, at: Surroundings) -> None:
+        del at
 
-    def token_weights(self, groups: Sequence[Group], replayed: Sequence[Replayed]) -> None:
+    def assign(
+        self,
+        groups: Sequence[Group],
+        advantages: Sequence[Sequence[float]],
+        outcomes: Mapping[str, AuxiliaryOutcome],
+    ) -> Requests[list[list[list[float]]] | None]:
+        yield from ()
         return None

@@ -1,0 +1,136 @@
+"""What can be chosen about meta-experience learning; every field is a recipe field with the paper's value named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from mel.methods.auxiliaries.meta_experience import costs
+from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Needs, Surroundings
+from mel.ports import Auxiliary
+from mel.stages.internalize import ALLOWED, Context, Target
+from mel.stages.localize import Localizer
+from mel.stages.pairs import Choose
+from mel.stages.replay import Accept, Start
+
+Guard = Literal["count", "reject"]
+LongPairs = Literal["drop", "cut"]
+Filter = Literal["replay", "none", "shuffled"]
+
+
+class MetaExperienceSettings(AuxiliarySettings):
+    """Fields and their defaults (the recipe `recommended`: bifurcation replay); `PAPER` holds the paper's."""
+
+    name: ClassVar[str] = "meta_experience"
+    label: ClassVar[str] = "MEL"
+    namespace: ClassVar[str] = "experience"
+    prompts: ClassVar[tuple[str, ...]] = ("construct", "replay")
+    keeps_ledger: ClassVar[bool] = True
+    rates: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "retention": ("kept", "replayed"),
+        "parse_rate": ("parsed", "candidates"),
+        "leak_rate": ("leaks", "parsed"),
+        "replay_success": ("attempts_right", "attempts"),
+        "localization": ("located", "locatable"),
+        "kept_localization": ("kept_located", "kept_locatable"),
+        "rule_truth": ("rules_true", "rules"),
+        "kept_rule_truth": ("kept_rules_true", "kept_rules"),
+    }
+
+    pairs_per_group: int = Field(default=2, ge=1, description="Pairs per mixed group at most (paper: 1).")
+    choose: Choose = Field(
+        default="random", description="Which pairs: random (paper), closest or closest_distinct; see mel.stages.pairs."
+    )
+    localizer: Localizer = Field(
+        default="critique",
+        description="Who says where y- leaves the right path: critique (paper), first_difference, likelihood, random "
+        "or oracle; for the others than critique the policy writes C and H about the given step.",
+    )
+    construct_max_tokens: int = Field(default=1024, ge=1, description="Limit of the text that holds M.")
+    construct_temperature: float = Field(
+        default=0.0, ge=0, description="0 is greedy (paper: 1, sampled from the policy)."
+    )
+    max_pair_tokens: int | None = Field(
+        default=None, ge=1, description="Longest construction prompt in tokens; None: no limit."
+    )
+    long_pairs: LongPairs = Field(
+        default="drop",
+        description="Pairs whose prompt is longer, counted either way: drop them, or cut both solutions so that it "
+        "fits; see mel.stages.excerpt.",
+    )
+    guard: Guard = Field(
+        default="count", description="Experiences that state the answer: count them (paper), or reject them."
+    )
+    replay_from: Start = Field(
+        default="bifurcation",
+        description="start: solve x with M (paper). bifurcation: continue y- from just before s* with M.",
+    )
+    replay_samples: int = Field(default=1, ge=1, description="Attempts per candidate (paper: 1).")
+    replay_max_tokens: int | None = Field(
+        default=None, ge=1, description="Limit of one attempt; None: that of the rollouts."
+    )
+    replay_temperature: float = Field(default=1.0, ge=0, description="Sampling temperature of replays (paper: 1).")
+    accept: Accept = Field(
+        default="right", description="Keep iff right (paper), uplift or all; see mel.stages.replay.judge."
+    )
+    margin: float = Field(
+        default=0.0, ge=0, description="By how much uplift must beat the group's pass rate, a difference of rates."
+    )
+    filter: Filter = Field(
+        default="replay",
+        description="replay (paper), or a control. none: every parsed candidate is learned, no replay is made. "
+        "shuffled: each is replayed, and judged, with the experience of a candidate about another problem.",
+    )
+    target: Target = Field(
+        default="step", description="What is learned: experience (paper), heuristic, step or solution."
+    )
+    context: Context = Field(
+        default="prefix", description="In which context: retrospective (paper), question or prefix."
+    )
+
+    @model_validator(mode="after")
+    def _can_work(self) -> MetaExperienceSettings:
+        if not self.margin <= 1:
+            raise ValueError(f"margin: expected a difference of rates, 0 to 1, got {self.margin}")
+        if self.context not in ALLOWED[self.target]:
+            raise ValueError(
+                f"target {self.target!r} is trained in context {' or '.join(ALLOWED[self.target])}; "
+                f"got context {self.context!r}"
+            )
+        if self.context == "prefix" and self.replay_from != "bifurcation":
+            raise ValueError(
+                f"context 'prefix' continues y- before s*; set replay_from: bifurcation (got {self.replay_from!r})"
+            )
+        if self.filter == "none" and self.target in ("step", "solution"):
+            raise ValueError(
+                f"filter 'none' makes no replay, and target {self.target!r} is taken from one; "
+                "train the experience or the heuristic, or keep filter: replay"
+            )
+        return self
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        return self.filter == "shuffled"
+
+    def build(self, at: Surroundings) -> Auxiliary:
+        from mel.methods.auxiliaries.meta_experience.learner import MetaExperienceLearning
+
+        return MetaExperienceLearning(self, at)
+
+    def needs(self, limits: Limits) -> Needs:
+        return costs.needs(self, limits)
+
+    def expected(self, at: Assumptions) -> Expected:
+        return costs.expected(self, at)
+
+
+PAPER: dict[str, Any] = {
+    "pairs_per_group": 1,
+    "construct_temperature": 1.0,
+    "replay_from": "start",
+    "target": "experience",
+    "context": "retrospective",
+}
+"""The paper's point as changes to the defaults; its weight, lambda = 1, is the host's `weight` setting."""

@@ -1,0 +1,235 @@
+"""One generation batch through the three slots of a method: auxiliaries, then the carrier, then credit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from mel.methods import Method
+from mel.ports import Requests
+from mel.step.accounting import Accounting
+from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
+from mel.step.ranks import Ranks, sum_counts
+from mel.step.slots import Totals
+from mel.types import Group, Outcome, Row
+
+T = TypeVar("T")
+
+Answer = Callable[[Requests[T]], T]
+"""Runs a computation to its end, answering its requests."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rolled:
+    """What a host rolled out for one generation batch.
+
+    Args:
+        groups: of this rank.
+        rewards: of all ranks in rank order, one tuple per group; NaN where no reward function applied.
+        advantages: the host's own, one per rollout of this rank in order: those of plain `grpo`.
+    """
+
+    groups: tuple[Group, ...]
+    rewards: tuple[tuple[float, ...], ...]
+    advantages: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learned:
+    """What a generation batch adds to the optimizer steps that use it.
+
+    Args:
+        rows: of this rank, each with the name of its auxiliary.
+        totals: denominators of the rows over all ranks.
+        advantages: of the host's own rollouts, in its order; None to keep the host's.
+        share: sizes of the policy loss over all ranks.
+        outcomes: of this rank, by auxiliary.
+        metrics: over all ranks.
+    """
+
+    rows: tuple[Row, ...]
+    totals: Totals
+    advantages: list[Advantages] | None
+    share: Share
+    outcomes: Mapping[str, Outcome]
+    metrics: Mapping[str, float]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What all auxiliaries of this rank handed back, counts under their metric paths."""
+        return merged(self.outcomes.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Report:
+    """What every rank tells the others, once per generation batch."""
+
+    counts: dict[str, float]
+    seconds: dict[str, float]
+    totals: Totals
+    share: Share
+
+
+def learn(
+    method: Method, rolled: Rolled, *, step: int, answer: Answer, ranks: Ranks, accounting: Accounting
+) -> Learned:
+    """Drive every auxiliary, then carrier and credit; the same collective calls on every rank.
+
+    Args:
+        step: 1-based number of the optimizer step that this batch is first used in.
+        answer: runs a computation of the method, answering its requests.
+        accounting: already holds the rollout's tokens and seconds.
+    """
+    accounting.expect(method.phases)
+    groups, outcomes = _auxiliaries(method, rolled.groups, step, answer, accounting)
+    advantages = _advantages(method, rolled, groups, outcomes, answer, ranks, accounting)
+    rows = [replace(row, auxiliary=name) for name, outcome in outcomes.items() for row in outcome.rows]
+    if advantages is not None:
+        rows += policy_rows(rolled.groups, groups, advantages)
+    report = _Report(
+        counts=_counts(method, rolled.groups, outcomes, rows, accounting),
+        seconds=accounting.seconds,
+        totals=Totals.of(rows),
+        share=Share.of(rolled.groups, groups),
+    )
+    reports = ranks.all_of(report)
+    return Learned(
+        rows=tuple(rows),
+        totals=Totals.sum([r.totals for r in reports]),
+        advantages=None if advantages is None else host_advantages(rolled.groups, groups, advantages),
+        share=Share.sum([r.share for r in reports]),
+        outcomes=outcomes,
+        metrics=_metrics(method, reports, rolled.rewards),
+    )
+
+
+def _auxiliaries(
+    method: Method, groups: Sequence[Group], step: int, answer: Answer, accounting: Accounting
+) -> tuple[tuple[Group, ...], dict[str, Outcome]]:
+    """The groups as the last auxiliary left them, and what each handed back."""
+    outcomes: dict[str, Outcome] = {}
+    for auxiliary in method.auxiliaries:
+        outcome = answer(accounting.watch(auxiliary.learn(groups, step=step)))
+        if outcome.groups is not None:
+            check_changes(groups, outcome.groups, auxiliary.name)
+            groups = outcome.groups
+        outcomes[auxiliary.name] = outcome
+    return tuple(groups), outcomes
+
+
+def _advantages(
+    method: Method,
+    rolled: Rolled,
+    groups: Sequence[Group],
+    outcomes: Mapping[str, Outcome],
+    answer: Answer,
+    ranks: Ranks,
+    accounting: Accounting,
+) -> list[list[Advantages]] | None:
+    """Per group and rollout the carrier's advantages as credit distributes them; None where the host's own hold."""
+    rewards, start, is_changed = _rewards(method, rolled, groups, ranks)
+    is_own = method.carrier.name == "grpo" and not is_changed
+    carried = _by_group(rolled.advantages, groups) if is_own else _carried(method, rewards, start, groups)
+    assigned = answer(accounting.watch(method.credit.assign(groups, carried, outcomes)))
+    if assigned is not None:
+        return [[tuple(of_rollout) for of_rollout in of_group] for of_group in assigned]
+    return None if is_own else [list(of_group) for of_group in carried]
+
+
+def _rewards(
+    method: Method, rolled: Rolled, groups: Sequence[Group], ranks: Ranks
+) -> tuple[list[tuple[float, ...]], int, bool]:
+    """Rewards of the groups of all ranks as they are learned from, this rank's first group among them, and whether
+    any rank changed one.
+
+    They travel only where a method may change groups: all ranks run the same method, so all of them ask or none does.
+    """
+    if any(settings.changes_groups for settings in method.settings):
+        own = [tuple(rollout.reward for rollout in group.rollouts) for group in groups]
+        is_changed = any(new is not old for new, old in zip(groups, rolled.groups, strict=True))
+        parts = ranks.all_of((own, is_changed))
+        start = sum(len(part) for part, _ in parts[: ranks.index])
+        return [group for part, _ in parts for group in part], start, any(changed for _, changed in parts)
+    # Every rank rolls out as many groups as the others.
+    return list(rolled.rewards), ranks.index * len(groups), False
+
+
+def _carried(
+    method: Method, rewards: Sequence[Sequence[float]], start: int, groups: Sequence[Group]
+) -> list[list[float]]:
+    """This rank's advantages; computed over the groups of all ranks, since carriers may use the whole batch."""
+    # A rollout that no reward function scored carries no signal, as in TRL.
+    everything = method.carrier.advantages([[0.0 if math.isnan(r) else r for r in group] for group in rewards])
+    own = zip(everything[start : start + len(groups)], rewards[start : start + len(groups)], strict=True)
+    return [[0.0 if math.isnan(r) else a for a, r in zip(of_group, group, strict=True)] for of_group, group in own]
+
+
+def _by_group(advantages: Sequence[float], groups: Sequence[Group]) -> list[list[float]]:
+    flat = iter(advantages)
+    return [[next(flat) for _ in group.rollouts] for group in groups]
+
+
+def merged(outcomes: Iterable[Outcome]) -> Outcome:
+    """Rows and replayed in order, counts summed."""
+    listed = list(outcomes)
+    return Outcome(
+        rows=tuple(row for o in listed for row in o.rows),
+        replayed=tuple(r for o in listed for r in o.replayed),
+        counts=sum_counts(o.counts for o in listed),
+    )
+
+
+def _namespace(method: Method, name: str) -> str:
+    """What stands before an auxiliary's metrics: as its settings declare, or its name."""
+    return next((settings.prefix() for settings in method.settings if settings.name == name), name)
+
+
+def _counts(
+    method: Method,
+    groups: Sequence[Group],
+    outcomes: Mapping[str, Outcome],
+    rows: Sequence[Row],
+    accounting: Accounting,
+) -> dict[str, float]:
+    """Everything of this rank that is summed over ranks."""
+    return {
+        "groups": float(len(groups)),
+        "groups_mixed": float(sum(g.is_mixed for g in groups)),
+        "tokens/rows": float(sum(len(r.target_ids) for r in rows)),
+        "tokens/rows_context": float(sum(len(r.context_ids) for r in rows)),
+        **accounting.counts(),
+        **{
+            f"{_namespace(method, name)}/{key}": float(value)
+            for name, outcome in outcomes.items()
+            for key, value in outcome.counts.items()
+        },
+    }
+
+
+def _metrics(method: Method, reports: Sequence[_Report], rewards: Sequence[Sequence[float]]) -> dict[str, float]:
+    counts = sum_counts(r.counts for r in reports)
+    known = [reward for group in rewards for reward in group if not math.isnan(reward)]
+    phases = sorted({phase for r in reports for phase in r.seconds})
+    totals = Totals.sum([r.totals for r in reports])
+    dummies = sum(totals.most.values()) * len(reports) - totals.num_rows
+    return {
+        "reward/mean": sum(known) / len(known) if known else math.nan,
+        "reward/groups_mixed": counts.pop("groups_mixed") / counts.pop("groups"),
+        **counts,
+        **_rates(method, counts),
+        **{f"time_s/{phase}": max(r.seconds.get(phase, 0.0) for r in reports) for phase in phases},
+        "rows/real": float(totals.num_rows),
+        "rows/dummy": float(dummies),
+    }
+
+
+def _rates(method: Method, counts: Mapping[str, float]) -> dict[str, float]:
+    """Each auxiliary's declared rates out of the sums over all ranks."""
+    found: dict[str, float] = {}
+    for settings in method.settings:
+        prefix = f"{settings.prefix()}/"
+        own = {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
+        found |= {prefix + name: rate for name, rate in settings.rates_of(own).items()}
+    return found

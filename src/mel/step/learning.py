@@ -1,0 +1,36 @@
+"""How the rows of one auxiliary enter the optimizer step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from mel.objective.weight import GradNorm, Weight
+
+Reduction = Literal["row", "token"]
+"""`row`: mean over a row's tokens, then over rows (eq. 7). `token`: mean over the tokens of all rows."""
+
+Backward = Literal["joint", "separate"]
+"""`joint`: in the policy's backward pass. `separate`: before it, in passes of their own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowLearning:
+    """One auxiliary's share in the optimizer step; every auxiliary has its own.
+
+    Args:
+        weight: the rule for lambda; it holds a running mean, so that no two auxiliaries may share one.
+        rows_per_backward: rows per separate backward pass.
+    """
+
+    weight: Weight = field(default_factory=lambda: GradNorm(3.0))
+    reduction: Reduction = "row"
+    backward: Backward = "separate"
+    rows_per_backward: int = 16
+
+    def __post_init__(self) -> None:
+        for name, kind in (("reduction", Reduction), ("backward", Backward)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name}: expected one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
+        if self.rows_per_backward < 1:
+            raise ValueError(f"rows_per_backward: expected at least 1, got {self.rows_per_backward}")
