@@ -86,6 +86,10 @@ def merged(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return result
 
 
+NO_RECIPES = ("accelerate", "bases")
+"""Folders beside the recipes: launch files, and what recipes extend."""
+
+
 def find_recipe(name_or_path: str) -> Path:
     """The file of a recipe given by name or path.
 
@@ -111,7 +115,8 @@ def find_recipe(name_or_path: str) -> Path:
 
 def shipped_recipes() -> dict[str, Path]:
     """Name -> file of every recipe that comes with this package."""
-    return {name: path for folder in ("miniature", "qwen3") for name, path in _files(folder).items()}
+    folders = sorted(p.name for p in recipes_directory().iterdir() if p.is_dir() and p.name not in NO_RECIPES)
+    return {name: path for folder in folders for name, path in _files(folder).items()}
 
 
 def shipped_bases() -> dict[str, Path]:
