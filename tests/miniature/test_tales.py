@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -15,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from mel import prompts
 from mel.hosts.local import LocalGenerator
 from mel.miniature.tales_corpus import Item, Mixture, TalesCorpus, experience_of, pair_of
-from mel.miniature.tales_probe import Sampler, as_table, least_likely_step, probe_tales
+from mel.miniature.tales_probe import Sampler, as_table, logprobs_of_wrong, probe_tales
 from mel.miniature.tales_warmup import TalesWarmUp, warm_up
 from mel.prompts.chat import ChatTokenizer
 from mel.stages.experience import parse_experience
@@ -175,20 +174,13 @@ def test_the_probe_of_a_model_that_knows_nothing_measures_nothing_it_cannot(mode
     assert f"{'parsed':26}      -" in table
 
 
-def test_the_least_likely_step_is_the_one_whose_tokens_the_model_would_not_write(model, tokenizer) -> None:
-    task, chat = Tales(), ChatTokenizer(tokenizer)
+def test_the_log_probabilities_of_a_wrong_solution_are_those_of_its_own_tokens(model, tokenizer) -> None:
+    task, chat, end = Tales(), ChatTokenizer(tokenizer), (tokenizer.eos_token_id,)
     problem = Problem(id="p", text="Tom has 2 cups. He buys 3. How many?", answer="5")
     wrong = "Step 1: a, 2 + 3 = 5\nStep 2: b, still 5\n#### 6"
-    pair = pair_of(
-        problem, "Step 1: a, 2 + 3 = 5\n#### 5", wrong, task, chat, (tokenizer.eos_token_id,), prompts.load("tales")
-    )
+    pair = pair_of(problem, "Step 1: a, 2 + 3 = 5\n#### 5", wrong, task, chat, end, prompts.load("tales"))
     sampler = Sampler(LocalGenerator(model, tokenizer), model, tokenizer, task)
     ids = torch.tensor([[*pair.group.prompt_ids, *pair.wrong.token_ids]])
-    logp = torch.log_softmax(model(ids).logits[0, :-1].detach().float(), -1).gather(-1, ids[0, 1:, None])[:, 0]
-    start = len(pair.group.prompt_ids)
-    means = []
-    for step in pair.wrong_steps:
-        first, last = (chat.token_index(pair.wrong.token_ids, at) for at in (step.start, step.end))
-        means.append(float(logp[start + first - 1 : start + last - 1].mean()))
-    assert not math.isclose(*means)
-    assert least_likely_step(sampler, pair) == 1 + means.index(min(means))
+    logp = torch.log_softmax(model(ids).logits[0, :-1].detach(), -1).gather(-1, ids[0, 1:, None])[:, 0]
+    expected = logp[len(pair.group.prompt_ids) - 1 :].tolist()
+    assert logprobs_of_wrong(sampler, pair) == pytest.approx(expected, abs=1e-5)
