@@ -45,7 +45,9 @@ def code_lines() -> Iterator[tuple[str, str]]:
 LAUNCHERS = r"(?:accelerate launch .*-m +|torchrun .*-m +|python -m +)?"
 MEL = re.compile(rf"^(?:[A-Z_]+=\S+ +)*(?:nice -n \d+ +)?(?:\.venv/bin/)?{LAUNCHERS}mel +(\w.*)$")
 COMMANDS = sorted({(name, match[1]) for name, line in code_lines() if (match := MEL.match(line))})
-TARGETS = sorted({(name, target) for name, line in code_lines() for target in re.findall(r"\bmake ([a-z-]+)\b", line)})
+TARGETS = sorted(
+    {(name, target) for name, line in code_lines() for target in re.findall(r"\bmake ([a-z0-9-]+)\b", line)}
+)
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
