@@ -29,17 +29,23 @@ def evaluate(
     gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
     overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
     responses: Annotated[
-        Path | None, typer.Option("--from", help="Score these responses (JSONL) instead of generating; one benchmark.")
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Score these responses instead of generating: a file of yours, lm-eval's, lighteval's or verl's.",
+        ),
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Evaluation or run to compare with, problem by problem.")
     ] = None,
     changes: Changes = None,
     output: Annotated[Path | None, typer.Option(help="Run directory; default runs/eval/<model>.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")] = False,
 ) -> None:
     """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
     from mel.config import load_recipe
     from mel.report.arms import read_arms
+    from mel.report.plain import as_json, evaluation_values
     from mel.report.results_table import results_table
     from mel.run.evaluation.command import evaluate_model, score_responses
     from mel.run.evaluation.engines import EngineChoice
@@ -68,7 +74,7 @@ def evaluate(
     )
     # Benchmarks alone name no training set to look into.
     look_for_overlap = overlap and (recipe is not None or target.run is not None)
-    console = Console()
+    console = Console(stderr=json)
     if responses is not None:
         found = score_responses(
             chosen, target, responses, output=output, look_for_overlap=look_for_overlap, console=console
@@ -80,6 +86,8 @@ def evaluate(
         )
     if baseline is not None:
         console.print(results_table([baseline, found]))
+    if json:
+        typer.echo(as_json(evaluation_values(found, [suite.name for suite in chosen.evaluation.suites])))
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

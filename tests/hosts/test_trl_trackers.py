@@ -56,7 +56,7 @@ def test_a_tracker_gets_our_metric_paths_and_a_table_for_every_logged_step(tmp_p
     trainer = tiny.mel_trainer(tracked(tmp_path), tiny.Experiences())
     trainer.train()
     found = events(tmp_path)
-    for name in ("reward/mean", "experience/kept", "tokens/rollout", "rows/real", "time_s/update"):
+    for name in ("reward/mean", "experiences/kept", "tokens/rollout", "rows/real", "time_s/update"):
         logged = [(line["step"], pytest.approx(line[name])) for line in trainer.state.log_history if name in line]
         assert [(s.step, s.value) for s in found.Scalars(f"train/{name}")] == logged
         assert len(logged) == 3

@@ -48,17 +48,17 @@ def read_given(path: Path) -> list[Given]:
         ValueError: no such file, or a record that holds no response; the message names file and row.
     """
     records = read_file(path, unknown=".jsonl")
-    if "settings" in records[0][1]:
+    if list(records[0][1]) == ["settings"]:  # the first line of our own files
         records = records[1:]
     first = records[0][1] if records else {}
     read = next((reader for columns, reader in _READERS if all(name in first for name in columns)), _plain)
     found: list[Given] = []
     for where, record in records:
-        if record.get("filter") != first.get("filter"):
-            continue  # lm-eval repeats every response once per filter of its answers.
+        if read is _lm_eval and record.get("filter") != first.get("filter"):
+            continue  # It repeats every response once per filter of the answers.
         try:
             found.extend(read(record, where))
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, SyntaxError) as error:
             raise ValueError(f"{path}, {where}: {error}") from error
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mel.evaluate.golds import Golds, StatesAnswers, examine_golds
 from mel.ports import Ask, Task, Tokenizer
@@ -55,6 +55,20 @@ class Overlap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    """What a model will be evaluated on.
+
+    Args:
+        task: judges its responses.
+        left_out: its records that are no problems, by reason.
+    """
+
+    problems: Sequence[Problem]
+    task: object = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingData:
     """What `mel data check` shows.
 
@@ -63,7 +77,8 @@ class TrainingData:
             nothing.
         problems: left to train on.
         first: the first record that was dropped for that reason, counted from 1.
-        golds: None for a task whose verifier asks for no particular gold.
+        left_out: benchmark -> its records that are no problems, by reason.
+        golds: of the training set and of every benchmark, by name; without those whose verifier compares no golds.
     """
 
     task: str
@@ -74,14 +89,15 @@ class TrainingData:
     dropped: Mapping[str, int]
     first: Mapping[str, int]
     problems: int
+    left_out: Mapping[str, Mapping[str, int]]
     lengths: Lengths | None
-    golds: Golds | None
+    golds: Mapping[str, Golds]
     overlaps: tuple[Overlap, ...]
 
 
 def examine_training_data(
     task: Task,
-    benchmarks: Mapping[str, Sequence[Problem]],
+    benchmarks: Mapping[str, Benchmark],
     *,
     split: str = "train",
     count: int | None = None,
@@ -92,7 +108,7 @@ def examine_training_data(
     """Records, drops, prompt lengths and overlap of one training split.
 
     Args:
-        benchmarks: name -> problems to look for in the training set.
+        benchmarks: by name; the training set is searched for their problems, and their golds are looked at too.
         count: the recipe trains on the first so many problems only; None for all.
         tokenizer, ask: for the lengths; without both there are none.
         max_prompt_tokens: counts the prompts beyond it.
@@ -112,8 +128,9 @@ def examine_training_data(
         first=account.first,
         problems=len(problems),
         lengths=lengths,
-        golds=examine_golds(problems, task) if isinstance(task, StatesAnswers) else None,
-        overlaps=tuple(overlap(problems, found, name=name) for name, found in benchmarks.items()),
+        left_out={name: found.left_out for name, found in benchmarks.items() if found.left_out},
+        golds=_golds({task.name: Benchmark(problems=problems, task=task), **benchmarks}),
+        overlaps=tuple(overlap(problems, found.problems, name=name) for name, found in benchmarks.items()),
     )
 
 
@@ -171,6 +188,12 @@ def grams(text: str) -> frozenset[Gram]:
     """The different 13-grams of a text; none for a text of fewer than 13 words."""
     words = _WORD.findall(text.lower())
     return frozenset(tuple(words[at : at + GRAM]) for at in range(len(words) - GRAM + 1))
+
+
+def _golds(sets: Mapping[str, Benchmark]) -> dict[str, Golds]:
+    return {
+        name: examine_golds(one.problems, one.task) for name, one in sets.items() if isinstance(one.task, StatesAnswers)
+    }
 
 
 def _account(task: Task, split: str, problems: Sequence[Problem]) -> Loaded:

@@ -62,7 +62,7 @@ def load_model(path: str, *, dtype: str | None = "float32", attention: str | Non
 
 
 def device() -> str:
-    """Where a model goes that nobody else places: the first GPU if torch sees one, else the CPU."""
+    """The device for a model that no trainer places: the first GPU if torch sees one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -104,7 +104,7 @@ def load_generation_settings(path: str) -> GenerationConfig:
 
 
 def context_length(path: str) -> int | None:
-    """Most tokens, prompt and completion together, that the model at that path is made for; None if it does not say.
+    """Most tokens, prompt and completion together, that the model at that path supports; None if it does not say.
 
     Raises:
         ValueError: no such model.

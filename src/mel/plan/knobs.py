@@ -16,7 +16,7 @@ PAPER_ROLLOUTS = 1024
 
 
 def notes(recipe: Recipe, layout: Layout, n: Numbers, batch: Batch) -> Iterator[str]:
-    """What runs but may not be what one wants."""
+    """Notes on settings that run but may not be intended."""
     trainer, evaluation = recipe.trainer, recipe.evaluation
     if n.master == 2 and recipe.model.lora is None and float(trainer.get("learning_rate", 1e-6)) < 1e-5:
         yield (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mel.record.experience import StoredExperience
+from mel.types import Truth
 
 KEPT = "kept"
 """The reason of a candidate that was kept."""
@@ -18,6 +19,12 @@ STAGES = (
     ("kept", "kept", "of the replayed were accepted"),
 )
 """Word, field of `Ledger` and meaning of each stage, in order."""
+
+
+COUNTED = (
+    "reason", "failure", "success_rate", "is_kept", "states_answer", "bifurcation", "first_error", "rule_truth",
+)  # fmt: skip
+"""Columns of a candidate on which the counts depend."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,17 +54,26 @@ class Ledger:
     checkable_rules: int = 0
 
     @classmethod
-    def of(cls, experiences: Iterable[StoredExperience]) -> Ledger:
-        """The counts over these candidates."""
+    def of(cls, alike: Iterable[sqlite3.Row]) -> Ledger:
+        """The counts over candidates that are given as groups of alike ones: `COUNTED` and their `number`."""
         counts: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
-        for item in experiences:
-            reasons[item.reason] += 1
-            counts.update(candidates=1, replayed=item.success_rate is not None, kept=item.is_kept)
-            if item.is_parsed:
-                counts.update(parsed=1, leaks=item.states_answer)
-                counts.update(locatable=item.is_located is not None, located=bool(item.is_located))
-                counts.update(checkable_rules=item.rule_truth is not None, true_rules=bool(item.rule_truth))
+        for row in alike:
+            number, is_parsed = row["number"], not row["failure"]
+            is_located = Truth(first_error=row["first_error"]).locates(row["bifurcation"])
+            facts = {
+                "candidates": True,
+                "parsed": is_parsed,
+                "replayed": row["success_rate"] is not None,
+                "kept": row["is_kept"],
+                "leaks": is_parsed and row["states_answer"],
+                "locatable": is_parsed and is_located is not None,
+                "located": is_parsed and is_located,
+                "checkable_rules": is_parsed and row["rule_truth"] is not None,
+                "true_rules": is_parsed and row["rule_truth"],
+            }
+            counts.update({name: number for name, holds in facts.items() if holds})
+            reasons[row["reason"]] += number
         return cls(**counts, reasons=_by_frequency(reasons))
 
     @classmethod

@@ -28,7 +28,7 @@ BEFORE, AFTER = "before-", "after-"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """Where a run stands.
+    """The state of a run.
 
     Args:
         state: `running` also after a kill -9: `updated_at` and `pid` tell.
@@ -176,13 +176,13 @@ class RunDirectory:
         return {p.name: p for p in sorted(root.iterdir()) if p.is_dir()} if root.is_dir() else {}
 
     def drop_evaluations(self, prefix: str) -> None:
-        """Forget the evaluations whose names begin so: those of weights that training will replace."""
+        """Delete the evaluations whose names have this prefix: training will replace the weights that they measured."""
         for name, folder in self.evaluations.items():
             if name.startswith(prefix):
                 shutil.rmtree(folder)
 
     def truncate_after(self, step: int) -> Truncated:
-        """Forget metrics and experiences of later steps: a resumed run writes them again, once."""
+        """Delete metrics and experiences of later steps, which a resumed run writes again."""
         dropped = Truncated(
             metrics=self.metrics.truncate_after(step), experiences=self.experiences.truncate_after(step)
         )

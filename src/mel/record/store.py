@@ -9,7 +9,7 @@ from pathlib import Path
 from mel.record.columns import definitions, insertion, row_of, value_of
 from mel.record.errors import StoreError
 from mel.record.experience import SEARCHED, Made, Page, StoredAttempt, StoredExperience
-from mel.record.ledger import Ledger
+from mel.record.ledger import COUNTED, Ledger
 from mel.record.sqlite_file import check, connect, make_tables, mode_of, sqlite_errors
 from mel.types import Replayed
 
@@ -172,8 +172,10 @@ class ExperienceStore:
 
     def ledger(self) -> Ledger:
         """How many candidates got how far, over the whole run."""
+        columns = ", ".join(COUNTED)
         with sqlite_errors(self.path, "counting the experiences"):
-            return Ledger.of(self._value(row) for row in self._connection.execute("SELECT * FROM experiences"))
+            alike = f"SELECT {columns}, COUNT(*) AS number FROM experiences GROUP BY {columns}"
+            return Ledger.of(self._connection.execute(alike))
 
     def close(self) -> None:
         """Close the file; the write-ahead log is folded into it."""
@@ -189,10 +191,8 @@ class ExperienceStore:
         attempts = self._connection.execute(
             "SELECT * FROM attempts WHERE experience_id = ? ORDER BY attempt", (row["id"],)
         )
-        return self._value(row, tuple(value_of(a, StoredAttempt) for a in attempts))
-
-    def _value(self, row: sqlite3.Row, attempts: tuple[StoredAttempt, ...] = ()) -> StoredExperience:
-        return value_of(row, self._of, id=row["id"], attempts=attempts)
+        made = tuple(value_of(a, StoredAttempt) for a in attempts)
+        return value_of(row, self._of, id=row["id"], attempts=made)
 
 
 def _escape_like(text: str) -> str:

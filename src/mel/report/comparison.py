@@ -185,7 +185,7 @@ def _by_seed(arm: Arm, column: Column) -> dict[int | None, list[Table]]:
 
 
 def _alone(runs: Sequence[Sequence[Table]]) -> Cell:
-    """Mean over seeds and problems: the difference to nothing."""
+    """Mean over seeds and problems, computed as the difference to scores of zero."""
     if not any(runs):
         return Cell()
     zeros = [[dict.fromkeys(table, 0.0) for table in tables] for tables in runs]

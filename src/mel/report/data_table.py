@@ -27,8 +27,15 @@ def _parts(data: TrainingData) -> list[Part]:
     parts = [(f"{data.task}, split {data.split}", ["", "rows"], _rows(data))]
     if data.lengths is not None:
         parts.append(("Prompt length in tokens", ["up to", "prompts", ""], _lengths(data.lengths)))
-    if data.golds is not None:
-        parts.append(("Golds that the verifier cannot use", ["problem", "gold", ""], _golds(data.golds)))
+    if data.golds:
+        header = ["data set", "different golds", "cannot be read", "not equal to themselves in another spelling"]
+        counts = [
+            [name, *(f"{n:,}" for n in (g.different, len(g.unreadable), len(g.unequal)))]
+            for name, g in data.golds.items()
+        ]
+        parts.append(("Golds that the verifier cannot use", header, counts))
+    if bad := [row for golds in data.golds.values() for row in _bad_golds(golds)]:
+        parts.append((f"The first of them, at most {_SHOWN} of a kind", ["problem", "gold", "it"], bad))
     if data.overlaps:
         header = ["benchmark", "problems", "contained", "share", "too short to tell"]
         parts.append(("Benchmark problems in the training set (half of the 13-grams)", header, _overlaps(data)))
@@ -42,6 +49,11 @@ def _rows(data: TrainingData) -> list[list[str]]:
         ["questions with more than one gold", f"{data.conflicts:,}"],
         *([f"dropped: {reason}", _dropped(data, reason)] for reason in sorted(data.dropped)),
         ["problems to train on", f"{data.problems:,}"],
+        *(
+            [f"left out of {name}: {reason}", f"{count:,}"]
+            for name, reasons in data.left_out.items()
+            for reason, count in reasons.items()
+        ),
     ]
 
 
@@ -62,16 +74,11 @@ def _dropped(data: TrainingData, reason: str) -> str:
     return f"{data.dropped[reason]:,}" + (f" (the first is record {first:,})" if first else "")
 
 
-def _golds(golds: Golds) -> list[list[str]]:
-    """A few of each kind in full, and how many there are."""
-    bad = [(problem, gold, "cannot be read") for problem, gold in golds.unreadable[:_SHOWN]]
-    bad += [(p, gold, f"in another spelling: {word}") for p, gold, word in golds.unequal[:_SHOWN]]
-    counts = [
-        ["different golds", f"{golds.different:,}", ""],
-        ["cannot be read", f"{len(golds.unreadable):,}", ""],
-        ["not equal to themselves in another spelling", f"{len(golds.unequal):,}", ""],
+def _bad_golds(golds: Golds) -> list[list[str]]:
+    unreadable = [[problem, gold[:60], "cannot be read"] for problem, gold in golds.unreadable[:_SHOWN]]
+    return unreadable + [
+        [problem, gold[:60], f"in another spelling is judged: {word}"] for problem, gold, word in golds.unequal[:_SHOWN]
     ]
-    return [*counts, *([problem, gold[:60], why] for problem, gold, why in bad)]
 
 
 def _overlaps(data: TrainingData) -> list[list[str]]:

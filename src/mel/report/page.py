@@ -23,8 +23,7 @@ from mel.report.comparison import WIDE, Comparison, compare
 AXES = ((STEP, "steps"), (GENERATED, "generated tokens"), (SECONDS, "seconds"))
 
 ALWAYS = ("reward/mean", "reward/groups_mixed")
-TERMS = ("objective/lambda", "objective/cosine", "objective/nll")
-"""Curves before and after those of the rates that the runs' auxiliaries declare."""
+"""Curves before those of the rates that the runs' auxiliaries declare."""
 
 WORDS = {
     "reward/mean": ("Reward", "mean over the rollouts of a step"),
@@ -98,7 +97,7 @@ def render(arms: Sequence[Arm]) -> str:
             title=" vs ".join(arm.name for arm in arms),
             style=style,
             script=script,
-            # Nothing but this very script may run, should any text ever get past the escaping.
+            # Only this script may run, even if a text should ever get past the escaping.
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             arms=list(enumerate(arms)),
             comparison=comparison,
@@ -163,11 +162,11 @@ def _axes(arms: Sequence[Arm]) -> list[tuple[str, str]]:
 
 
 def _curves(arms: Sequence[Arm]) -> list[tuple[str, str, str]]:
-    """Path, title and note: what every run logs, the declared rates, then the evaluations during training."""
+    """Path, title and note: the rewards, the declared rates, what else has words, the evaluations during training."""
     runs = [run for arm in arms for run in arm.runs]
     evaluations = sorted({p for run in runs for row in run.metrics for p in row if p.startswith(EVALUATION)})
     rates = [path for run in runs for path in run.rates]
-    known = [(path, *_words(path)) for path in dict.fromkeys((*ALWAYS, *rates, *TERMS))]
+    known = [(path, *_words(path)) for path in dict.fromkeys((*ALWAYS, *rates, *WORDS))]
     return [*known, *((path, path.removeprefix(EVALUATION), "during training") for path in evaluations)]
 
 

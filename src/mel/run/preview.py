@@ -8,11 +8,15 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from mel.config import Recipe, find_recipe, load_recipe, recipes_directory, shipped_recipes
-from mel.evaluate.training_data import TrainingData, examine_training_data
+from mel.config import Recipe, load_recipe
+from mel.evaluate.training_data import Benchmark, TrainingData, examine_training_data
 from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
+from mel.prepared import Suite
+from mel.recipe_files import PLAIN_WORD, find_recipe, lineage, recipes_directory, shipped_bases, shipped_recipes
+from mel.recipe_text import recipe_text
 from mel.report.data_table import training_data_table
 from mel.run.prepare import model_directory, prepare_evaluation
+from mel.tasks.account import left_out
 
 
 def list_recipes(console: Console) -> None:
@@ -30,22 +34,27 @@ def list_recipes(console: Console) -> None:
 
 
 def show_recipe(name: str, console: Console) -> None:
-    """`mel recipes NAME`: the recipe's file; launch files by the path they have here.
+    """`mel recipes NAME`: the recipe whole, its bases laid under it; launch files by the path they have here.
+
+    Args:
+        name: of a recipe or base that comes with mel, or a YAML file.
 
     Raises:
         ValueError: no such recipe.
     """
-    text = find_recipe(name).read_text(encoding="utf-8")
+    if not name.endswith((".yaml", ".yml")) and not PLAIN_WORD.fullmatch(name):
+        raise ValueError(f"recipe: expected a name (`mel recipes` lists them) or a .yaml file, got {name!r}")
+    text = recipe_text(lineage(shipped_bases().get(name) or find_recipe(name)))
     here = text.replace("src/mel/recipes/", f"{recipes_directory()}/")
     console.print(
-        Syntax(here, "yaml", background_color="default") if console.is_terminal else Text(here), soft_wrap=True
+        Syntax(here, "yaml", background_color="default") if console.is_terminal else Text(here, end=""), soft_wrap=True
     )
 
 
 def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
-    """`mel data check`: rows, drops and why, prompt lengths, overlap with every suite of the recipe."""
+    """`mel data check`: records, drops and why, prompt lengths, golds, and overlap with every suite of the recipe."""
     prepared = prepare_evaluation(recipe, reads_training_set=False)
-    suites = {suite.section.name: suite.problems for suite in prepared.suites}
+    suites = {suite.section.name: _benchmark(suite) for suite in prepared.suites}
     found = examine_training_data(
         prepared.task,
         suites,
@@ -57,6 +66,10 @@ def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
     )
     console.print(training_data_table(found))
     return found
+
+
+def _benchmark(suite: Suite) -> Benchmark:
+    return Benchmark(problems=suite.problems, task=suite.task, left_out=left_out(suite.task, suite.section.split))
 
 
 def show_plan(

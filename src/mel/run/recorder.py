@@ -1,4 +1,4 @@
-"""What a host reports while it trains goes into the run directory, and to whoever is watching."""
+"""Writes what a host reports while it trains to the run directory, and shows the progress."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Recorder:
             self._show(step, row)
 
     def warning(self) -> str:
-        """What a person should know of a run that learned nothing; empty if it could learn."""
+        """A warning about a run that learned nothing, with the reason; empty if it could learn."""
         if not self._mixed or any(self._mixed):
             return ""
         return (

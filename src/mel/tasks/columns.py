@@ -66,7 +66,7 @@ def question_text(raw: Any, field: str = "question") -> str:
     Raises:
         ValueError: an object, or a list that is no conversation.
     """
-    if isinstance(raw, Sequence) and not isinstance(raw, str):
+    if isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
         raw = _last_user_turn(raw, field)
     return _without_instruction(_plain_text(raw, field)).strip()
 
@@ -77,7 +77,7 @@ def gold_text(raw: Any, field: str = "answer") -> str:
     Raises:
         ValueError: an object, whose answer is in one of its fields.
     """
-    if isinstance(raw, Sequence) and not isinstance(raw, str):
+    if isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
         return ", ".join(filter(None, (gold_text(item, field) for item in raw)))
     if isinstance(raw, float):
         if math.isnan(raw):

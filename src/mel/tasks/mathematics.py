@@ -169,7 +169,14 @@ class MathTask:
             )
         # Both sides of a holdout come from the same problems, or a repeated one would be on both.
         is_deduplicated = self._definition.is_deduplicated and (not self._is_benchmark or self._holdout > 0)
-        return take(self._read(records), is_deduplicated=is_deduplicated, refuses=self._refuses)
+        found = take(self._read(records), is_deduplicated=is_deduplicated, refuses=self._refuses)
+        if not found.problems:
+            why = ", ".join(f"{reason} {count:,}" for reason, count in found.dropped.items())
+            raise ValueError(
+                f"task {self.name}: expected at least one problem in {source.location!r}; all of its {len(records):,} "
+                f"records are left out ({why}): check the columns (`fields`) and the `extractor`"
+            )
+        return found
 
     def _refuses(self, problem: Problem) -> str:
         is_chinese = bool(_CHINESE.search(problem.text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,15 +50,23 @@ def _directory(path: Path, split: str, config: str | None) -> list[Record]:
 
     with _explained(str(path), split, config), _quiet(datasets):
         if (path / "state.json").is_file():
-            return _as_dicts(datasets.load_from_disk(str(path)))
+            return _saved(datasets, path)
         if (path / "dataset_dict.json").is_file():
-            return _as_dicts(datasets.load_from_disk(str(path / split)))
+            return _saved(datasets, path / split)
         # Only which file belongs to which split: its own readers round long integers and take `NA` for nothing.
         known = datasets.load_dataset_builder(str(path), config).config.data_files or {}
         if split not in known:
             raise ValueError(f"no such split; it has {', '.join(map(str, known)) or 'none'}")
         files = [Path(str(file)) for file in known[split]]
+        if not all(map(format_of, files)):
+            return _as_dicts(datasets.load_dataset(str(path), config, split=split))
     return [record for file in files for _, record in read_file(file)]
+
+
+def _saved(datasets: Any, path: Path) -> list[Record]:
+    # `datasets` saves a set without rows as one without files, and fails to load that.
+    state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    return _as_dicts(datasets.load_from_disk(str(path))) if state.get("_data_files") else []
 
 
 def _hub(source: str, split: str, config: str | None) -> list[Record]:

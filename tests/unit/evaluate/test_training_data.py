@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mel.evaluate.training_data import Overlap, TrainingData, examine_training_data, grams, overlap, prompt_lengths
+from mel.evaluate.golds import Golds
+from mel.evaluate.training_data import (
+    Benchmark,
+    Overlap,
+    TrainingData,
+    examine_training_data,
+    grams,
+    overlap,
+    prompt_lengths,
+)
 from mel.prompts import load as load_prompts
 from mel.prompts.ask import PlainAsk
 from mel.report.data_table import training_data_table
@@ -80,7 +89,7 @@ def test_a_task_without_an_account_is_checked_too() -> None:
     task = load("story_counts")
     check = examine_training_data(
         task,
-        {"itself": task.problems("train", 5)},
+        {"itself": Benchmark(problems=task.problems("train", 5), task=task)},
         count=20,
         tokenizer=WordTokenizer(),
         ask=ASK,
@@ -89,7 +98,7 @@ def test_a_task_without_an_account_is_checked_too() -> None:
     assert check.lengths is not None
 
 
-def test_a_training_set_is_shown_as_three_tables() -> None:
+def test_a_training_set_is_shown_as_tables() -> None:
     data = TrainingData(
         task="dapo_math",
         split="train",
@@ -98,15 +107,20 @@ def test_a_training_set_is_shown_as_three_tables() -> None:
         conflicts=1,
         dropped={"duplicate": 2, "conflicting_gold": 1},
         problems=7,
-        first={},
-        golds=None,
+        first={"duplicate": 5},
+        left_out={"amc23": {"no_answer": 3}},
+        golds={"dapo_math": Golds(different=6, unreadable=(("p1", "see [1]"),), unequal=(("p2", "x=1", "wrong"),))},
         lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), ASK, limit=2),
         overlaps=(Overlap(benchmark="amc23", problems=40, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=0),),
     )
     out = io.StringIO()
-    Console(file=out, width=100).print(training_data_table(data))
+    Console(file=out, width=120).print(training_data_table(data))
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.getvalue().splitlines()]
-    assert ["dropped: duplicate", "2"] in lines
+    assert ["dropped: duplicate", "2 (the first is record 5)"] in lines
+    assert ["left out of amc23: no_answer", "3"] in lines
+    assert ["dapo_math", "6", "1", "1"] in lines
+    assert ["p1", "see [1]", "cannot be read"] in lines
+    assert ["p2", "x=1", "in another spelling is judged: wrong"] in lines
     assert ["amc23", "40", "1", "2.5 %", "0"] in lines
     assert ["over 2", "1", "longer than the limit"] in lines
     assert "questions with more than one gold" in out.getvalue()
@@ -117,7 +131,8 @@ def test_dapo_contains_the_published_numbers_of_benchmark_problems() -> None:
     pytest.importorskip("datasets")
     pytest.importorskip("pebble")
     names = ("aime24", "aime25", "amc23", "math500", "olympiadbench")
-    benchmarks = {n: load(n, source=str(DATA / f"benchmarks/{n}.jsonl")).problems("test") for n in names}
+    found = {n: load(n, source=str(DATA / f"benchmarks/{n}.jsonl")) for n in names}
+    benchmarks = {n: Benchmark(problems=task.problems("test")) for n, task in found.items()}
     check = examine_training_data(load("dapo_math", source=str(DATA / "train/dapo_math_17k.jsonl.gz")), benchmarks)
     assert (check.records, check.unique, check.conflicts) == (17_917, 17_188, 12)
     assert check.problems == 17_176

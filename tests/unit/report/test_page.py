@@ -141,6 +141,20 @@ def test_a_run_without_steps_or_evaluations_has_a_page_that_says_so(tmp_path: Pa
         assert sentence in html
 
 
+def test_an_auxiliary_that_nobody_here_knows_has_its_curves_and_costs(make_run: Make, tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "hinted", {"name": "hinted"}, {"rates": {"hints": ["taken_share"]}})
+    for step in (1, 2):
+        tokens = {"tokens/rollout": 100, "tokens/hint": 25, "tokens/generated": 125 * step, "time_s/hint": 0.5}
+        run.metrics.append(step, {"reward/mean": 0.5, "hints/taken_share": 0.25, "hints/taken": 4, **tokens})
+    run.close()
+    html = build([run.path, make_run("recommended", steps=2)], tmp_path / "report.html").read_text()
+    assert "<b>Taken share</b> <span></span><code>hints/taken_share</code>" in html
+    assert "<code>hints/taken</code>" not in html  # a count is no curve
+    assert "<code>experience/retention</code>" in html
+    assert "<th><code>tokens/hint</code></th><td>50.0</td><td>-</td>" in html
+    assert "<th><code>time_s/hint</code></th><td>1.0</td><td>-</td>" in html
+
+
 def test_a_large_run_shows_a_part_and_says_so(make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_run("recommended")
     total = read_run(path).ledger.candidates

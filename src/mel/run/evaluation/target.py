@@ -19,11 +19,11 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What `mel eval` was pointed at.
+    """The model that `mel eval` was given.
 
     Args:
         model: directory, hub id or miniature:WORLD.
-        about: what results call it; a run's model is called as the run itself calls it.
+        about: its name in results; the model of a run has the name that the run itself uses.
         run: the run directory it was trained in, if it was that which was named.
     """
 
@@ -117,16 +117,20 @@ def benchmark_suites(words: str, *, k: int = 8, temperature: float = 0.6, max_to
 
 
 def _split_benchmarks(words: str) -> list[str]:
-    """The words between commas; a comma in the path of a file that is there belongs to the path."""
+    """The words between commas; commas in the path of something that is there belong to the path."""
+    parts = words.split(",")
     found: list[str] = []
-    for word in map(str.strip, words.split(",")):
-        _, is_source, source = found[-1].partition("=") if found else ("", "", "")
-        joined = f"{source},{word}"
-        if is_source and not Path(source).exists() and Path(joined.replace("{split}", "test")).expanduser().exists():
-            found[-1] += f",{word}"
-        else:
-            found.append(word)
+    while parts:
+        ends = [end for end in range(len(parts), 1, -1) if _names_a_path(",".join(parts[:end]))]
+        end = ends[0] if ends else 1
+        found.append(",".join(parts[:end]).strip())
+        del parts[:end]
     return found
+
+
+def _names_a_path(word: str) -> bool:
+    _, _, source = word.strip().partition("=")
+    return bool(source) and Path(source.replace("{split}", "test")).expanduser().exists()
 
 
 def _split_of(task: Task) -> str:
