@@ -15,7 +15,7 @@ GIB = 2**30
 
 
 def refuse_evaluating_shards(section: EvaluationSection) -> None:
-    """Refuse to evaluate weights that lie in shards within the run: the main process alone would wait for ever."""
+    """Refuse to evaluate sharded weights within the run: the main process would wait for the others forever."""
     if section.suites and (section.after or section.every) and shards_weights():
         raise ValueError(
             "evaluation: the launcher shards the weights (FSDP or ZeRO-3), and within a run one process evaluates: set "

@@ -59,7 +59,7 @@ def _train(
     checkpoint: Checkpoint | None,
     console: Console,
 ) -> tuple[State, int]:
-    """Train and evaluate; how it ended and after how many optimizer steps."""
+    """Train and evaluate; returns how it ended and after how many optimizer steps."""
     evaluator = Evaluator(prepared, directory, console=console)
     if checkpoint is None and prepared.evaluation.before and is_main():
         with host.answering(prepared, policy) as model:

@@ -71,7 +71,7 @@ class TRLHost:
         sigterm = SaveOnSigterm()
 
         def after_step(step: int, model: Any) -> None:
-            # Told to stop, the checkpoint is what counts; the resumed run evaluates.
+            # After a signal to stop, the checkpoint comes first; the resumed run evaluates.
             if is_main() and not sigterm.is_asked:
                 between(step, model, lambda metrics: log_beside(trainer, metrics))
 
