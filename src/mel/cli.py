@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mel import __version__, cli_miniature, cli_models
+from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
 
 app = typer.Typer(
@@ -30,6 +30,9 @@ app.add_typer(
     name="miniature",
     rich_help_panel=MODELS,
     short_help="build, probe: small mistaken policies",
+)
+app.add_typer(
+    cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up, probe: a pretrained model in English"
 )
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
@@ -93,6 +96,9 @@ def train(
 
 app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass@1, Avg@k, Pass@k")(cli_models.evaluate)
 app.command("merge", rich_help_panel=MODELS, short_help="Merge a LoRA adapter into its base model")(cli_models.merge)
+app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into a model directory")(
+    cli_tales.import_model
+)
 
 
 @app.command(rich_help_panel=TRAIN, short_help="Estimate memory per GPU and tokens per step")

@@ -19,7 +19,10 @@ TIMEOUT_S = 4.0
 
 @cache
 def offline_unless_reachable() -> None:
-    """Put this process, and those that it starts, into the hub's offline mode if the hub does not answer in seconds."""
+    """Put this process, and those that it starts, into the hub's offline mode if the hub does not answer in seconds.
+
+    A user who sets HF_HUB_OFFLINE, to 0 too, has decided, and nothing is asked.
+    """
     if os.environ.get("HF_HUB_OFFLINE") or is_reachable(os.environ.get("HF_ENDPOINT", ENDPOINT)):
         return
     os.environ["HF_HUB_OFFLINE"] = "1"

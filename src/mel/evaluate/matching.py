@@ -71,7 +71,8 @@ class _Texts:
 
 def _name(given: Given, column: str) -> str:
     """What a message calls a response of which the problem is not known."""
-    return given.ids.get(column) or (given.asked or (given.where,))[0]
+    candidates = (given.ids.get(column), *given.ids.values(), *given.asked)
+    return next(filter(None, candidates), given.where)
 
 
 def _check_agreement(responses: Sequence[Given], found: Sequence[str | None], texts: _Texts, source: Path) -> None:

@@ -24,6 +24,7 @@ TASKS: dict[str, str] = {
     "math500": "mel.tasks.benchmarks:math500",
     "olympiadbench": "mel.tasks.benchmarks:olympiadbench",
     "story_counts": "mel.tasks.story_counts:StoryCounts",
+    "tales": "mel.tasks.tales:Tales",
 }
 """Name in a recipe -> the class or function that makes the task from its options."""
 

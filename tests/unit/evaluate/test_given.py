@@ -164,6 +164,12 @@ def test_a_file_that_answers_other_problems_names_one(tmp_path: Path) -> None:
         scored(lines(tmp_path / "d.jsonl", rows))
 
 
+def test_foreign_ids_without_a_text_are_named(tmp_path: Path) -> None:
+    rows = [{"id": f"other-{p.id}", "response": p.answer} for p in PROBLEMS]
+    with pytest.raises(ValueError, match=r"3 have none \('aime24-60'\), 3 ids are unknown \('other-aime24-60'\)"):
+        scored(lines(tmp_path / "d.jsonl", rows))
+
+
 def test_responses_are_read_from_parquet_csv_and_packed_files(tmp_path: Path) -> None:
     import gzip
 
