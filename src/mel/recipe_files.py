@@ -20,8 +20,6 @@ from mel import recipe_yaml
 from mel.naming import did_you_mean
 
 EXTENDS = "extends"
-BASES, LAUNCH_FILES = "bases", "accelerate"
-"""Folders beside those of the recipes: what recipes share, and what `accelerate launch` takes."""
 
 NAMED_LISTS = {("auxiliaries",), ("evaluation", "suites")}
 """Lists of things with a name: a mapping by that name changes some of them and keeps the others."""
@@ -88,6 +86,10 @@ def merged(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return result
 
 
+NO_RECIPES = ("accelerate", "bases")
+"""Folders beside the recipes: launch files, and what recipes extend."""
+
+
 def find_recipe(name_or_path: str) -> Path:
     """The file of a recipe given by name or path.
 
@@ -113,18 +115,22 @@ def find_recipe(name_or_path: str) -> Path:
 
 def shipped_recipes() -> dict[str, Path]:
     """Name -> file of every recipe that comes with this package."""
-    files = sorted(recipes_directory().glob("*/*.yaml"))
-    return {path.stem: path for path in files if path.parent.name not in (BASES, LAUNCH_FILES)}
+    folders = sorted(p.name for p in recipes_directory().iterdir() if p.is_dir() and p.name not in NO_RECIPES)
+    return {name: path for folder in folders for name, path in _files(folder).items()}
 
 
 def shipped_bases() -> dict[str, Path]:
     """Name -> file of what the recipes of this package have in common; no base is a whole recipe."""
-    return {path.stem: path for path in sorted((recipes_directory() / BASES).glob("*.yaml"))}
+    return _files("bases")
 
 
 def recipes_directory() -> Path:
     """Where the recipes that come with this package lie."""
     return Path(str(resources.files("mel"))) / "recipes"
+
+
+def _files(folder: str) -> dict[str, Path]:
+    return {path.stem: path for path in sorted((recipes_directory() / folder).glob("*.yaml"))}
 
 
 def _collect(path: Path, trail: tuple[Path, ...], found: dict[Path, RecipeFile]) -> None:

@@ -35,6 +35,8 @@ def test_recipes_have_names_of_their_own() -> None:
 def code_lines() -> Iterator[tuple[str, str]]:
     """(document, line) of all code in the documents, in blocks and in running text, continued lines joined."""
     for document in DOCUMENTS:
+        if document.name == "files.md":
+            continue  # sentences of modules, in a block for their columns: no commands
         text = document.read_text().replace("\\\n", " ")
         blocks = re.findall(r"```(?:\w*)\n(.*?)```", text, flags=re.S)
         spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.S))
