@@ -370,11 +370,12 @@ def train_job(spec: dict[str, Any]) -> None:
                 control.should_training_stop = True
 
     # Every trainer that is made from here on gets it; `mel.run.train` takes no callbacks of its caller.
-    hf.DEFAULT_CALLBACKS.append(StopAt)
+    callbacks: list[Any] = hf.DEFAULT_CALLBACKS
+    callbacks.append(StopAt)
     try:
         train(load_recipe(spec["recipe"], spec["changes"]), output=Path(spec["run"]), console=Console(width=120))
     finally:
-        hf.DEFAULT_CALLBACKS.remove(StopAt)
+        callbacks.remove(StopAt)
 
 
 def timing_job(specs: list[dict[str, Any]]) -> None:
