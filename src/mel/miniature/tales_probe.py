@@ -1,4 +1,4 @@
-"""What a policy can do with tales: solve, criticize, find the wrong step in three ways, and make use of a note.
+"""What a policy can do with tales: solve, criticize, find the wrong step in three ways, and use a note.
 
 The task knows the truth, so nothing here is judged by a model: the pairs are the policy's own, and the effect of a note
 is the difference between prompts that differ in the note alone. Prompts are built by the functions of the method.
