@@ -73,6 +73,7 @@ def probe_tales(at: Sampler, *, count: int, samples: int, seed: int) -> Facts:
         "pairs": float(len(pairs)),
         **_criticize(at, pairs),
         **_replay(at, pairs, random.Random(seed)),
+        "rule_true_given_step": _share([_states_the_rule(at, m, p) for m, p in _given(at, pairs)]),
     }
 
 
@@ -116,7 +117,6 @@ def _criticize(at: Sampler, pairs: Sequence[tuple[Pair, int]]) -> Facts:
             f"located_own{suffix}": _share([isinstance(m, MetaExperience) and m.bifurcation == e for m, _, e in own]),
             f"rule_true{suffix}": _share([_states_the_rule(at, m, p) for m, p, _ in own]),
         }
-    facts["rule_true_given_step"] = _share([_states_the_rule(at, m, p) for m, p in _given(at, pairs)])
     facts["located_difference"] = _share([first_difference(pair) == error for pair, error in pairs])
     facts["located_likelihood"] = _share(
         [least_likely(pair, logprobs_of_wrong(at, pair), at.chat) == error for pair, error in pairs]
