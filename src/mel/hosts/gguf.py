@@ -169,7 +169,7 @@ def _check_rule(file: Path, reader: Any) -> None:
 def _tokenizer(file: Path, reader: Any) -> Any:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    except (ValueError, KeyError, NotImplementedError, TypeError) as error:
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
         kind = _field(reader, "tokenizer.ggml.model")
         raise ValueError(f"mel import: transformers cannot convert the tokenizer {kind!r} of {file}: {error}") from None
     if _splits_digits(reader) and len(tokenizer.tokenize("2026")) != 4:
@@ -193,7 +193,7 @@ def _split_digits(tokenizer: Any) -> None:
 def _model(file: Path, reader: Any) -> Any:
     try:
         return AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:
         kind = _field(reader, "general.architecture")
         raise ValueError(
             f"mel import: transformers cannot convert the architecture {kind!r} of {file}: {error}"

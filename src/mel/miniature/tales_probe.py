@@ -1,4 +1,4 @@
-"""What a policy can do with tales: solve, criticize, find the wrong step in three ways, and make use of a note.
+"""What a policy can do with tales: solve, criticize, find the wrong step in three ways, and use a note.
 
 The task knows the truth, so nothing here is judged by a model: the pairs are the policy's own, and the effect of a note
 is the difference between prompts that differ in the note alone. Prompts are built by the functions of the method.
@@ -73,6 +73,7 @@ def probe_tales(at: Sampler, *, count: int, samples: int, seed: int) -> Facts:
         "pairs": float(len(pairs)),
         **_criticize(at, pairs),
         **_replay(at, pairs, random.Random(seed)),
+        "rule_true_given_step": _share([_states_the_rule(at, m, p) for m, p in _given(at, pairs)]),
     }
 
 
@@ -116,7 +117,6 @@ def _criticize(at: Sampler, pairs: Sequence[tuple[Pair, int]]) -> Facts:
             f"located_own{suffix}": _share([isinstance(m, MetaExperience) and m.bifurcation == e for m, _, e in own]),
             f"rule_true{suffix}": _share([_states_the_rule(at, m, p) for m, p, _ in own]),
         }
-    facts["rule_true_given_step"] = _share([_states_the_rule(at, m, p) for m, p in _given(at, pairs)])
     facts["located_difference"] = _share([first_difference(pair) == error for pair, error in pairs])
     facts["located_likelihood"] = _share(
         [least_likely(pair, logprobs_of_wrong(at, pair), at.chat) == error for pair, error in pairs]
