@@ -27,7 +27,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check format bench vllm test-vllm clean
+.PHONY: help install quickstart test check format files bench vllm test-vllm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ check: $(STAMP)  ## lint, formatting, types and import directions
 format: $(STAMP)  ## let ruff fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+files: $(STAMP)  ## write docs/files.md, the list of all modules
+	$(BIN)/python tests/architecture/file_list.py
 
 bench: $(STAMP)  ## measure what MEL costs; the table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks

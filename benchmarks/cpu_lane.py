@@ -1,4 +1,4 @@
-"""The whole lane on a CPU: a small Qwen3 trained with MEL on DAPO, killed, resumed, evaluated on five benchmarks.
+"""A whole mathematics run on a CPU: a small Qwen3 trained with MEL on DAPO, killed, resumed and evaluated.
 
     python -m benchmarks.cpu_lane DATA --output runs/lane      (DATA: train/dapo_math_17k.jsonl.gz, benchmarks/*.jsonl)
 
@@ -41,7 +41,7 @@ SAVE_EVERY = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """How a process of the lane ended.
+    """How one of the processes ended.
 
     Args:
         code: exit status, negative for a signal.
@@ -104,7 +104,7 @@ def recipe_of(form: str, options: argparse.Namespace, policy: Path) -> dict[str,
     settings = {"construct_max_tokens": 160, "construct_temperature": 0.0, "max_pair_tokens": 2048}
     given = FORMS[form]
     return {
-        "description": f"{form}: the lane on a CPU; the policy was fitted to these problems beforehand.",
+        "description": f"{form} on a CPU; the policy was fitted to these problems beforehand.",
         "model": {"path": str(policy), "chat_template": "chatml"},
         "task": {"name": "dapo_math", "options": dapo(options.data), "count": options.problems},
         "auxiliaries": [

@@ -67,7 +67,7 @@ def responses(run: Path) -> Things:
 
 
 def evaluation_of(run: Path) -> Path:
-    """Where the lane evaluates that run."""
+    """Where `benchmarks.cpu_lane` evaluates that run."""
     return run.with_name(f"{run.name}-evaluation")
 
 

@@ -24,6 +24,7 @@ from mel.hosts.trl.problems import example_of
 from mel.hosts.trl.verdicts import VerifierReward
 from mel.methods import Method, Surroundings
 from mel.miniature import policies
+from mel.prompts.ask import PlainAsk
 from mel.prompts.chat import ChatTokenizer
 
 STOCK, WITHOUT = "stock", "none"
@@ -55,7 +56,7 @@ def build_trainer(arm: str, *, steps: int, output: str, changes: Sequence[str] =
     path = str(policies.path(0))
     tokenizer = load_tokenizer(path)
     count = steps * int(recipe.trainer["per_device_train_batch_size"]) // int(recipe.trainer["num_generations"])
-    dataset = Dataset.from_list([example_of(p, prompt_set.solve(p.text)) for p in task.problems("train", count)])
+    dataset = Dataset.from_list([example_of(p, PlainAsk(prompts=prompt_set)(p)) for p in task.problems("train", count)])
     settings = {**recipe.trainer, "max_steps": steps, "save_strategy": "no", "logging_steps": 1, "report_to": []}
     settings |= {"output_dir": output, "disable_tqdm": True, "shuffle_dataset": False}
     if recipe.auxiliaries:

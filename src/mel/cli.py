@@ -10,27 +10,38 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mel import cli_miniature, cli_models
+from mel import __version__, cli_miniature, cli_models, cli_tales
+from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
 
 app = typer.Typer(
     name="mel",
-    help="Meta-Experience Learning for RLVR: learn from the step where a right and a wrong attempt part.",
+    cls=GroupedHelp,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 experiences = typer.Typer(help="Browse the meta-experiences of a run.", no_args_is_help=True)
 data = typer.Typer(help="Look at training data.", no_args_is_help=True)
-app.add_typer(experiences, name="experiences")
-app.add_typer(data, name="data")
-app.add_typer(cli_miniature.app, name="miniature")
+app.add_typer(
+    experiences, name="experiences", rich_help_panel=RUNS, short_help="list, show: the meta-experiences of a run"
+)
+app.add_typer(data, name="data", rich_help_panel=DATA, short_help="check: rows, lengths, overlap with benchmarks")
+app.add_typer(
+    cli_miniature.app,
+    name="miniature",
+    rich_help_panel=MODELS,
+    short_help="build, probe: small mistaken policies",
+)
+app.add_typer(
+    cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up, probe: a pretrained model in English"
+)
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 
 
 def main() -> None:
-    """Run the command line; a `ValueError` or `OSError` is the user's to mend and shows no traceback."""
+    """Run the command line; an error that the user can correct (`ValueError`, `OSError`) is one line."""
     # Before torch is loaded: two threads beside another busy process were measured up to 80 times slower than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
@@ -40,7 +51,34 @@ def main() -> None:
         sys.exit(2)
 
 
-@app.command()
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"mel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Meta-Experience Learning for RLVR: learn from the step where a right and a wrong attempt part."""
+
+
+@app.command(rich_help_panel=TRAIN, short_help="Train the miniature with GRPO and MEL, and compare")
+def quickstart(
+    output: Annotated[Path, typer.Option(help="Directory for the runs and the page.")] = Path("runs/quickstart"),
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps per arm.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of every arm.")] = 0,
+    arms: Annotated[str, typer.Option(help="Recipes to compare, by name, the baseline first.")] = "grpo,recommended",
+    changes: Changes = None,
+) -> None:
+    """Train the miniature with GRPO and with MEL side by side, and compare the results."""
+    from mel.run.quickstart import quickstart as run
+
+    run(arms.split(","), output=output, steps=steps, seed=seed, changes=changes or (), console=Console())
+
+
+@app.command(rich_help_panel=TRAIN, short_help="Train a recipe")
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
     changes: Changes = None,
@@ -56,11 +94,14 @@ def train(
     run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
 
 
-app.command("eval")(cli_models.evaluate)
-app.command("merge")(cli_models.merge)
+app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass@1, Avg@k, Pass@k")(cli_models.evaluate)
+app.command("merge", rich_help_panel=MODELS, short_help="Merge a LoRA adapter into its base model")(cli_models.merge)
+app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into a model directory")(
+    cli_tales.import_model
+)
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN, short_help="Estimate memory per GPU and tokens per step")
 def plan(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
     gpus: Annotated[int, typer.Option(min=1, help="GPUs per node.")] = 8,
@@ -68,27 +109,37 @@ def plan(
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     accelerate_config: Annotated[str | None, typer.Option(help="Launch file, or the name of one of mel's.")] = None,
     changes: Changes = None,
+    json: Json = False,
 ) -> None:
     """Estimate memory per GPU and tokens per step; refuse a recipe that cannot fit."""
     from mel.config import load_recipe
-    from mel.run.inspection import plan as run
+    from mel.plan import DoesNotFit
+    from mel.report.plain import as_json
+    from mel.run.preview import show_plan
 
-    run(
-        load_recipe(recipe, changes or ()),
-        gpus=gpus,
-        gpu_memory_gib=gpu_memory,
-        nodes=nodes,
-        accelerate_config=accelerate_config,
-        console=Console(),
-    )
+    try:
+        found = show_plan(
+            load_recipe(recipe, changes or ()),
+            gpus=gpus,
+            gpu_memory_gib=gpu_memory,
+            nodes=nodes,
+            accelerate_config=accelerate_config,
+            console=Console(stderr=json),
+        )
+    except DoesNotFit as error:
+        if json:
+            typer.echo(as_json({"fits": False, "peak": error.plan.peak, "plan": error.plan}))
+        raise
+    if json:
+        typer.echo(as_json({"fits": True, "peak": found.peak, "plan": found}))
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN, short_help="List the recipes that come with mel, or print one")
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this one, as a beginning for your own.")] = None,
 ) -> None:
     """List the recipes that come with mel and their hardware, or print one with its launch command."""
-    from mel.run.inspection import list_recipes, show_recipe
+    from mel.run.preview import list_recipes, show_recipe
 
     if name is None:
         list_recipes(Console())
@@ -103,42 +154,32 @@ def check_data(
 ) -> None:
     """Show rows, drops and why, prompt lengths, and the overlap of the training set with every benchmark."""
     from mel.config import load_recipe
-    from mel.run.inspection import data_check
+    from mel.run.preview import show_training_data
 
-    data_check(load_recipe(recipe, changes or ()), console=Console())
+    show_training_data(load_recipe(recipe, changes or ()), console=Console())
 
 
-@app.command()
+@app.command(rich_help_panel=RUNS, short_help="Compare runs: a table, and one offline HTML page")
 def report(
     runs: Annotated[list[Path], typer.Argument(help="One run directory or several; differences are to the first.")],
     output: Annotated[
         Path | None, typer.Option(help="The page to write; default report.html in the first run.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Compare runs and evaluations: a table here, and one offline HTML page with curves, ledger and experiences."""
     from mel.report.page import build
+    from mel.report.plain import as_json, comparison_values
     from mel.report.results_table import results_table
 
-    console = Console()
-    console.print(results_table(runs))
-    console.print(f"report: {build(runs, output or runs[0] / 'report.html')}", soft_wrap=True)
+    if json:
+        typer.echo(as_json(comparison_values(runs)))
+    else:
+        Console().print(results_table(runs))
+    Console(stderr=json).print(f"report: {build(runs, output or runs[0] / 'report.html')}", soft_wrap=True)
 
 
-@app.command()
-def quickstart(
-    output: Annotated[Path, typer.Option(help="Directory for the runs and the page.")] = Path("runs/quickstart"),
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps per arm.")] = 60,
-    seed: Annotated[int, typer.Option(help="Seed of every arm.")] = 0,
-    arms: Annotated[str, typer.Option(help="Recipes to compare, by name, the baseline first.")] = "grpo,recommended",
-    changes: Changes = None,
-) -> None:
-    """Train the miniature with GRPO and with MEL side by side and show what came of it."""
-    from mel.run.quickstart import quickstart as run
-
-    run(arms.split(","), output=output, steps=steps, seed=seed, changes=changes or (), console=Console())
-
-
-@app.command()
+@app.command(rich_help_panel=MACHINE, short_help="Show what this machine has, and try one step")
 def doctor(
     self_test: Annotated[bool, typer.Option(help="Also run one training step.")] = True,
 ) -> None:
@@ -156,16 +197,30 @@ def list_experiences(
     reason: Annotated[str | None, typer.Option(help="Only with this reason, e.g. failed_replay.")] = None,
     search: Annotated[str | None, typer.Option(help="Only with this text in problem or experience.")] = None,
     page: Annotated[int, typer.Option(min=1)] = 1,
+    json: Json = False,
 ) -> None:
     """List the meta-experiences of a run, newest first."""
-    from mel.report.terminal import experiences_table
+    from mel.report.plain import as_json
+    from mel.report.terminal import experiences_page, experiences_table
 
-    Console().print(experiences_table(run, kept=kept, reason=reason, search=search, page=page))
+    found = experiences_page(run, kept=kept, reason=reason, search=search, page=page)
+    if json:
+        typer.echo(as_json(found))
+    else:
+        Console().print(experiences_table(found))
 
 
 @experiences.command("show")
-def show_experience(run: RunPath, number: Annotated[int, typer.Argument(help="Number from `list`.")]) -> None:
+def show_experience(
+    run: RunPath,
+    number: Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Number from `list`.")],
+    json: Json = False,
+) -> None:
     """Show one meta-experience with both solutions and its replay."""
-    from mel.report.terminal import experience_panel
+    from mel.report.plain import as_json
+    from mel.report.terminal import experience, experience_panel
 
-    Console().print(experience_panel(run, number))
+    if json:
+        typer.echo(as_json(experience(run, number)))
+    else:
+        Console().print(experience_panel(run, number))

@@ -1,7 +1,7 @@
 """`mel miniature`: build a policy of a world, and measure one.
 
-The command line of the part; `mel.cli` adds ``app`` to the program. It is here and not in `mel.miniature` because
-it wires the local host to the probe, and the miniature knows no host.
+`mel.cli` adds ``app`` to the program. These commands connect the local generator with the probe; they are not in
+`mel.miniature` because that package knows no host.
 """
 
 from __future__ import annotations

@@ -29,20 +29,27 @@ def evaluate(
     gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
     overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
     responses: Annotated[
-        Path | None, typer.Option("--from", help="Score these responses (JSONL) instead of generating; one benchmark.")
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Score these responses instead of generating: a file of yours, lm-eval's, lighteval's or verl's.",
+        ),
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Evaluation or run to compare with, problem by problem.")
     ] = None,
     changes: Changes = None,
     output: Annotated[Path | None, typer.Option(help="Run directory; default runs/eval/<model>.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")] = False,
 ) -> None:
     """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
     from mel.config import load_recipe
     from mel.report.arms import read_arms
+    from mel.report.plain import as_json, evaluation_values
     from mel.report.results_table import results_table
-    from mel.run import model_evaluation as run
-    from mel.run.engines import EngineChoice
+    from mel.run.evaluation.command import evaluate_model, score_responses
+    from mel.run.evaluation.engines import EngineChoice
+    from mel.run.evaluation.target import Target, benchmark_suites, evaluation_recipe
 
     if changes and recipe is None:
         raise ValueError("--set changes the recipe that --recipe names; give that too")
@@ -60,25 +67,27 @@ def evaluate(
         _refuse({**sampling, **engine_options}, "has no effect on responses that are given with --from")
     if baseline is not None:
         read_arms([baseline])  # refused now if it is none, and not after hours of answers
-    target = run.Target.of(model)
-    suites = benchmarks and run.benchmark_suites(benchmarks, **_given(sampling))
-    chosen = run.evaluation_recipe(
+    target = Target.of(model)
+    suites = benchmarks and benchmark_suites(benchmarks, **_given(sampling))
+    chosen = evaluation_recipe(
         target, load_recipe(recipe, changes or ()) if recipe else None, suites or None, chat_template=chat_template
     )
     # Benchmarks alone name no training set to look into.
     look_for_overlap = overlap and (recipe is not None or target.run is not None)
-    console = Console()
+    console = Console(stderr=json)
     if responses is not None:
-        found = run.score_responses(
+        found = score_responses(
             chosen, target, responses, output=output, look_for_overlap=look_for_overlap, console=console
         )
     else:
         choice = EngineChoice(**_given(engine_options))
-        found = run.evaluate_model(
+        found = evaluate_model(
             chosen, target, output=output, engine=choice, look_for_overlap=look_for_overlap, console=console
         )
     if baseline is not None:
         console.print(results_table([baseline, found]))
+    if json:
+        typer.echo(as_json(evaluation_values(found, [suite.name for suite in chosen.evaluation.suites])))
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +105,7 @@ def merge(
 ) -> None:
     """Merge a LoRA adapter into its base model: an ordinary model directory for any engine."""
     from mel.hosts.load import merge_adapter, quiet_libraries
-    from mel.run.model_evaluation import Target
+    from mel.run.evaluation.target import Target
 
     quiet_libraries()
     Console().print(f"merged model: {merge_adapter(Target.of(adapter).model, output)}", soft_wrap=True)

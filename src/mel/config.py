@@ -5,17 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from mel import recipe_yaml
 from mel.hosts import HOSTS
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, AuxiliarySettings, check_slots, known
 from mel.naming import did_you_mean
+from mel.recipe_files import PLAIN_WORD, read_recipe
+
+
+def _plain_word(value: str) -> str:
+    if not PLAIN_WORD.fullmatch(value):
+        raise ValueError(f"expected a plain word (letters, digits, '_', '-', '.', '+'), got {value!r}; it names files")
+    return value
+
+
+PlainWord = Annotated[str, AfterValidator(_plain_word)]
 
 
 class Section(BaseModel):
@@ -124,7 +139,7 @@ class SuiteSection(Section):
         k: samples per problem for Avg@k and Pass@k; 0 for greedy Pass@1 alone.
     """
 
-    name: str
+    name: PlainWord
     task: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     split: str = "test"
@@ -185,7 +200,7 @@ class OutputSection(Section):
 class Recipe(Section):
     """One run. `trainer` takes any field of TRL's `GRPOConfig` by its name, and `mel_engine_*`; the host checks."""
 
-    name: str
+    name: PlainWord
     description: str = ""
     host: str = "trl"
     model: ModelSection
@@ -220,21 +235,12 @@ class Recipe(Section):
 
 
 def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of that name in this package or in that file, with `--set a.b=c` changes applied.
+    """The recipe of that name in this package or in that file, on its bases and with `--set a.b=c` changes applied.
 
     Raises:
         ValueError: no such recipe, not YAML, an unknown key (the nearest valid one is named) or a bad value.
     """
-    path = find_recipe(name_or_path)
-    try:
-        table = recipe_yaml.load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not a YAML file: {error}") from None
-    if not isinstance(table, dict):
-        raise ValueError(f"{path}: expected a mapping of sections, got {type(table).__name__}")
-    for change in changes:
-        _apply(table, change)
-    return parse_recipe({"name": path.stem, **table}, source=str(path))
+    return parse_recipe(read_recipe(name_or_path, changes), source=name_or_path)
 
 
 def parse_recipe(table: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
@@ -250,56 +256,9 @@ def parse_recipe(table: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
         raise ValueError(f"{source}: " + "; ".join(lines)) from None
 
 
-def find_recipe(name_or_path: str) -> Path:
-    """The file of a recipe given by name or path."""
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    shipped = shipped_recipes()
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    raise ValueError(
-        f"recipe: expected a YAML file or a recipe that comes with mel (`mel recipes` lists them); got {name_or_path!r}"
-        f"{did_you_mean(name_or_path, shipped)}"
-    )
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of every recipe that comes with this package; `accelerate/` holds launch files, not recipes."""
-    files = sorted(recipes_directory().glob("**/*.yaml"))
-    return {p.stem: p for p in files if p.parent.name != "accelerate"}
-
-
-def recipes_directory() -> Path:
-    """Where the recipes that come with this package lie."""
-    return Path(str(resources.files("mel"))) / "recipes"
-
-
 def nearest(word: str, valid: Sequence[str]) -> str:
     """A hint naming the nearest valid word, or all of them if none is near."""
     return did_you_mean(word, valid) or f"; valid: {', '.join(valid)}"
-
-
-def _apply(table: dict[str, Any], change: str) -> None:
-    key, separator, value = change.partition("=")
-    if not separator or not key:
-        raise ValueError(f"--set: expected section.key=value, got {change!r}")
-    *parents, last = key.split(".")
-    here: Any = table
-    for parent in parents:
-        here = here[_index(parent, here, change)] if isinstance(here, list) else here.setdefault(parent, {})
-        if not isinstance(here, dict | list):
-            raise ValueError(f"--set {change}: {parent!r} is a value, not a section")
-    if isinstance(here, list):
-        here[_index(last, here, change)] = recipe_yaml.load(value)
-    else:
-        here[last] = recipe_yaml.load(value)
-
-
-def _index(word: str, items: list[Any], change: str) -> int:
-    if not word.isdecimal() or int(word) >= len(items):
-        raise ValueError(f"--set {change}: expected an index from 0 to {len(items) - 1}, got {word!r}")
-    return int(word)
 
 
 def _explain(fault: Any) -> str:

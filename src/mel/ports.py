@@ -83,6 +83,24 @@ class Tokenizer(Protocol):
         ...
 
 
+class Ask(Protocol):
+    """How a problem is put to the model; data sets, evaluations and length checks all ask by the same one.
+
+    `mel.prompts.ask.PlainAsk` is the usual filling; one that looks up experiences which fit the problem is another.
+    What a chat template takes besides messages (`enable_thinking`) belongs to the tokenizer, since every prompt
+    needs it and not only those that ask: `ChatTokenizer(template_options=...)`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What results call it: evaluations that were asked in different ways are not mixed."""
+        ...
+
+    def __call__(self, problem: Problem) -> list[Message]:
+        """The conversation that asks for a solution; its last turn is the user's."""
+        ...
+
+
 class Task(Verifier, Protocol):
     """What is asked: where problems come from, who says a response is right, where its steps are."""
 

@@ -238,6 +238,10 @@ class Truth:
     first_error: int | None = None
     is_true_rule: bool | None = None
 
+    def locates(self, bifurcation: int | None) -> bool | None:
+        """Whether that step is the first error; None if either is not known."""
+        return None if self.first_error is None or bifurcation is None else bifurcation == self.first_error
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replayed:

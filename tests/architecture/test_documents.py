@@ -11,7 +11,8 @@ import pytest
 from typer.main import get_command
 
 from mel.cli import app
-from mel.config import load_recipe, recipes_directory, shipped_recipes
+from mel.config import load_recipe
+from mel.recipe_files import recipes_directory, shipped_bases, shipped_recipes
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -28,7 +29,7 @@ def test_every_recipe_loads_by_name_and_says_what_it_needs(path: Path) -> None:
 
 def test_recipes_have_names_of_their_own() -> None:
     stems = [p.stem for p in recipes_directory().glob("**/*.yaml") if p.parent.name != "accelerate"]
-    assert sorted(stems) == sorted(shipped_recipes())
+    assert sorted(stems) == sorted([*shipped_recipes(), *shipped_bases()])
 
 
 def code_lines() -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -50,34 +51,15 @@ def test_importing_mel_is_quick() -> None:
     assert min(float(run.stdout) for run in runs) < 0.25  # about 0.05 s
 
 
-def tree_of_the_readme() -> dict[str, set[str]]:
-    """Folder under src/mel -> every word of its lines in the README's first code block that begins with `src/mel/`."""
+def test_the_page_of_files_names_every_module_with_what_it_says_it_is() -> None:
+    made = runpy.run_path(str(Path(__file__).with_name("file_list.py")))
+    assert made["PAGE"].read_text() == made["files_page"](), "the modules have changed: run `make files`"
+
+
+def test_the_tree_of_the_readme_names_every_room_and_no_other() -> None:
     text = (ROOT / "README.md").read_text()
-    block = next(
-        (b for b in re.findall(r"```\w*\n(.*?)```", text, flags=re.S) if b.lstrip().startswith("src/mel/")), ""
-    )
-    words: dict[str, set[str]] = {"": set()}
-    open_folders: list[tuple[int, str]] = []
-    for line in block.strip("\n").splitlines()[1:]:
-        indent, found = len(line) - len(line.lstrip()), line.split()
-        open_folders = [(i, f) for i, f in open_folders if i < indent]
-        if found and found[0].endswith("/"):
-            open_folders.append((indent, found.pop(0)))
-        words.setdefault("".join(f for _, f in open_folders), set()).update(w.strip(",;") for w in found)
-    return words
-
-
-def test_the_readme_tree_names_every_module_and_no_other() -> None:
-    words = tree_of_the_readme()
-    folder_of = {path: "" if path.parent == Path() else f"{path.parent}/" for path in MODULES}
-    named = {path for path in MODULES if {path.stem, path.name} & words.get(folder_of[path], set())}
-    packages = {path for path in MODULES if path.name == "__init__.py" and folder_of[path] in words}
-    missing = sorted(set(MODULES) - named - packages)
-    assert missing == [], "\n".join(f"{path}  {first_line(SOURCE / path)}" for path in missing)
-    invented = {f"{folder}{w}" for folder, ws in words.items() for w in ws if w.endswith(".py")} - {*map(str, MODULES)}
-    assert invented == set()
-
-
-def first_line(path: Path) -> str:
-    """What the module says it is."""
-    return path.read_text().lstrip('"').split("\n")[0]
+    tree = next(block for block in re.findall(r"```\w*\n(.*?)```", text, flags=re.S) if block.startswith("src/mel/"))
+    named = re.findall(r"^  ([a-z]\w*)/", tree, flags=re.M)
+    rooms = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
+    assert sorted(named) == sorted([*rooms, "recipes"])
+    assert named == list(dict.fromkeys(named))

@@ -8,13 +8,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from mel import prompts, tasks
 from mel.hosts.trl import MELTrainer, VerifierReward, example_of
 from mel.miniature import policies
+from mel.prompts.ask import PlainAsk
 
 
 def test_experiences_are_made_replayed_and_learned(tmp_path):
     policy = policies.path(world=0)
     task = tasks.load("story_counts", world=0, length=5)
     prompt_set = prompts.load(task.prompt_set)
-    rows = [example_of(p, prompt_set.solve(p.text)) for p in task.problems("train", 16)]
+    rows = [example_of(p, PlainAsk(prompts=prompt_set)(p)) for p in task.problems("train", 16)]
     args = tiny.config(
         tmp_path,
         max_steps=2,

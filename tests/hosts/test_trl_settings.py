@@ -107,7 +107,7 @@ def test_a_trl_that_changed_is_refused_by_the_members_name():
 
 def test_a_dataset_row_and_its_problem_turn_into_each_other():
     problem = Problem(id="p1", text="how many", answer="4", metadata={"level": 2})
-    assert problem_of(example_of(problem, "Solve: how many")) == problem
+    assert problem_of(example_of(problem, [{"role": "user", "content": "Solve: how many"}])) == problem
 
 
 def test_a_row_without_our_columns_still_has_a_problem():

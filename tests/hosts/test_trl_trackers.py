@@ -17,10 +17,11 @@ from trl import GRPOTrainer
 
 from mel.hosts.trl import MELTrainer
 from mel.hosts.trl.stepwise import AfterStep, log_beside
-from mel.hosts.trl.trackers import COLUMNS, as_markdown, check_trackers, row_of, sample
-from mel.types import Group, Problem
+from mel.hosts.trl.trackers import check_trackers
+from mel.record.tracked import as_markdown, tracked_columns
 
 TABLE = "experiences/text_summary"
+COLUMNS = tracked_columns()
 
 
 def events(path):
@@ -55,7 +56,7 @@ def test_a_tracker_gets_our_metric_paths_and_a_table_for_every_logged_step(tmp_p
     trainer = tiny.mel_trainer(tracked(tmp_path), tiny.Experiences())
     trainer.train()
     found = events(tmp_path)
-    for name in ("reward/mean", "experience/kept", "tokens/rollout", "rows/real", "time_s/update"):
+    for name in ("reward/mean", "experiences/kept", "tokens/rollout", "rows/real", "time_s/update"):
         logged = [(line["step"], pytest.approx(line[name])) for line in trainer.state.log_history if name in line]
         assert [(s.step, s.value) for s in found.Scalars(f"train/{name}")] == logged
         assert len(logged) == 3
@@ -159,40 +160,6 @@ def test_metrics_beside_a_step_reach_trackers_and_take_nothing_from_its_line(tmp
     assert scores == [(1, 0.25), (2, 0.5), (3, 0.75)]
     for name in ("reward/mean", "objective/lambda", "loss"):
         assert [s.step for s in found.Scalars(f"train/{name}")] == [1, 2, 3]
-
-
-GROUP = Group(problem=Problem(id="p", text="q", answer="1"), prompt_ids=(5,), rollouts=())
-
-
-@pytest.mark.parametrize(
-    ("kept", "rejected", "count", "expected"),
-    [
-        (0, 0, 5, []),
-        (10, 10, 5, ["k0", "k3", "k6", "r0", "r5"]),  # 3 of 10 at 0, 10/3, 20/3; 2 of 10 at 0, 5
-        (10, 1, 5, ["k0", "k2", "k5", "k7", "r0"]),  # one rejected is all there is: 4 of 10 at 0, 2.5, 5, 7.5
-        (1, 10, 5, ["k0", "r0", "r2", "r5", "r7"]),
-        (2, 1, 5, ["k0", "k1", "r0"]),
-        (2, 2, 1, ["k0"]),
-    ],
-)
-def test_a_sample_holds_half_of_each_kind_where_there_are_enough(kept, rejected, count, expected):
-    pool = [tiny.replayed(GROUP, is_kept=True, reason=f"k{i}") for i in range(kept)]
-    pool += [tiny.replayed(GROUP, is_kept=False, reason=f"r{i}") for i in range(rejected)]
-    assert [r.reason for r in sample(pool, count)] == expected
-
-
-def test_of_several_replays_a_right_one_is_shown():
-    row = row_of(7, tiny.replayed(GROUP, is_kept=True, reason="kept", attempts=[("no", False), ("yes", True)]))
-    assert (row["step"], row["replay"]) == (7, "yes")
-    assert row_of(7, tiny.replayed(GROUP, is_kept=False, reason="x", attempts=[("no", False)]))["replay"] == "no"
-
-
-def test_a_long_text_loses_its_middle_and_keeps_its_answer():
-    text = "begin " + "x" * 2000 + " answer 42"
-    row = row_of(1, tiny.replayed(GROUP, is_kept=True, reason="kept", attempts=[(text, True)]))
-    assert row["replay"].startswith("begin xx")
-    assert row["replay"].endswith("x answer 42")
-    assert len(row["replay"]) == 500 + len(" [...] ")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The lane is a benchmark: its modules are found from the root of the repository, wherever pytest was started."""
+"""Modules of `benchmarks` are found from the root of the repository, wherever pytest was started."""
 
 import sys
 from pathlib import Path

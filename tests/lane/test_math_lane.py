@@ -1,4 +1,4 @@
-"""The whole lane of mathematics on data made here: fit, train, kill -9, resume, evaluate on five benchmarks."""
+"""`benchmarks.cpu_lane`, a whole mathematics run, on data made here: fit, train, kill -9, resume, evaluate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lines(count: int) -> str:
 
 @pytest.fixture(scope="module")
 def lane(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a small lane left behind."""
+    """What a small run of it left behind."""
     root = tmp_path_factory.mktemp("lane")
     for folder in ("train", "benchmarks"):
         (root / "data" / folder).mkdir(parents=True)
@@ -60,7 +60,7 @@ def found(lane: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_killed_and_resumed_lane_equals_an_undisturbed_one(lane: Path, found: dict[str, Any]) -> None:
+def test_a_killed_and_resumed_run_equals_an_undisturbed_one(lane: Path, found: dict[str, Any]) -> None:
     assert found["processes"]["killed"]["code"] == -9
     assert {kind: of["differ"] for kind, of in found["compared"].items()} == {
         "weights": 0, "metrics": 0, "experiences": 0, "responses": 0,
@@ -73,7 +73,7 @@ def test_a_killed_and_resumed_lane_equals_an_undisturbed_one(lane: Path, found: 
 
 
 @pytest.mark.slow
-def test_the_lane_trains_rows_of_kept_experiences_and_rejects_others(found: dict[str, Any]) -> None:
+def test_the_run_trains_rows_of_kept_experiences_and_rejects_others(found: dict[str, Any]) -> None:
     ledger = found["ledger"]
     assert ledger["groups_mixed"] > 0
     assert 0 < ledger["kept"] < ledger["replayed"] <= ledger["parsed"] <= ledger["candidates"]

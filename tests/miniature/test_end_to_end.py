@@ -11,7 +11,7 @@ from statistics import fmean
 import pytest
 
 from mel.config import load_recipe
-from mel.evaluate.result_file import read_result
+from mel.evaluate.result import read_result
 from mel.record import RunDirectory
 from mel.report.page import build
 from mel.run import train

@@ -16,11 +16,11 @@ import pytest
 
 from mel import tasks
 from mel.config import load_recipe
-from mel.evaluate.result_file import read_result
+from mel.evaluate.result import read_result
 from mel.miniature import policies
 from mel.record import RunDirectory
-from mel.run.engines import EngineChoice
-from mel.run.model_evaluation import Target, benchmark_suites, evaluation_recipe, name_of
+from mel.run.evaluation.engines import EngineChoice
+from mel.run.evaluation.target import Target, benchmark_suites, evaluation_recipe, name_of
 
 SUITE = "evaluation.suites=[{name: L5, count: 24, k: 4, temperature: 1.0, max_tokens: 44}]"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mel.config import load_recipe, parse_recipe, recipes_directory, shipped_recipes
+from mel.config import load_recipe, parse_recipe
+from mel.recipe_files import recipes_directory, shipped_bases, shipped_recipes
 from mel.record import RunDirectory
 
 MINIMAL = {"name": "x", "model": {"path": "some/dir"}, "task": {"name": "story_counts"}}
@@ -31,7 +32,7 @@ def test_every_shipped_recipe_says_on_what_it_runs(name: str) -> None:
 
 def test_names_of_recipes_are_unique() -> None:
     files = [p for p in recipes_directory().glob("**/*.yaml") if p.parent.name != "accelerate"]
-    assert len(files) == len(shipped()) > 0
+    assert len(files) == len(set(shipped()) | set(shipped_bases())) > 0
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_set_changes_a_nested_key_and_a_list_item(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ("trainer.seed", "expected section.key=value, got 'trainer.seed'"),
-        ("auxiliaries.3.name=x", "expected an index from 0 to 0, got '3'"),
+        ("auxiliaries.3.name=x", "expected an index from 0 to 0 or a name (meta_experience), got '3'"),
         ("model.path.x=1", "'path' is a value, not a section"),
         ("trainer_.seed=1", "did you mean 'trainer'?"),
     ],

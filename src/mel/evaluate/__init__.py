@@ -1,1 +1,1 @@
-"""How good a model is: Pass@1, Avg@k and Pass@k with intervals, paired differences, localization."""
+"""How good a model is: Pass@1, Avg@k and Pass@k with intervals."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from mel.types import Problem, TokenIds
+
+RESPONSES = "responses.jsonl"
 
 Kind = Literal["greedy", "sampled"]
 
@@ -113,32 +116,17 @@ def hash_ids(prompts: Iterable[TokenIds]) -> str:
     return hashlib.sha256(json.dumps(list(prompts)).encode()).hexdigest()
 
 
-def read_texts(path: Path) -> list[tuple[str, Kind, str]]:
-    """(problem id, kind, text) of each line of a JSONL file that somebody else wrote, or of one of ours.
-
-    A line holds the id under `problem`, `problem_id` or `id` and the text under `text`, `response` or `completion`.
-    The kind is `sampled` unless the line says `greedy`.
+def check_problems(problems: Sequence[Problem]) -> None:
+    """Refuse an evaluation of nothing, or of two problems that share an id.
 
     Raises:
-        ValueError: no such file, or a line without them.
+        ValueError: with what to check, or with the id.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a JSONL file, one response per line; there is no such file")
-    found: list[tuple[str, Kind, str]] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            row = _json_object(line, path, number, advice="Write one object per line")
-            if "settings" in row and number == 1:
-                continue
-            ids = [row[k] for k in ("problem", "problem_id", "id") if k in row]
-            texts = [row[k] for k in ("text", "response", "completion") if k in row]
-            if not ids or not texts or not isinstance(texts[0], str):
-                raise ValueError(
-                    f"{path}, line {number}: expected a problem id (problem, problem_id or id) and a text (text, "
-                    f"response or completion); got the keys {', '.join(map(str, row)) or 'none'}. Rename the fields"
-                )
-            found.append((str(ids[0]), "greedy" if row.get("kind") == "greedy" else "sampled", texts[0]))
-    return found
+    if not problems:
+        raise ValueError("evaluation: expected at least one problem; got none. Check the task's split and count")
+    twice = [p for p, n in Counter(p.id for p in problems).items() if n > 1]
+    if twice:
+        raise ValueError(f"evaluation: expected every problem once; the id {twice[0]!r} occurs more often")
 
 
 def _line(row: Mapping[str, object]) -> str:
@@ -185,11 +173,16 @@ def _parse(line: str, path: Path, number: int) -> Response:
     return Response(**row)
 
 
-def _json_object(line: str, path: Path, number: int, *, advice: str = AGAIN) -> dict[str, Any]:
+def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
+    """The object on a line of JSON.
+
+    Raises:
+        ValueError: it holds something else; the message names file and line.
+    """
     try:
         row = json.loads(line)
     except ValueError:
         row = None
     if not isinstance(row, dict):
-        raise ValueError(f"{path}, line {number}: expected a JSON object; got {line[:80]!r}. {advice}")
+        raise ValueError(f"{path}, line {number}: expected a JSON object; got {line[:80]!r}. {AGAIN}")
     return row

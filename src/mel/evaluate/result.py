@@ -1,13 +1,19 @@
-"""The result of an evaluation: scores with intervals, per problem and in all, with and without contained problems."""
+"""The result of an evaluation: its scores with intervals, and the files result.json and result.md."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-from mel.evaluate.metrics import Interval, average_at_k, bootstrap_macro_mean, pass_at_k
 from mel.evaluate.responses import Response, Settings
+from mel.evaluate.scores import Interval, average_at_k, bootstrap_macro_mean, pass_at_k
+
+CLEAN = ", not in training"
+"""Behind the name of an evaluation: its scores without the problems that the training set contains."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,12 +58,13 @@ class EvaluationResult(Scores):
     """Scores of one model on one set of problems, and what they were made of.
 
     Args:
-        contained: ids of the problems that the training set contains; None: nobody looked.
-        clean: scores on the others; None if nobody looked, if none is contained or if all are.
-        tokens, seconds: spent on all responses, over all sittings of a resumed evaluation.
+        contained: ids of the problems that the training set contains; None: not checked.
+        clean: scores on the others; None if that was not checked, if none is contained or if all are.
+        tokens, seconds: spent on all responses, over all sessions of a resumed evaluation.
         reasons: the verifier's words -> number of responses.
         scores: one per problem, for paired differences.
         environment: versions and the like.
+        left_out: records of the benchmark that are no problems, by reason: `no_answer`, `no_question`, ...
     """
 
     name: str
@@ -70,6 +77,7 @@ class EvaluationResult(Scores):
     contained: tuple[str, ...] | None = None
     clean: Scores | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def greedy_scores(self) -> dict[str, float]:
         """Problem id -> 1 or 0 by the greedy response: Pass@1."""
@@ -96,11 +104,12 @@ def summarize(
     *,
     contained: Collection[str] | None = None,
     environment: Mapping[str, object] | None = None,
+    left_out: Mapping[str, int] | None = None,
 ) -> EvaluationResult:
     """Scores of these responses, with and without the problems that the training set contains.
 
     Args:
-        contained: ids of those problems, others among them do no harm; None if nobody looked.
+        contained: ids of those problems; ids of other problems are ignored. None if that was not checked.
 
     Raises:
         ValueError: no response, or a problem has fewer samples than `settings.k`.
@@ -126,6 +135,7 @@ def summarize(
         contained=found,
         clean=_over([others], settings.k) if found and others else None,
         environment=dict(environment or {}),
+        left_out=dict(left_out or {}),
     )
 
 
@@ -140,6 +150,84 @@ def macro_average(results: Sequence[EvaluationResult], *, clean: bool = False) -
     left_out = [frozenset(r.contained or ()) if clean else frozenset() for r in results]
     tables = [[s for s in r.scores if s.problem not in out] for r, out in zip(results, left_out, strict=True)]
     return _over(tables, min((r.settings.k for r in results), default=0))
+
+
+def write_result(result: EvaluationResult, directory: Path) -> None:
+    """Write `result.json` and `result.md` into the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(result), indent=1, ensure_ascii=False, default=str) + "\n"
+    (directory / "result.json").write_text(text, encoding="utf-8")
+    (directory / "result.md").write_text(markdown([result]), encoding="utf-8")
+
+
+def read_result(directory: Path) -> EvaluationResult:
+    """The result in that directory.
+
+    Raises:
+        ValueError: there is none yet, or it is damaged.
+    """
+    path = directory / "result.json"
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+        contained, clean = row["contained"], row["clean"]
+        return EvaluationResult(
+            **{
+                **row,
+                **_intervals(row),
+                "scores": tuple(ProblemScore(**s) for s in row["scores"]),
+                "settings": Settings(**row["settings"]),
+                "contained": None if contained is None else tuple(contained),
+                "clean": None if clean is None else Scores(problems=clean["problems"], **_intervals(clean)),
+            }
+        )
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path}: expected the result of an evaluation; it was not finished. Run it again to go on"
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: expected the result of an evaluation; it cannot be read ({error!r})") from error
+
+
+def markdown(results: Sequence[EvaluationResult]) -> str:
+    """A table with one row per result, in percent, all of pass@k below it, and the settings."""
+    table = [f"| evaluation | problems | {' | '.join(headings(results))} |", "|---|---|---|---|---|"]
+    rows = lines(results)
+    for name, s in rows:
+        cells = [percent(s.pass_at_1), percent(s.average_at_k), percent(s.pass_at_k)]
+        table.append(f"| {name} | {s.problems:,} | {' | '.join(cells)} |")
+    table += ["", "Percent with 95 % bootstrap intervals over problems. Pass@1 is greedy, the others are over samples."]
+    if any(len(s.pass_at) > 1 for _, s in rows):
+        table += ["", *_pass_at_table(rows)]
+    return "\n".join([*table, "", *map(_about, results)]) + "\n"
+
+
+def headings(results: Sequence[EvaluationResult]) -> tuple[str, str, str]:
+    """What the three scores of a table are called: greedy, and the two over samples."""
+    ks = {r.settings.k for r in results if r.settings.k}
+    k = str(ks.pop()) if len(ks) == 1 else "k"
+    return "Pass@1", f"Avg@{k}", f"Pass@{k}" if k != "1" else "Pass@1, sampled"
+
+
+def percent(interval: Interval | None) -> str:
+    """`61.1 [55.1, 67.2]`, or a dash."""
+    if interval is None:
+        return "-"
+    return f"{100 * interval.value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def lines(results: Sequence[EvaluationResult]) -> list[tuple[str, Scores]]:
+    """What a table shows of these results, by name: each, again without contained problems, and the averages."""
+    found: list[tuple[str, Scores]] = []
+    for result in results:
+        found.append((result.name, result))
+        if result.clean is not None:
+            found.append((f"{result.name}{CLEAN}", result.clean))
+    if len(results) > 1:
+        found.append(("average", macro_average(results)))
+        has_clean = [r for r in results if len(r.contained or ()) < r.problems]
+        if any(r.clean is not None for r in results) and len(has_clean) == len(results):
+            found.append((f"average{CLEAN}", macro_average(results, clean=True)))
+    return found
 
 
 def _over(benchmarks: Sequence[Sequence[ProblemScore]], k: int) -> Scores:
@@ -179,3 +267,49 @@ def _by_problem(responses: Sequence[Response]) -> list[ProblemScore]:
             )
         )
     return scores
+
+
+def verdicts_in_words(results: Sequence[EvaluationResult]) -> str:
+    """How many responses the verifier judged how: `right 12, wrong 5, no final answer 2`."""
+    total: Counter[str] = Counter()
+    for result in results:
+        total.update(result.reasons)
+    return _counts(dict(total.most_common()))
+
+
+def left_out_in_words(result: EvaluationResult) -> str:
+    """Which records of a benchmark are no problems, and why; empty if all are."""
+    lacking = sum(result.left_out.values())
+    if not lacking:
+        return ""
+    return f"{lacking:,} records of the source are no problems and do not count ({_counts(result.left_out)})"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
+
+
+def _pass_at_table(rows: Sequence[tuple[str, Scores]]) -> list[str]:
+    ks = sorted({k for _, s in rows for k in s.pass_at})
+    head = ["| pass@k, unbiased |" + "".join(f" {k} |" for k in ks), "|---" * (len(ks) + 1) + "|"]
+    return head + [f"| {name} |" + "".join(f" {percent(s.pass_at.get(k))} |" for k in ks) for name, s in rows]
+
+
+def _about(r: EvaluationResult) -> str:
+    s = r.settings
+    verdicts = "".join(f" {said}." for said in (f"Verdicts: {verdicts_in_words([r])}", left_out_in_words(r)) if said)
+    if not s.prompts:
+        made = "responses that were given, how they were made is not known."
+        return f"{r.name}: model {s.model}, k {s.k}; {made}{verdicts}"
+    engine = f", engine {s.engine}" if s.engine else ""
+    return (
+        f"{r.name}: model {s.model}, k {s.k} at temperature {s.temperature:g} and top-p {s.top_p:g}, at most "
+        f"{s.max_tokens} tokens, prompts {s.prompts}{engine}; {r.tokens:,} tokens in "
+        f"{r.seconds:.1f} s, {r.truncated} truncated.{verdicts}"
+    )
+
+
+def _intervals(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The intervals of a line of JSON, as `Scores` takes them."""
+    found = {name: Interval(**row[name]) if row[name] else None for name in ("pass_at_1", "average_at_k")}
+    return {**found, "pass_at": {int(k): Interval(**i) for k, i in row["pass_at"].items()}}

@@ -15,6 +15,7 @@ from peft import LoraConfig, PeftConfig, PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
+from mel.hub import offline_unless_reachable
 from mel.types import Completion
 
 ADAPTER = "adapter_config.json"
@@ -61,7 +62,7 @@ def load_model(path: str, *, dtype: str | None = "float32", attention: str | Non
 
 
 def device() -> str:
-    """Where a model goes that nobody else places: the first GPU if torch sees one, else the CPU."""
+    """The device for a model that no trainer places: the first GPU if torch sees one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -103,7 +104,7 @@ def load_generation_settings(path: str) -> GenerationConfig:
 
 
 def context_length(path: str) -> int | None:
-    """Most tokens, prompt and completion together, that the model at that path is made for; None if it does not say.
+    """Most tokens, prompt and completion together, that the model at that path supports; None if it does not say.
 
     Raises:
         ValueError: no such model.
@@ -189,6 +190,8 @@ def _check_exists(path: str) -> None:
             f"model.path: expected a directory with config.json and tokenizer files, a hub id (owner/name) or "
             f"miniature:WORLD; got {path!r}, which holds no config.json"
         )
+    if not is_local:
+        offline_unless_reachable()
 
 
 def _template(name_or_path: str) -> str:

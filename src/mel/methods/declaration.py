@@ -15,9 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mel.naming import did_you_mean
 from mel.ports import Auxiliary, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
-
-RESERVED_PHASES = ("rollout", "verify", "update", "generated", "trained", "rows", "rows_context", "total", "step")
-"""Words under which `tokens/` and `time_s/` already count something else."""
+from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +57,7 @@ class Longest:
     """The longest sequence of one phase, in tokens, and how many of them there can be.
 
     Args:
-        knob: what to turn to make it shorter.
+        knob: what to turn to make it shorter; of an auxiliary, relative to its section: `settings.max_tokens`.
         per_group: at most so many sequences per group of rollouts.
     """
 
@@ -149,6 +147,7 @@ class AuxiliarySettings(BaseModel):
 
     Attributes:
         name: what recipes call it.
+        label: what tables call the carrier with it; the name unless said otherwise.
         namespace: its counts and rates are the metrics `<namespace>/<key>`; the name unless said otherwise.
         prompts: the files of a prompt set that it reads, without `.txt`; a set that lacks one is refused.
         rates: name -> (numerator, denominator) among its counts; a rate without a denominator is left out.
@@ -159,6 +158,7 @@ class AuxiliarySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: ClassVar[str]
+    label: ClassVar[str] = ""
     namespace: ClassVar[str] = ""
     prompts: ClassVar[tuple[str, ...]] = ()
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {}

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from mel import prompts
 from mel.miniature.corpus import experience_text
 from mel.ports import Generator, Tokenizer
+from mel.prompts.ask import PlainAsk
 from mel.tasks.story_counts import MEANINGS, TRUE_MEANING, Story, StoryCounts
 from mel.types import Completion, Problem, Sampling, TokenIds
 
@@ -105,12 +106,13 @@ class _Bench:
     def __init__(self, generator: Generator, tokenizer: Tokenizer, task: StoryCounts) -> None:
         self.generator, self.tokenizer, self.task = generator, tokenizer, task
         self.prompts = prompts.load(task.prompt_set)
+        self.ask = PlainAsk(prompts=self.prompts)
 
     def chat(self, turn: str) -> TokenIds:
         return self.tokenizer.chat([{"role": "user", "content": turn}])
 
     def solve(self, problem: Problem) -> TokenIds:
-        return self.chat(self.prompts.solve(problem.text))
+        return self.tokenizer.chat(self.ask(problem))
 
     def hinted(self, problem: Problem, note: str) -> TokenIds:
         return self.chat(self.prompts.replay(problem.text, note))

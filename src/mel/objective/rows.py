@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mel.types import Divergence, Reference, Row, Term, TokenIds
+from mel.types import Divergence, Row, Term, TokenIds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,18 +124,11 @@ def pad_rows(
     Raises:
         ValueError: rows of different kinds, a row that its term cannot use, or more rows than `count`.
     """
-    terms: set[Term] = set() if term is None else {term}
-    terms.update(row.term for row in rows)
-    names = {row.auxiliary for row in rows}.union(() if auxiliary is None else (auxiliary,))
-    if len(terms) != 1 or len(names) > 1:
-        raise ValueError(
-            f"the rows of a batch need one term and one auxiliary; got the terms {sorted(terms)} and the auxiliaries "
-            f"{sorted(names)}; say the term where there are no rows"
-        )
     if len(rows) > count or len(scales) != len(rows):
         raise ValueError(f"expected at most {count} rows with a scale each, got {len(rows)} and {len(scales)} scales")
     for row in rows:
         _check(row)
+    term, auxiliary = _kind(rows, term, auxiliary)
     num_dummies = count - len(rows)
     dummy = Row(context_ids=(pad_id,), target_ids=(pad_id,), advantages=(0.0,), is_sampled=(False,))
     padded = [*rows, *[dummy] * num_dummies]
@@ -143,16 +136,16 @@ def pad_rows(
     ids_RL, attention_RL = _pad([row.context_ids for row in padded], targets, pad_id=pad_id)
     is_real_R = torch.arange(count) < len(rows)
     batch = RowBatch(
-        term=terms.pop(),
-        auxiliary=names.pop() if names else "",
+        term=term,
+        auxiliary=auxiliary,
         ids_RL=ids_RL,
         attention_RL=attention_RL,
         target_RT=attention_RL[:, -max(map(len, targets)) :].bool() & is_real_R[:, None],
         scale_R=torch.tensor([*scales, *[0.0] * num_dummies], dtype=torch.float32),
     )
-    if batch.term == "policy":
+    if term == "policy":
         return _with_advantages(batch, padded)
-    return _with_references(batch, rows, padded, pad_id=pad_id) if batch.term == "distill" else batch
+    return _with_references(batch, padded, pad_id=pad_id) if term == "distill" else batch
 
 
 def _check(row: Row) -> None:
@@ -170,21 +163,31 @@ def _check(row: Row) -> None:
         raise ValueError("a distill row needs a `reference` with at least one context token; got none")
 
 
+def _kind(rows: Sequence[Row], term: Term | None, auxiliary: str | None) -> tuple[Term, str]:
+    terms: set[Term] = set() if term is None else {term}
+    terms.update(row.term for row in rows)
+    names = {row.auxiliary for row in rows}.union(() if auxiliary is None else (auxiliary,))
+    if len(terms) != 1 or len(names) > 1:
+        raise ValueError(
+            f"the rows of a batch need one term and one auxiliary; got the terms {sorted(terms)} and the auxiliaries "
+            f"{sorted(names)}; say the term where there are no rows"
+        )
+    return terms.pop(), names.pop() if names else ""
+
+
 def _with_advantages(batch: RowBatch, padded: Sequence[Row]) -> RowBatch:
     advantages_RT = _block([row.advantages for row in padded], dtype=torch.float32)
     sampled_RT = _block([row.is_sampled for row in padded], dtype=torch.bool)
     return dataclasses.replace(batch, advantages_RT=advantages_RT, sampled_RT=sampled_RT & batch.target_RT)
 
 
-def _with_references(batch: RowBatch, rows: Sequence[Row], padded: Sequence[Row], *, pad_id: int) -> RowBatch:
-    references = [row.reference for row in rows if row.reference is not None]
-    kinds = {(reference.divergence, reference.top_k) for reference in references}
+def _with_references(batch: RowBatch, padded: Sequence[Row], *, pad_id: int) -> RowBatch:
+    kinds = {(row.reference.divergence, row.reference.top_k) for row in padded if row.reference is not None}
     if len(kinds) > 1:
         raise ValueError(f"the distill rows of a batch need one divergence and one top_k; got {sorted(kinds, key=str)}")
-    dummy = Reference(context_ids=(pad_id,))
-    contexts = [reference.context_ids for reference in [*references, *[dummy] * (len(padded) - len(rows))]]
+    contexts = [(pad_id,) if row.reference is None else row.reference.context_ids for row in padded]
     ids_RM, attention_RM = _pad(contexts, [row.target_ids for row in padded], pad_id=pad_id)
-    divergence, top_k = kinds.pop() if kinds else (dummy.divergence, dummy.top_k)
+    divergence, top_k = kinds.pop() if kinds else ("forward_kl", None)
     return dataclasses.replace(
         batch, reference_ids_RM=ids_RM, reference_attention_RM=attention_RM, divergence=divergence, top_k=top_k
     )
@@ -206,7 +209,7 @@ def _block(
 
 
 def _columns(attention_RL: Tensor, num_targets: int) -> slice:
-    """The columns that some row uses, from the longest context's first to the longest target's last."""
+    """The columns that any row uses: from where the longest context starts to where the longest target ends."""
     middle = attention_RL.size(1) - num_targets
     context = int(attention_RL[:, :middle].sum(1).max())
     return slice(middle - context, middle + int(attention_RL[:, middle:].sum(1).max()))

@@ -3,12 +3,13 @@
 Pure arithmetic over a recipe, a model's config.json and an accelerate configuration; nothing here loads torch.
 """
 
-from mel.plan.context import Longest, check_context, longest_row, longest_sequences
+from mel.methods import Assumptions, Longest
+from mel.plan.context import check_context, longest_rows, longest_sequences
 from mel.plan.estimate import DoesNotFit, Plan, estimate
 from mel.plan.layout import Layout, assumed_layout, load_layout, parse_layout
 from mel.plan.render import render
 from mel.plan.shapes import ModelShape, shape_from_config, shape_of
-from mel.plan.tokens import Assumptions, Tokens
+from mel.plan.tokens import Tokens
 
 __all__ = [
     "Assumptions",
@@ -22,7 +23,7 @@ __all__ = [
     "check_context",
     "estimate",
     "load_layout",
-    "longest_row",
+    "longest_rows",
     "longest_sequences",
     "parse_layout",
     "render",

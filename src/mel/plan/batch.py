@@ -47,6 +47,11 @@ class Batch:
         return self.step_rollouts // self.group_size
 
 
+def group_size(recipe: Recipe) -> int:
+    """Rollouts per problem; GRPOConfig's default is 8."""
+    return int(recipe.trainer.get("num_generations", 8))
+
+
 def batch_of(recipe: Recipe, layout: Layout) -> Batch:
     """The batch of that recipe under that layout.
 
@@ -56,7 +61,7 @@ def batch_of(recipe: Recipe, layout: Layout) -> Batch:
     trainer = recipe.trainer
     micro = int(trainer.get("per_device_train_batch_size", 8))
     accumulation = int(trainer.get("gradient_accumulation_steps", 1))
-    size = int(trainer.get("num_generations", 8))
+    size = group_size(recipe)
     slots = int(trainer.get("steps_per_generation") or accumulation)
     whole = trainer.get("generation_batch_size")
     if whole is not None:

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 from mel.config import Recipe
-from mel.methods import MetaExperienceSettings
+from mel.methods import Limits, Longest, Needs
+from mel.plan.batch import group_size
 from mel.plan.shapes import ModelShape
 
 PROMPT_TOKENS = 1024
 """Longest problem with its solve instruction, where nobody has measured it."""
 
 INSTRUCTION_TOKENS = 640
-"""Construction or replay instruction with the chat template, where nobody has measured it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Longest:
-    """The longest sequence of one phase, in tokens.
-
-    Args:
-        knob: what to turn to make it shorter.
-    """
-
-    phase: str
-    prompt: int
-    completion: int
-    knob: str
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt + self.completion
+"""An auxiliary's longest instruction with the chat template, where nobody has measured it."""
 
 
 def lengths(shape: ModelShape | int, prompt_tokens: int | None, instruction_tokens: int | None) -> tuple[int, int]:
@@ -51,28 +35,45 @@ def completion_limit(recipe: Recipe) -> int:
     return int(recipe.trainer.get("max_completion_length", 512))
 
 
-def longest_sequences(
+def auxiliary_needs(
     recipe: Recipe, *, prompt_tokens: int = PROMPT_TOKENS, instruction_tokens: int = INSTRUCTION_TOKENS
-) -> list[Longest]:
-    """Per phase the longest sequence: rollout, construct, replay.
+) -> list[Needs]:
+    """What each auxiliary can ask for at most, in their order; the knobs are keys of the recipe, as `--set` takes them.
 
-    A construction prompt holds the problem and two whole solutions unless `max_pair_tokens` bounds it; a replay
-    holds the problem and M, and from the bifurcation the beginning of the wrong solution too.
+    With several auxiliaries each row is called by whose it is.
     """
-    limit = completion_limit(recipe)
-    found = [Longest(phase="rollout", prompt=prompt_tokens, completion=limit, knob="trainer.max_completion_length")]
-    for auxiliary in recipe.auxiliaries:
-        found += _of_experience(auxiliary.settings, limit, prompt_tokens, instruction_tokens)
+    limits = Limits(prompt=prompt_tokens, instruction=instruction_tokens, completion=completion_limit(recipe))
+    found: list[Needs] = []
+    for index, auxiliary in enumerate(recipe.auxiliaries):
+        needs, section = auxiliary.settings.needs(limits), f"auxiliaries.{index}."
+        row = needs.row and replace(needs.row, knob=section + needs.row.knob)
+        if row and len(recipe.auxiliaries) > 1:
+            row = replace(row, phase=f"{row.phase} of {auxiliary.name}")
+        found.append(Needs(phases=tuple(replace(x, knob=section + x.knob) for x in needs.phases), row=row))
     return found
 
 
-def longest_row(
+def longest_sequences(
     recipe: Recipe, *, prompt_tokens: int = PROMPT_TOKENS, instruction_tokens: int = INSTRUCTION_TOKENS
-) -> Longest | None:
-    """The longest row that an auxiliary can hand over; None without any."""
-    limit = completion_limit(recipe)
-    rows = [_row(a.settings, limit, prompt_tokens, instruction_tokens) for a in recipe.auxiliaries]
-    return max(rows, key=lambda row: row.tokens, default=None)
+) -> list[Longest]:
+    """Per phase the longest sequence: the rollout, then whatever the auxiliaries generate."""
+    rollout = Longest(
+        phase="rollout",
+        prompt=prompt_tokens,
+        completion=completion_limit(recipe),
+        knob="trainer.max_completion_length",
+        per_group=group_size(recipe),
+    )
+    needs = auxiliary_needs(recipe, prompt_tokens=prompt_tokens, instruction_tokens=instruction_tokens)
+    return [rollout, *(phase for of_one in needs for phase in of_one.phases)]
+
+
+def longest_rows(
+    recipe: Recipe, *, prompt_tokens: int = PROMPT_TOKENS, instruction_tokens: int = INSTRUCTION_TOKENS
+) -> list[Longest | None]:
+    """Per auxiliary the longest row that it can hand over; None for one that hands over none."""
+    needs = auxiliary_needs(recipe, prompt_tokens=prompt_tokens, instruction_tokens=instruction_tokens)
+    return [of_one.row for of_one in needs]
 
 
 def check_context(
@@ -89,8 +90,8 @@ def check_context(
     Args:
         shape: of the model, or just its `max_position_embeddings`, for models of any family.
         prompt_tokens: the longest problem in its solve prompt; None where it is not known, see `lengths`.
-        instruction_tokens: the longer of the construction and replay instructions, chat template included,
-            without the problem, solutions or M.
+        instruction_tokens: the longest of the instructions that the auxiliaries read, chat template included,
+            without anything filled in.
 
     Raises:
         ValueError: a phase that does not fit the model's positions or vLLM's context, with the numbers and what
@@ -103,22 +104,27 @@ def check_context(
         limits["trainer.vllm_max_model_length"] = int(engine_limit)
     prompt, instruction = lengths(shape, prompt_tokens, instruction_tokens)
     found = longest_sequences(recipe, prompt_tokens=prompt, instruction_tokens=instruction)
-    suites = [
+    faults = [_fault(item, name, limit) for item in found for name, limit in limits.items() if item.tokens > limit]
+    faults += [
+        _fault(item, "the model's max_position_embeddings", positions)
+        for item in _suites(recipe, prompt)
+        if item.tokens > positions
+    ]
+    if faults:
+        raise ValueError(f"recipe {recipe.name}: sequences do not fit their context:\n  " + "\n  ".join(faults))
+    return found
+
+
+def _suites(recipe: Recipe, prompt_tokens: int) -> Sequence[Longest]:
+    return [
         Longest(
             phase=f"evaluation of {suite.name}",
-            prompt=prompt,
+            prompt=prompt_tokens,
             completion=suite.max_tokens,
             knob="evaluation.suites[].max_tokens",
         )
         for suite in recipe.evaluation.suites
     ]
-    faults = [_fault(item, name, limit) for item in found for name, limit in limits.items() if item.tokens > limit]
-    faults += [
-        _fault(item, "the model's max_position_embeddings", positions) for item in suites if item.tokens > positions
-    ]
-    if faults:
-        raise ValueError(f"recipe {recipe.name}: sequences do not fit their context:\n  " + "\n  ".join(faults))
-    return found
 
 
 def _fault(item: Longest, name: str, limit: int) -> str:
@@ -129,40 +135,3 @@ def _fault(item: Longest, name: str, limit: int) -> str:
         f"{item.phase}: prompt {item.prompt} + completion {item.completion} = {item.tokens} tokens, but {name} is "
         f"{limit}: lower {hint}{raised}"
     )
-
-
-def _of_experience(s: MetaExperienceSettings, limit: int, prompt: int, instruction: int) -> list[Longest]:
-    found = [
-        Longest(
-            phase="construct",
-            prompt=_pair_prompt(s, limit, prompt, instruction),
-            completion=s.construct_max_tokens,
-            knob="auxiliaries[0].settings.max_pair_tokens",
-        )
-    ]
-    if s.filter != "none":
-        kept = limit if s.replay_from == "bifurcation" else 0
-        found.append(
-            Longest(
-                phase="replay",
-                prompt=prompt + instruction + s.construct_max_tokens + kept,
-                completion=s.replay_max_tokens or limit,
-                knob="auxiliaries[0].settings.replay_max_tokens",
-            )
-        )
-    return found
-
-
-def _pair_prompt(s: MetaExperienceSettings, limit: int, prompt: int, instruction: int) -> int:
-    whole = prompt + instruction + 2 * limit
-    return whole if s.max_pair_tokens is None else min(whole, s.max_pair_tokens)
-
-
-def _row(s: MetaExperienceSettings, limit: int, prompt: int, instruction: int) -> Longest:
-    """Context and target of the longest row; a step is at most a whole solution, and never longer with its prefix."""
-    context, target = {
-        "retrospective": (_pair_prompt(s, limit, prompt, instruction), s.construct_max_tokens),
-        "question": (prompt, s.construct_max_tokens if s.target in ("experience", "heuristic") else limit),
-        "prefix": (prompt, limit + (s.replay_max_tokens or limit)),
-    }[s.context]
-    return Longest(phase="row", prompt=context, completion=target, knob="auxiliaries[0].settings.max_pair_tokens")

@@ -6,17 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mel.config import Recipe
+from mel.config import AuxiliarySection, Recipe
+from mel.methods import Assumptions, Longest
 from mel.plan.activations import Activations, Pass, activations
 from mel.plan.batch import Batch, batch_of
-from mel.plan.context import Longest, check_context, completion_limit, lengths, longest_row
+from mel.plan.context import check_context, completion_limit, lengths, longest_rows
 from mel.plan.engine import Engine, transformers_engine, vllm_engine
 from mel.plan.knobs import notes, refusal
 from mel.plan.layout import Layout, assumed_layout
 from mel.plan.numbers import GIB, Numbers, numbers
 from mel.plan.shapes import ModelShape
-from mel.plan.states import States, measures_gradients, states, trained
-from mel.plan.tokens import Assumptions, Tokens, tokens_per_step
+from mel.plan.states import States, measured_auxiliaries, states, trained
+from mel.plan.tokens import Tokens, tokens_per_step
 
 CONTEXT = 1.0 * GIB
 """CUDA context and kernels of one process."""
@@ -37,6 +38,10 @@ class Plan:
         generating: name -> bytes while it generates.
         limit: bytes of one GPU.
         host: bytes of a node's memory that offloading takes.
+        longest: the longest sequence of each phase.
+        rows: the longest row of each auxiliary.
+        arms: what the ratios of tokens compare, in words: the recipe with its auxiliaries and without; empty if it
+            has none.
         notes: what a person should know before starting.
     """
 
@@ -52,7 +57,8 @@ class Plan:
     cache_tokens: int
     engine: str
     longest: tuple[Longest, ...]
-    row: Longest | None
+    rows: tuple[Longest | None, ...]
+    arms: str
     tokens: Tokens
     assumptions: Assumptions
     notes: tuple[str, ...]
@@ -109,14 +115,14 @@ def estimate(
     batch = batch_of(recipe, layout)
     prompt, instruction = lengths(shape, prompt_tokens, instruction_tokens)
     longest = check_context(recipe, shape, prompt_tokens=prompt, instruction_tokens=instruction)
-    row = longest_row(recipe, prompt_tokens=prompt, instruction_tokens=instruction)
+    rows = longest_rows(recipe, prompt_tokens=prompt, instruction_tokens=instruction)
     _check_measuring(recipe, layout, batch)
     at = assumptions or Assumptions()
     n = numbers(recipe, layout)
     held, of = states(recipe, shape, layout, n), trained(shape, recipe.model.lora, n)
     limit = gpu_memory_gib * GIB
     engine = engine_of(recipe, shape, batch, n, longest, limit)
-    acts = peak_activations(recipe, shape, batch, n, prompt_tokens=prompt, row=row)
+    acts = peak_activations(recipe, shape, batch, n, prompt_tokens=prompt, rows=rows)
     plan = Plan(
         recipe=recipe.name,
         layout=layout,
@@ -130,58 +136,77 @@ def estimate(
         cache_tokens=engine.cache_tokens,
         engine=engine.kind,
         longest=tuple(longest),
-        row=row,
+        rows=tuple(rows),
+        arms=_arms(recipe),
         tokens=tokens_per_step(recipe, batch, at),
         assumptions=at,
         notes=tuple(notes(recipe, layout, n, batch)),
     )
     if not plan.fits:
         moment, parts = max(plan.moments.items(), key=lambda item: sum(item[1].values()))
-        why = refusal(parts, recipe, layout, batch, moment=moment, limit=limit, engine=engine.kind)
+        why = refusal(parts, recipe, layout, batch, moment=moment, limit=limit, engine=engine.kind, rows=rows)
         raise DoesNotFit(why, plan)
     return plan
 
 
 def peak_activations(
-    recipe: Recipe, shape: ModelShape, batch: Batch, n: Numbers, *, prompt_tokens: int, row: Longest | None
+    recipe: Recipe, shape: ModelShape, batch: Batch, n: Numbers, *, prompt_tokens: int, rows: Sequence[Longest | None]
 ) -> Activations:
-    """The peak over the policy's micro-batch and the rows', which go through together if backward is joint."""
+    """The peak over the policy's micro-batch and the rows'; joint rows go through together with the policy.
+
+    Args:
+        rows: the longest row of each auxiliary.
+    """
     checkpointed = bool(recipe.trainer.get("gradient_checkpointing", True))
     padded = recipe.model.attention != "flash_attention_2"
     limit = completion_limit(recipe)
     lora = recipe.model.lora
 
-    def of(rows: int, tokens: int, targets: int) -> Activations:
-        p = Pass(rows=rows, tokens=tokens, targets=targets, is_checkpointed=checkpointed, has_padding=padded)
+    def of(count: int, tokens: int, targets: int) -> Activations:
+        p = Pass(rows=count, tokens=tokens, targets=targets, is_checkpointed=checkpointed, has_padding=padded)
         return activations(shape, n, p, lora=lora)
 
     policy = of(batch.micro, prompt_tokens + limit, limit)
-    if row is None:
-        return policy
-    auxiliary = recipe.auxiliaries[0]
-    per_slot = math.ceil(auxiliary.settings.pairs_per_group * batch.local_groups / batch.slots)
-    is_joint = auxiliary.backward == "joint" and not auxiliary.weight.every
-    rows = of(per_slot if is_joint else min(per_slot, auxiliary.rows_per_backward), row.tokens, row.completion)
-    if is_joint:
-        # Within one backward pass a weight's gradient waits for its second part, so the rows' waits whole.
-        of_weights = trained(shape, lora, n)
-        waiting = of_weights.trained * (4 if lora else n.model)
-        return Activations(stream=policy.stream + rows.stream + waiting, working=max(policy.working, rows.working))
-    return max(policy, rows, key=lambda a: a.total)
+    joint: list[Activations] = []
+    separate: list[Activations] = []
+    for auxiliary, row in zip(recipe.auxiliaries, rows, strict=True):
+        if row is None:
+            continue
+        per_slot = math.ceil(row.per_group * batch.local_groups / batch.slots)
+        if _is_joint(auxiliary):
+            joint.append(of(per_slot, row.tokens, row.completion))
+        else:
+            separate.append(of(min(per_slot, auxiliary.rows_per_backward), row.tokens, row.completion))
+    if joint:
+        # Within one backward pass a weight's gradient waits for its last part, so what came before waits whole.
+        waiting = trained(shape, lora, n).trained * (4 if lora else n.model)
+        policy = Activations(
+            stream=policy.stream + sum(a.stream for a in joint) + waiting,
+            working=max(policy.working, *(a.working for a in joint)),
+        )
+    return max(policy, *separate, key=lambda a: a.total) if separate else policy
+
+
+def _is_joint(auxiliary: AuxiliarySection) -> bool:
+    """Its rows go in the policy's own backward pass; a gradient that is measured has one of its own."""
+    return auxiliary.backward == "joint" and not auxiliary.weight.every
+
+
+def _arms(recipe: Recipe) -> str:
+    labels = [a.settings.label or a.name for a in recipe.auxiliaries]
+    return f"{' + '.join(labels)} / {recipe.carrier.upper()}" if labels else ""
 
 
 def engine_of(
     recipe: Recipe, shape: ModelShape, batch: Batch, n: Numbers, longest: Sequence[Longest], memory: float
 ) -> Engine:
-    """What generation holds on a training GPU."""
+    """What generation holds on a training GPU: at the longest phase of all if transformers generates."""
     trainer = recipe.trainer
     if not trainer.get("use_vllm", False):
-        rows = {"rollout": batch.local_rollouts}
-        for auxiliary in recipe.auxiliaries:
-            s = auxiliary.settings
-            rows["construct"] = batch.local_groups * s.pairs_per_group
-            rows["replay"] = rows["construct"] * s.replay_samples
-        engines = [transformers_engine(shape, rows=rows[x.phase], tokens=x.tokens, element=n.model) for x in longest]
+        engines = [
+            transformers_engine(shape, rows=batch.local_groups * x.per_group, tokens=x.tokens, element=n.model)
+            for x in longest
+        ]
         return max(engines, key=lambda e: e.generating)
     if trainer.get("vllm_mode", "colocate") == "server":
         return Engine(kind="server", generating=0.0, training=0.0, cache_tokens=0)
@@ -236,7 +261,7 @@ def _check_gpus(recipe: Recipe, layout: Layout, total: int) -> None:
 
 
 def _check_measuring(recipe: Recipe, layout: Layout, batch: Batch) -> None:
-    if not measures_gradients(recipe):
+    if not measured_auxiliaries(recipe):
         return
     if layout.is_deepspeed:
         raise ValueError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from mel.config import Recipe
+from mel.methods import Longest
 from mel.plan.batch import Batch
 from mel.plan.context import completion_limit
 from mel.plan.layout import Layout
@@ -15,7 +16,7 @@ PAPER_ROLLOUTS = 1024
 
 
 def notes(recipe: Recipe, layout: Layout, n: Numbers, batch: Batch) -> Iterator[str]:
-    """What runs but may not be what one wants."""
+    """Notes on settings that run but may not be intended."""
     trainer, evaluation = recipe.trainer, recipe.evaluation
     if n.master == 2 and recipe.model.lora is None and float(trainer.get("learning_rate", 1e-6)) < 1e-5:
         yield (
@@ -40,17 +41,26 @@ def notes(recipe: Recipe, layout: Layout, n: Numbers, batch: Batch) -> Iterator[
 
 
 def refusal(
-    parts: Mapping[str, float], recipe: Recipe, layout: Layout, batch: Batch, *, moment: str, limit: float, engine: str
+    parts: Mapping[str, float],
+    recipe: Recipe,
+    layout: Layout,
+    batch: Batch,
+    *,
+    moment: str,
+    limit: float,
+    engine: str,
+    rows: Sequence[Longest | None],
 ) -> str:
     """Why a recipe does not fit, in numbers, and the knobs of its three largest parts.
 
     Args:
         parts: name -> bytes at the worst moment.
         engine: kind of the engine that generates.
+        rows: the longest row of each auxiliary.
     """
     largest = sorted(parts.items(), key=lambda item: item[1], reverse=True)
     listed = ", ".join(f"{name} {size / GIB:.1f}" for name, size in largest if size >= 0.05 * GIB)
-    knobs = [knob for name, _ in largest if (knob := _knob(name, recipe, layout, batch, engine))]
+    knobs = [knob for name, _ in largest if (knob := _knob(name, recipe, layout, batch, engine, rows))]
     return (
         f"recipe {recipe.name} does not fit: {sum(parts.values()) / GIB:.1f} GiB while {moment}, "
         f"{limit / GIB:.1f} GiB there is ({listed} GiB). Turn, the largest first: "
@@ -58,16 +68,11 @@ def refusal(
     )
 
 
-def _knob(name: str, recipe: Recipe, layout: Layout, batch: Batch, engine: str) -> str:
+def _knob(name: str, recipe: Recipe, layout: Layout, batch: Batch, engine: str, rows: Sequence[Longest | None]) -> str:
     if name in ("parameters", "gradients", "optimizer"):
         return _state_knob(name, recipe, layout)
     if name.startswith("activations"):
-        rows = f", rows_per_backward ({recipe.auxiliaries[0].rows_per_backward})" if recipe.auxiliaries else ""
-        checkpoint = "" if recipe.trainer.get("gradient_checkpointing", True) else "gradient_checkpointing: true, "
-        return (
-            f"{checkpoint}lower per_device_train_batch_size ({batch.micro}){rows}, max_completion_length "
-            f"({completion_limit(recipe)}) or max_pair_tokens"
-        )
+        return _activation_knob(recipe, batch, rows)
     if name == "engine":
         if engine == "transformers":
             return f"use_vllm: true, or generate fewer rollouts at once ({batch.local_rollouts} per GPU)"
@@ -77,6 +82,15 @@ def _knob(name: str, recipe: Recipe, layout: Layout, batch: Batch, engine: str) 
         "gradients not yet reduced": "trainer.accelerator_config.gradient_accumulation_kwargs.sync_each_batch: true",
         "rows' gradient set aside": "weight: {kind: constant, lambda: ..., every: 0}",
     }.get(name, "")
+
+
+def _activation_knob(recipe: Recipe, batch: Batch, rows: Sequence[Longest | None]) -> str:
+    checkpoint = "" if recipe.trainer.get("gradient_checkpointing", True) else "gradient_checkpointing: true, "
+    knobs = [f"per_device_train_batch_size ({batch.micro})"]
+    knobs += [f"rows_per_backward ({a.rows_per_backward})" for a in recipe.auxiliaries]
+    knobs += [f"max_completion_length ({completion_limit(recipe)})", *(row.knob for row in rows if row)]
+    *most, last = dict.fromkeys(knobs)
+    return f"{checkpoint}lower {', '.join(most)} or {last}"
 
 
 def _state_knob(name: str, recipe: Recipe, layout: Layout) -> str:

@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 import yaml
 
-from mel.config import recipes_directory
 from mel.naming import did_you_mean
+from mel.recipe_files import recipes_directory
 
 Strategy = Literal["single", "ddp", "zero1", "zero2", "zero3", "fsdp2"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Who holds what.
+    """How weights, gradients and optimizer states are distributed over processes.
 
     Args:
         processes: training processes, one GPU each; an engine that serves apart needs its own GPUs.
@@ -56,7 +56,7 @@ class Layout:
 
 
 def assumed_layout(processes: int, *, nodes: int = 1) -> Layout:
-    """What a plan takes if no configuration is given: one process as it is, several sharded by FSDP2."""
+    """What a plan assumes if no configuration is given: one process as it is, several sharded by FSDP2."""
     if processes == 1:
         return Layout(strategy="single", processes=1, source="one process")
     return Layout(strategy="fsdp2", processes=processes, nodes=nodes, source=f"assumed: FSDP2 over {processes} GPUs")

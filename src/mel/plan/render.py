@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from mel.plan.estimate import Plan
 from mel.plan.numbers import GIB
+from mel.plan.tokens import Tokens
 
 
 def render(plan: Plan) -> Group:
@@ -56,26 +59,31 @@ def _tokens(plan: Plan) -> Table:
     )
     table.add_column("phase")
     table.add_column("tokens", justify="right")
-    for name, value in (
-        ("rollout, sampled", t.rollout),
-        ("construct, sampled", t.construct),
-        ("replay, sampled", t.replay),
-        ("construct and replay prompts, read", t.read),
-        ("policy, trained (with prompts)", t.policy + t.policy_context),
-        ("rows, trained (with contexts)", t.rows + t.row_context),
-    ):
+    for name, value in _phases(t):
         table.add_row(name, f"{value:,.0f}")
-    table.add_section()
-    table.add_row("MEL / GRPO, sampled", f"{t.generated_ratio:.2f}")
-    table.add_row("MEL / GRPO, trained", f"{t.trained_ratio:.2f}")
+    if plan.arms:
+        table.add_section()
+        table.add_row(f"{plan.arms}, sampled", f"{t.generated_ratio:.2f}")
+        table.add_row(f"{plan.arms}, trained", f"{t.trained_ratio:.2f}")
     return table
+
+
+def _phases(t: Tokens) -> Iterator[tuple[str, float]]:
+    """Whatever phases there are, and what goes through the backward pass."""
+    yield from ((f"{phase}, sampled", value) for phase, value in t.generated.items())
+    added = [phase for phase in t.generated if phase != "rollout"]
+    if added:
+        yield f"{' and '.join(added)} prompts, read", t.read
+    yield "policy, trained (with prompts)", t.policy + t.policy_context
+    if t.row_count:
+        yield "rows, trained (with contexts)", t.rows + t.row_context
 
 
 def _context(plan: Plan) -> Table:
     table = Table(title="Longest sequences in tokens (worst case)")
     for name in ("phase", "prompt", "completion", "sum"):
         table.add_column(name, justify="left" if name == "phase" else "right")
-    for item in (*plan.longest, *((plan.row,) if plan.row else ())):
+    for item in (*plan.longest, *filter(None, plan.rows)):
         table.add_row(item.phase, f"{item.prompt:,}", f"{item.completion:,}", f"{item.tokens:,}")
     return table
 

@@ -37,7 +37,7 @@ class States:
 
     Args:
         unsharded: gradients that FSDP2 keeps whole while it does not reduce them.
-        set_aside: the rows' gradient, held apart while lambda is measured.
+        set_aside: the rows' gradients, one for each auxiliary whose lambda is measured, held apart meanwhile.
         buffers: communication buckets and parameters gathered for a moment.
         host: per node, in the host's memory.
     """
@@ -105,16 +105,16 @@ def states(recipe: Recipe, shape: ModelShape, layout: Layout, n: Numbers) -> Sta
         gradients=gradients,
         optimizer=moments,
         unsharded=0.0,
-        set_aside=gradients if measures_gradients(recipe) else 0.0,
+        set_aside=gradients * measured_auxiliaries(recipe),
         # DDP reduces through buckets as large as the gradients.
         buffers=gradients if layout.strategy == "ddp" else 0.0,
         host=0.0,
     )
 
 
-def measures_gradients(recipe: Recipe) -> bool:
-    """Norms are measured, for lambda or to be logged, so the rows' gradient is held beside the policy's."""
-    return any(a.weight.every > 0 for a in recipe.auxiliaries)
+def measured_auxiliaries(recipe: Recipe) -> int:
+    """How many have norms measured, for lambda or to be logged: each one's gradient is held beside the policy's."""
+    return sum(a.weight.every > 0 for a in recipe.auxiliaries)
 
 
 def syncs_each_batch(recipe: Recipe) -> bool:
@@ -172,7 +172,7 @@ def _fsdp2(recipe: Recipe, shape: ModelShape, layout: Layout, n: Numbers, of: Tr
         gradients=gradients,
         optimizer=moments / p,
         unsharded=n.model * of.trained if holds_whole else 0.0,
-        set_aside=gradients if measures_gradients(recipe) else 0.0,
+        set_aside=gradients * measured_auxiliaries(recipe),
         buffers=n.model * gathered + reduced,
         host=host,
     )

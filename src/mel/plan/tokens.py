@@ -1,45 +1,14 @@
-"""Tokens of one optimizer step by phase, under stated assumptions, and what MEL costs relative to GRPO."""
+"""Tokens of one optimizer step by phase, under stated assumptions, and what the auxiliaries add."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from mel.config import Recipe
-from mel.methods import MetaExperienceSettings
+from mel.methods import Assumptions
 from mel.plan.batch import Batch
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Assumptions:
-    """What a plan cannot know before a run; every one is an option of `mel plan` and a metric of a run.
-
-    Args:
-        prompt_tokens: mean length of a problem in its solve prompt.
-        solution_tokens: mean length of a rollout.
-        experience_tokens: mean length of the text that holds M.
-        mixed_share: groups with right and wrong rollouts, 0 to 1 (`reward/groups_mixed`).
-        parsed_share: written texts that hold a usable M, 0 to 1 (`experience/parse_rate`).
-        kept_share: replayed candidates that are kept, 0 to 1 (`experience/retention`).
-        prefix_share: how far into the wrong solution s* lies, 0 to 1.
-        steps: numbered steps of a solution.
-    """
-
-    prompt_tokens: float = 160.0
-    solution_tokens: float = 1000.0
-    experience_tokens: float = 500.0
-    mixed_share: float = 0.5
-    parsed_share: float = 0.8
-    kept_share: float = 0.5
-    prefix_share: float = 0.5
-    steps: float = 12.0
-
-    def __post_init__(self) -> None:
-        for name in ("mixed_share", "parsed_share", "kept_share", "prefix_share"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
-        for name in ("prompt_tokens", "solution_tokens", "experience_tokens", "steps"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+from mel.plan.context import completion_limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,31 +16,29 @@ class Tokens:
     """Tokens of one optimizer step over all processes.
 
     Args:
-        rollout, construct, replay: sampled.
-        read: prompts that construct and replay add for the engine to read.
+        generated: sampled, by phase: `rollout` and whatever the auxiliaries generate.
+        sequences: how many of them are sampled, by phase.
+        read: prompts that the auxiliaries' phases add for the engine to read.
         policy: rollout tokens that carry an advantage.
         policy_context: their prompts, through which the pass goes too.
         rows: target tokens of the rows.
         row_context: their contexts.
-        pairs: pairs that are contrasted.
         row_count: rows that are learned.
     """
 
-    rollout: float
-    construct: float
-    replay: float
+    generated: Mapping[str, float]
+    sequences: Mapping[str, float]
     read: float
     policy: float
     policy_context: float
     rows: float
     row_context: float
-    pairs: float
     row_count: float
 
     @property
     def generated_ratio(self) -> float:
         """Sampled tokens with the auxiliaries over those without."""
-        return (self.rollout + self.construct + self.replay) / self.rollout
+        return sum(self.generated.values()) / self.generated["rollout"]
 
     @property
     def trained_ratio(self) -> float:
@@ -83,59 +50,27 @@ class Tokens:
 def tokens_per_step(recipe: Recipe, batch: Batch, at: Assumptions) -> Tokens:
     """Expected tokens of one optimizer step.
 
-    Raises:
-        ValueError: a mean solution longer than the recipe allows.
+    A batch that is learned from in several passes is generated once, so each step pays its share of the sampling;
+    rows are learned in every pass.
     """
-    limit = float(recipe.trainer.get("max_completion_length", 512))
-    solution = min(at.solution_tokens, limit)
-    rollouts, passes = batch.step_rollouts, batch.iterations
-    base = Tokens(
-        rollout=rollouts * solution / passes,
-        construct=0.0,
-        replay=0.0,
-        read=0.0,
-        policy=rollouts * solution,
-        policy_context=rollouts * at.prompt_tokens,
-        rows=0.0,
-        row_context=0.0,
-        pairs=0.0,
-        row_count=0.0,
-    )
-    for auxiliary in recipe.auxiliaries:
-        base = _with_experience(base, auxiliary.settings, batch, at, solution)
-    return base
-
-
-def _with_experience(t: Tokens, s: MetaExperienceSettings, batch: Batch, at: Assumptions, solution: float) -> Tokens:
-    experience = min(at.experience_tokens, s.construct_max_tokens)
-    pairs = batch.step_problems * at.mixed_share * s.pairs_per_group / batch.iterations
-    candidates = pairs * at.parsed_share
-    replays = 0.0 if s.filter == "none" else candidates * s.replay_samples
-    kept = candidates * (1.0 if s.filter == "none" else at.kept_share)
-    prefix = at.prefix_share * solution if s.replay_from == "bifurcation" else 0.0
-    attempt = min(solution - prefix, s.replay_max_tokens or solution)
-    pair_prompt = at.prompt_tokens + 2 * solution
-    target = {
-        "experience": experience,
-        "heuristic": experience / 3,
-        "step": solution / at.steps,
-        "solution": attempt if s.context == "prefix" else solution,
-    }[s.target]
-    context = {
-        "retrospective": pair_prompt,
-        "question": at.prompt_tokens,
-        "prefix": at.prompt_tokens + prefix,
-    }[s.context]
-    rows = kept * batch.iterations
+    solution = min(at.solution_tokens, float(completion_limit(recipe)))
+    groups, generating = batch.step_problems, batch.step_problems / batch.iterations
+    rollouts = batch.step_rollouts / batch.iterations
+    bounded = replace(at, solution_tokens=solution)
+    expected = [auxiliary.settings.expected(bounded) for auxiliary in recipe.auxiliaries]
     return Tokens(
-        rollout=t.rollout,
-        construct=t.construct + pairs * experience,
-        replay=t.replay + replays * attempt,
-        read=t.read + pairs * pair_prompt + replays * (at.prompt_tokens + experience + prefix),
-        policy=t.policy,
-        policy_context=t.policy_context,
-        rows=t.rows + rows * target,
-        row_context=t.row_context + rows * context,
-        pairs=t.pairs + pairs,
-        row_count=t.row_count + rows,
+        generated={"rollout": rollouts * solution} | _summed([x.generated for x in expected], generating),
+        sequences={"rollout": rollouts} | _summed([x.sequences for x in expected], generating),
+        read=generating * sum(x.read for x in expected),
+        policy=batch.step_rollouts * solution,
+        policy_context=batch.step_rollouts * at.prompt_tokens,
+        rows=groups * sum(x.row_tokens for x in expected),
+        row_context=groups * sum(x.row_context for x in expected),
+        row_count=groups * sum(x.rows for x in expected),
     )
+
+
+def _summed(by_phase: list[Mapping[str, float]], groups: float) -> dict[str, float]:
+    """Per phase the sum over all auxiliaries, for so many groups."""
+    phases = dict.fromkeys(phase for of_one in by_phase for phase in of_one)
+    return {phase: groups * sum(of_one.get(phase, 0.0) for of_one in by_phase) for phase in phases}

@@ -1,8 +1,9 @@
 """Instructions to the model, kept as text files: one directory per prompt set.
 
-A set holds `solve.txt`, `construct.txt`, `replay.txt` (user turns with `{placeholders}`) and `sections.toml`
-(how steps are labelled and how the sections of an experience are recognized). A set is versioned by the
-hash of its files, which every run records.
+A set holds `solve.txt` and whatever further user turns with `{placeholders}` the auxiliaries of a run declare
+(`construct.txt`, `replay.txt`), beside them `sections.toml` (how steps are labelled and how the sections of an
+experience are recognized). A set is checked for what a run reads of it, and versioned by the hash of all its files,
+which every run records.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from mel.prompts.quoting import quoted, tags_of, without_marks
 
-FILES = ("solve.txt", "construct.txt", "replay.txt", "sections.toml")
+SOLVE = "solve.txt"
+SECTIONS = "sections.toml"
 
 _PLACEHOLDERS = {
     "solve.txt": {"problem"},
@@ -54,9 +56,17 @@ class Sections:
         return self.opening.replace("{step}", str(step))
 
 
+_NO_SECTIONS = Sections(step_label="", headings={}, step_reference=re.compile("(?!)"))
+"""Of a set from which only `solve.txt` is read."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptSet:
-    """One set of instructions; `fill` is the only way text gets into a template, `quoted` where the template fences."""
+    """One set of instructions; `fill` is the only way text gets into a template, `quoted` where the template fences.
+
+    Args:
+        templates: name of a file, without `.txt` -> its text.
+    """
 
     name: str
     templates: Mapping[str, str]
@@ -65,22 +75,28 @@ class PromptSet:
 
     def solve(self, problem: str) -> str:
         """The user turn that asks for a solution."""
-        return self._fill("solve.txt", problem=problem)
+        return self.turn("solve", problem=problem)
 
     def construct(self, problem: str, right: str, wrong: str) -> str:
         """The user turn [I, x, y+, y-] that asks for a meta-experience (eq. 2 to 4 in one call)."""
-        return self._fill("construct.txt", problem=problem, right=right, wrong=wrong)
+        return self.turn("construct", problem=problem, right=right, wrong=wrong)
 
     def replay(self, problem: str, experience: str) -> str:
         """The user turn that asks for a solution with M at hand (eq. 6)."""
-        return self._fill("replay.txt", problem=problem, experience=experience)
+        return self.turn("replay", problem=problem, experience=experience)
 
-    def _fill(self, file: str, **values: str) -> str:
-        tags = tags_of(self.templates[file])
+    def turn(self, name: str, **values: str) -> str:
+        """The user turn of the file of that name with these values in it, quoted where it fences them."""
+        tags = tags_of(self.templates[name])
         headings = tuple(self.sections.headings.values())
         # An experience consists of sections, so its headings are its own.
         quotes = {name: quoted(text, tags, () if name == "experience" else headings) for name, text in values.items()}
-        return fill(self.templates[file], quotes)
+        return fill(self.templates[name], quotes)
+
+    def bare(self, name: str) -> str:
+        """The user turn of that file with nothing in it: what its instruction takes by itself."""
+        filled = _PLACEHOLDERS.get(f"{name}.txt") or _placeholders(self.templates[name])
+        return self.turn(name, **dict.fromkeys(filled, ""))
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -88,36 +104,52 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda m: values[m[1]] if m[1] in values else m[0], template)
 
 
-def load(name_or_path: str) -> PromptSet:
+def load(name_or_path: str, files: Collection[str] = ()) -> PromptSet:
     """The prompt set of that name in this package, or the one in that directory.
+
+    Args:
+        files: what is read besides `solve`, without `.txt`: the set must hold these and say by `sections.toml` how
+            what they ask for is recognized. What else it holds is loaded, and not checked.
 
     Raises:
         ValueError: no such set, a file missing, or a placeholder missing from a template.
     """
     root = Path(name_or_path) if "/" in name_or_path else Path(str(resources.files(__name__))) / name_or_path
-    missing = [f for f in FILES if not (root / f).is_file()]
+    needed = [SOLVE, *(f"{name}.txt" for name in files), *((SECTIONS,) if files else ())]
+    missing = [file for file in needed if not (root / file).is_file()]
     if missing:
         known = ", ".join(names())
         raise ValueError(
-            f"prompt set {name_or_path!r}: expected a name ({known}) or a directory with {', '.join(FILES)}; "
+            f"prompt set {name_or_path!r}: expected a name ({known}) or a directory with {', '.join(needed)}; "
             f"{', '.join(missing)} not found in {root}"
         )
-    texts = {f: (root / f).read_text(encoding="utf-8") for f in FILES}
-    for file, needed in _PLACEHOLDERS.items():
-        lacking = sorted(needed - set(re.findall(r"\{(\w+)\}", texts[file])))
+    texts = {path.name: path.read_text(encoding="utf-8") for path in _files(root)}
+    for file in needed:
+        lacking = sorted(_PLACEHOLDERS.get(file, set()) - _placeholders(texts[file]))
         if lacking:
             raise ValueError(f"{root / file}: the placeholder(s) {', '.join(lacking)} must appear in braces")
-    digest = hashlib.sha256("\0".join(texts[f] for f in FILES).encode()).hexdigest()
-    templates = {f: texts[f].strip("\n") for f in _PLACEHOLDERS}
     return PromptSet(
-        name=name_or_path, templates=templates, sections=_sections(texts["sections.toml"], root), sha256=digest
+        name=name_or_path,
+        templates={name.removesuffix(".txt"): text.strip("\n") for name, text in texts.items() if name != SECTIONS},
+        sections=_sections(texts[SECTIONS], root) if SECTIONS in texts else _NO_SECTIONS,
+        sha256=hashlib.sha256("\0".join(texts.values()).encode()).hexdigest(),
     )
 
 
 def names() -> list[str]:
     """Names of the prompt sets in this package."""
     root = Path(str(resources.files(__name__)))
-    return sorted(p.name for p in root.iterdir() if (p / "sections.toml").is_file())
+    return sorted(p.name for p in root.iterdir() if (p / SOLVE).is_file())
+
+
+def _files(root: Path) -> list[Path]:
+    """All files of a set, whatever a run reads of them, in the order in which they are hashed."""
+    order = (*_PLACEHOLDERS, *sorted(p.name for p in root.glob("*.txt")), SECTIONS)
+    return [root / name for name in dict.fromkeys(order) if (root / name).is_file()]
+
+
+def _placeholders(template: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", template))
 
 
 def _sections(text: str, root: Path) -> Sections:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mel.prompts.quoting import broken_specials
@@ -16,12 +16,19 @@ class ChatTokenizer:
     Args:
         tokenizer: a `PreTrainedTokenizerFast`.
         chat_template: Jinja text used instead of the tokenizer's own.
+        template_options: what the template takes besides messages, such as `enable_thinking`.
 
     Raises:
         ValueError: neither a template of the tokenizer's own nor one given, or a slow tokenizer.
     """
 
-    def __init__(self, tokenizer: Any, chat_template: str | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        chat_template: str | None = None,
+        *,
+        template_options: Mapping[str, Any] | None = None,
+    ) -> None:
         if not getattr(tokenizer, "is_fast", False):
             got = type(tokenizer).__name__
             raise ValueError(f"expected a fast tokenizer (character offsets are needed to place steps); got {got}")
@@ -32,6 +39,7 @@ class ChatTokenizer:
             )
         self._tokenizer = tokenizer
         self._template = chat_template
+        self._options = dict(template_options or {})
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         self._specials = {*tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
 
@@ -39,7 +47,12 @@ class ChatTokenizer:
         # A template renders text that is tokenized as a whole: `<|im_end|>` in a problem would end its turn.
         safe = [{**turn, "content": broken_specials(turn["content"], self._specials)} for turn in messages]
         ids = self._tokenizer.apply_chat_template(
-            safe, chat_template=self._template, add_generation_prompt=True, tokenize=True, return_dict=True
+            safe,
+            chat_template=self._template,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            **self._options,
         )["input_ids"]
         return tuple(ids)
 

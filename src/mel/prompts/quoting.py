@@ -19,7 +19,8 @@ def quoted(text: str, tags: frozenset[str], headings: Iterable[re.Pattern[str]] 
     """The text with everything made harmless that could end its fence or pass for a part of the instruction.
 
     A tag of the template loses its shape (`</problem>` becomes `< /problem>`), and a line that looks like a heading
-    of ours or like the start of a chat turn is marked as a quotation (`| `). Any other text comes back as it is.
+    of the instruction or like the start of a chat turn is marked as a quotation (`| `). Any other text comes back as it
+    is.
 
     Args:
         tags: the template's tags; without any (a template that fences nothing) the text is returned unchanged.
@@ -36,7 +37,7 @@ def quoted(text: str, tags: frozenset[str], headings: Iterable[re.Pattern[str]] 
 
 
 def without_marks(text: str, *marks: str) -> str:
-    """A step's text without what looks like a mark of ours between steps: `[Step 3]` becomes `(Step 3)`.
+    """A step's text without what looks like the label of a step: `[Step 3]` becomes `(Step 3)`.
 
     Args:
         marks: labels of steps and the like, a number in the place of each `{name}`. Only those in square brackets are

@@ -26,10 +26,10 @@ from mel.record.errors import (
 from mel.record.errors import (
     StoreError as StoreError,
 )
+from mel.record.experience import Page as Page
+from mel.record.experience import StoredAttempt as StoredAttempt
+from mel.record.experience import StoredExperience as StoredExperience
+from mel.record.ledger import Ledger as Ledger
 from mel.record.metrics_log import MetricsLog as MetricsLog
 from mel.record.run_directory import RunDirectory as RunDirectory
 from mel.record.store import ExperienceStore as ExperienceStore
-from mel.record.stored import Ledger as Ledger
-from mel.record.stored import Page as Page
-from mel.record.stored import StoredAttempt as StoredAttempt
-from mel.record.stored import StoredExperience as StoredExperience

@@ -22,10 +22,13 @@ State = Literal["created", "running", "finished", "failed", "stopped"]
 RECIPE, ENVIRONMENT, STATUS = "recipe.yaml", "environment.json", "status.json"
 METRICS, EXPERIENCES, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "experiences.db", "evaluations", "checkpoints"
 
+BEFORE, AFTER = "before-", "after-"
+"""Prefixes of the evaluations of the untrained and the trained policy; a name without one counts as trained."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """Where a run stands.
+    """The state of a run.
 
     Args:
         state: `running` also after a kill -9: `updated_at` and `pid` tell.
@@ -150,7 +153,7 @@ class RunDirectory:
         self._write_status(replace(old, state=state, step=step, message=message, pid=os.getpid(), updated_at=_now()))
 
     def evaluation(self, name: str) -> Path:
-        """The directory of that evaluation (made if need be), for `mel.evaluate.runner.evaluate(out=...)`."""
+        """The directory of that evaluation (made if need be), for `mel.evaluate.evaluation.evaluate(out=...)`."""
         if not name or name in (".", "..") or "/" in name:
             raise ValueError(f"evaluation name: expected a plain word such as heldout or heldout-l8; got {name!r}")
         path = self.path / EVALUATIONS / name
@@ -164,13 +167,13 @@ class RunDirectory:
         return {p.name: p for p in sorted(root.iterdir()) if p.is_dir()} if root.is_dir() else {}
 
     def drop_evaluations(self, prefix: str) -> None:
-        """Forget the evaluations whose names begin so: those of weights that training will replace."""
+        """Delete the evaluations whose names have this prefix: training will replace the weights that they measured."""
         for name, folder in self.evaluations.items():
             if name.startswith(prefix):
                 shutil.rmtree(folder)
 
     def truncate_after(self, step: int) -> Truncated:
-        """Forget metrics and experiences of later steps: a resumed run writes them again, once."""
+        """Delete metrics and experiences of later steps, which a resumed run writes again."""
         dropped = Truncated(
             metrics=self.metrics.truncate_after(step), experiences=self.experiences.truncate_after(step)
         )

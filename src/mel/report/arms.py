@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import read_result
+from mel.evaluate.result import EvaluationResult, read_result
 from mel.record import Ledger, RunDirectory
-from mel.record.run_directory import Status
+from mel.record.metric_names import CUMULATIVE, GENERATED, STEP, generated_in
+from mel.record.run_directory import AFTER, BEFORE, Status
 
-STEP, TOKENS, SECONDS = "step", "tokens/generated", "time_s/total"
-
-CUMULATIVE = (TOKENS, "tokens/trained", SECONDS)
-"""Metrics that are sums over the run; every other one is about its step."""
-
-GENERATED = ("tokens/rollout", "tokens/construct", "tokens/replay")
-
-BEFORE, AFTER = "before-", "after-"
-"""Prefixes of the evaluations of the untrained and the trained policy; a name without one counts as trained."""
+UPDATE = "time_s/update"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +58,12 @@ class Run:
         """Suites that ask another task than the one trained on: the ones that are averaged."""
         return [name for name, result in self.after.items() if result.environment.get("is_benchmark")]
 
+    @property
+    def rates(self) -> list[str]:
+        """Paths of the rates that the run's auxiliaries declare, whatever they are called."""
+        declared = self.environment.get("rates") or {}
+        return [f"{namespace}/{name}" for namespace, names in declared.items() for name in names]
+
     def last(self, path: str) -> float | None:
         """The last value of a metric; None if it was never logged."""
         return next((float(row[path]) for row in reversed(self.metrics) if _is_number(row.get(path))), None)
@@ -73,24 +71,27 @@ class Run:
     def total(self, path: str) -> float | None:
         """What a metric of tokens or seconds comes to over the run; None if it was never logged.
 
-        A row of `tokens/<phase>` or `time_s/<phase>` is the mean per generation batch (`time_s/update`: per step)
-        since the row before. How many batches a step has follows from the tokens generated in all.
+        A row of `tokens/<phase>` or `time_s/<phase>` is the mean per generation batch since the row before, and
+        `time_s/update` the mean per step. How many batches a row stands for follows from the tokens generated so far.
         """
         if path in CUMULATIVE:
             return self.last(path)
-        total = self._sum(path)
-        generated, in_all = sum(self._sum(p) or 0.0 for p in GENERATED), self.last(TOKENS)
-        if total is None or path == "time_s/update" or not generated or in_all is None:
-            return total
-        return total * in_all / generated
+        known = [row for row in self.metrics if _is_number(row.get(path))]
+        if not known:
+            return None
+        if path == UPDATE:
+            steps = [0.0, *(row[STEP] for row in known)]
+            return sum((row[STEP] - before) * row[path] for row, before in zip(known, steps, strict=False))
+        return sum(batches * row[path] for row, batches in self._batches() if _is_number(row.get(path)))
 
-    def _sum(self, path: str) -> float | None:
-        total, before = None, 0.0
+    def _batches(self) -> Iterator[tuple[Mapping[str, Any], float]]:
+        """Every row that generated something, with the number of generation batches that it is the mean of."""
+        so_far = 0.0
         for row in self.metrics:
-            if _is_number(row.get(path)):
-                total = (total or 0.0) + (row[STEP] - before) * row[path]
-                before = row[STEP]
-        return total
+            per_batch = generated_in(row)
+            if per_batch and _is_number(row.get(GENERATED)):
+                yield row, (row[GENERATED] - so_far) / per_batch
+                so_far = row[GENERATED]
 
     def series(self, path: str, axis: str = STEP) -> list[tuple[float, float]]:
         """(x, y) of every step that has both; x of tokens and seconds counts from the start of the run."""

@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 
 from mel.record import RunDirectory, StoredExperience
+from mel.record.columns import columns_of
 from mel.report.arms import Run
 
 MAX_EXPERIENCES = 2000
 """Per page, shared evenly by the runs; the page says when it shows a part."""
 
 
-def experiences_json(runs: Sequence[Run]) -> tuple[str, int, int]:
+def experiences_json(runs: Sequence[Run], of: type[StoredExperience] = StoredExperience) -> tuple[str, int, int]:
     """The JSON, how many experiences it holds, and how many the runs hold.
 
     Of a run with more than its share, experiences evenly spread over its steps are taken.
@@ -25,8 +26,9 @@ def experiences_json(runs: Sequence[Run]) -> tuple[str, int, int]:
             total += count
             stride = max(1.0, count / share)
             wanted = [int(i * stride) for i in range(min(count, share))]
-            found += [_compact(number, e) for e in directory.experiences.at(wanted)]
-    return script_json({"runs": [r.label for r in runs], "experiences": found}), len(found), total
+            found += [compact(number, e) for e in directory.experiences.at(wanted)]
+    listed = [c.field for c in columns_of(of) if c.meant.page == "listed"]
+    return script_json({"runs": [r.label for r in runs], "listed": listed, "experiences": found}), len(found), total
 
 
 def script_json(value: object) -> str:
@@ -37,30 +39,21 @@ def script_json(value: object) -> str:
     return text
 
 
-def _compact(run: int, e: StoredExperience) -> dict[str, object]:
+def compact(run: int, experience: StoredExperience) -> dict[str, object]:
+    """Every column that the page shows, by the name of its field, and the replays."""
+    shown = [c for c in columns_of(type(experience)) if c.meant.page != "left out"]
     return {
         "run": run,
-        "id": e.id,
-        "step": e.step,
-        "problemId": e.problem_id,
-        "problem": e.problem,
-        "answer": e.answer,
-        "passRate": round(e.pass_rate, 4),
-        "right": e.right,
-        "wrong": e.wrong,
-        "rightSteps": e.right_steps,
-        "wrongSteps": e.wrong_steps,
-        "star": e.bifurcation,
-        "firstError": e.first_error,
-        "critique": e.critique,
-        "heuristic": e.heuristic,
-        "ruleTruth": e.rule_truth,
-        "raw": None if e.is_parsed else e.raw,
-        "reason": e.reason,
-        "kept": e.is_kept,
-        "leak": e.states_answer,
+        "id": experience.id,
+        **{c.field: _rounded(getattr(experience, c.field)) for c in shown},
+        # What was parsed stands in its own columns; the whole text is shown only where nothing was.
+        "raw": None if experience.is_parsed else experience.raw,
+        "is_located": experience.is_located,
         "attempts": [
-            {"response": a.response, "right": a.is_correct, "reason": a.reason, "continued": e.prefix_tokens > 0}
-            for a in e.attempts
+            {"response": a.response, "is_correct": a.is_correct, "reason": a.reason} for a in experience.attempts
         ],
     }
+
+
+def _rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value

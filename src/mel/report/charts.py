@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from mel.evaluate.metrics import Interval
+from mel.evaluate.scores import Interval
 
 Points = Sequence[tuple[float, float]]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mel.evaluate.metrics import Interval, macro_paired_difference
-from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import CLEAN
-from mel.report.arms import SECONDS, TOKENS, Arm
+from mel.evaluate.result import CLEAN, EvaluationResult
+from mel.evaluate.scores import Interval, macro_paired_difference
+from mel.record.metric_names import GENERATED, SECONDS
+from mel.report.arms import Arm
 
 Table = Mapping[str, float]
 """Problem id -> score."""
@@ -98,7 +98,7 @@ def compare(arms: Sequence[Arm]) -> Comparison:
             arm=arm.name,
             seeds=arm.seeds,
             cells=tuple(_cell(arm, arms[0], column) for column in columns),
-            tokens=_mean([r.last(TOKENS) for r in arm.runs]),
+            tokens=_mean([r.last(GENERATED) for r in arm.runs]),
             seconds=_mean([r.last(SECONDS) for r in arm.runs]),
         )
         for arm in arms
@@ -185,7 +185,7 @@ def _by_seed(arm: Arm, column: Column) -> dict[int | None, list[Table]]:
 
 
 def _alone(runs: Sequence[Sequence[Table]]) -> Cell:
-    """Mean over seeds and problems: the difference to nothing."""
+    """Mean over seeds and problems, computed as the difference to scores of zero."""
     if not any(runs):
         return Cell()
     zeros = [[dict.fromkeys(table, 0.0) for table in tables] for tables in runs]

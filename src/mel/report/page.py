@@ -13,24 +13,34 @@ from typing import Any
 
 import yaml
 
+from mel.record.ledger import KEPT, STAGES, Ledger
+from mel.record.metric_names import EVALUATION, GENERATED, SECONDS, STEP
 from mel.report import charts
-from mel.report.arms import SECONDS, STEP, TOKENS, Arm, Run, read_arms
+from mel.report.arms import Arm, Run, read_arms
 from mel.report.browser import experiences_json
 from mel.report.comparison import WIDE, Comparison, compare
 
-AXES = ((STEP, "steps"), (TOKENS, "generated tokens"), (SECONDS, "seconds"))
+AXES = ((STEP, "steps"), (GENERATED, "generated tokens"), (SECONDS, "seconds"))
 
-CURVES = (
-    ("reward/mean", "Reward", "mean over the rollouts of a step"),
-    ("reward/groups_mixed", "Mixed groups", "share of problems with right and wrong rollouts"),
-    ("experience/retention", "Retention", "replays with the experience that were accepted"),
-    ("experience/localization", "Localization", "s* is the true first error"),
-    ("experience/rule_truth", "Rule truth", "heuristics that are true"),
-    ("experience/leak_rate", "Leaks", "experiences that state the final answer"),
-    ("objective/lambda", "Weight λ", "of the auxiliary term"),
-    ("objective/cosine", "Cosine", "between policy and auxiliary gradient"),
-    ("objective/nll", "NLL", "of the auxiliary rows, nats per token"),
-)
+ALWAYS = ("reward/mean", "reward/groups_mixed")
+"""Curves before those of the rates that the runs' auxiliaries declare."""
+
+WORDS = {
+    "reward/mean": ("Reward", "mean over the rollouts of a step"),
+    "reward/groups_mixed": ("Mixed groups", "share of problems with right and wrong rollouts"),
+    "experience/retention": ("Retention", "replays with the experience that were accepted"),
+    "experience/parse_rate": ("Parsed", "experiences that could be read"),
+    "experience/leak_rate": ("Leaks", "experiences that state the final answer"),
+    "experience/replay_success": ("Replay success", "attempts that were right"),
+    "experience/localization": ("Localization", "s* is the true first error"),
+    "experience/kept_localization": ("Localization of kept", "s* is the true first error"),
+    "experience/rule_truth": ("Rule truth", "heuristics that are true"),
+    "experience/kept_rule_truth": ("Rule truth of kept", "heuristics that are true"),
+    "objective/lambda": ("Weight λ", "of the auxiliary term"),
+    "objective/cosine": ("Cosine", "between policy and auxiliary gradient"),
+    "objective/nll": ("NLL", "of the auxiliary rows, nats per token"),
+}
+"""Title and note of metrics that have human words; any other is called by its path."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,18 +55,18 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerRow:
-    """The ledger of an arm, summed over its runs; rates are None where nothing was counted."""
+    """The ledger of an arm, summed over its runs.
+
+    Args:
+        stages: word, count, meaning and the count that it is a part of; each stage is a part of the one before.
+        failures: reason -> how many were not kept for it, most frequent first.
+    """
 
     arm: str
     color: int
-    candidates: int
-    parsed: int
-    replayed: int
-    kept: int
-    leaks: int
+    counts: Ledger
+    stages: tuple[tuple[str, int, str, int], ...]
     failures: tuple[tuple[str, int], ...]
-    localization: float | None
-    rule_truth: float | None
 
 
 def build(runs: Sequence[str | Path], out: str | Path) -> Path:
@@ -87,7 +97,7 @@ def render(arms: Sequence[Arm]) -> str:
             title=" vs ".join(arm.name for arm in arms),
             style=style,
             script=script,
-            # Nothing but this very script may run, should any text ever get past the escaping.
+            # Only this script may run, even if a text should ever get past the escaping.
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             arms=list(enumerate(arms)),
             comparison=comparison,
@@ -152,10 +162,16 @@ def _axes(arms: Sequence[Arm]) -> list[tuple[str, str]]:
 
 
 def _curves(arms: Sequence[Arm]) -> list[tuple[str, str, str]]:
-    """The known curves, then the evaluations during training."""
-    logged = {path for arm in arms for run in arm.runs for row in run.metrics for path in row}
-    evaluations = sorted(p for p in logged if p.startswith("evaluation/"))
-    return [*CURVES, *((p, p.removeprefix("evaluation/"), "during training") for p in evaluations)]
+    """Path, title and note: the rewards, the declared rates, what else has words, the evaluations during training."""
+    runs = [run for arm in arms for run in arm.runs]
+    evaluations = sorted({p for run in runs for row in run.metrics for p in row if p.startswith(EVALUATION)})
+    rates = [path for run in runs for path in run.rates]
+    known = [(path, *_words(path)) for path in dict.fromkeys((*ALWAYS, *rates, *WORDS))]
+    return [*known, *((path, path.removeprefix(EVALUATION), "during training") for path in evaluations)]
+
+
+def _words(path: str) -> tuple[str, str]:
+    return WORDS.get(path, (path.rpartition("/")[2].replace("_", " ").capitalize(), ""))
 
 
 def _curve(arms: Sequence[Arm], path: str, title: str, note: str) -> Curve:
@@ -177,39 +193,34 @@ def _costs(arms: Sequence[Arm]) -> list[tuple[str, list[float | None]]]:
     logged = {path for arm in arms for run in arm.runs for row in run.metrics for path in row}
     paths = sorted(p for p in logged if p.startswith(("tokens/", "time_s/")) and p != "time_s/step")
     rows = []
-    for path in sorted(paths, key=lambda p: (not p.startswith("tokens/"), p in (TOKENS, SECONDS), p)):
+    for path in sorted(paths, key=lambda p: (not p.startswith("tokens/"), p in (GENERATED, SECONDS), p)):
         per_arm = [[v for run in arm.runs if (v := run.total(path)) is not None] for arm in arms]
         rows.append((path, [sum(v) / len(v) if v else None for v in per_arm]))
     return rows
 
 
 def _ledger(arms: Sequence[Arm]) -> list[LedgerRow]:
-    rows = []
-    for color, arm in enumerate(arms):
-        books = [run.ledger for run in arm.runs]
-        if not any(b.candidates for b in books):
-            continue
-        reasons: Counter[str] = Counter()
-        for book in books:
-            reasons.update(book.reasons)
-        del reasons["kept"]
-        located, locatable = sum(b.located for b in books), sum(b.locatable for b in books)
-        true, checkable = sum(b.true_rules for b in books), sum(b.checkable_rules for b in books)
-        rows.append(
-            LedgerRow(
-                arm=arm.name,
-                color=color,
-                candidates=sum(b.candidates for b in books),
-                parsed=sum(b.parsed for b in books),
-                replayed=sum(b.replayed for b in books),
-                kept=sum(b.kept for b in books),
-                leaks=sum(b.leaks for b in books),
-                failures=tuple(reasons.most_common()),
-                localization=located / locatable if locatable else None,
-                rule_truth=true / checkable if checkable else None,
-            )
+    """One row for every arm that holds an experience."""
+    summed = [Ledger.sum(run.ledger for run in arm.runs) for arm in arms]
+    return [
+        LedgerRow(
+            arm=arm.name,
+            color=color,
+            counts=counts,
+            stages=_stages(counts),
+            failures=tuple(item for item in counts.reasons.items() if item[0] != KEPT),
         )
-    return rows
+        for color, (arm, counts) in enumerate(zip(arms, summed, strict=True))
+        if counts.candidates
+    ]
+
+
+def _stages(counts: Ledger) -> tuple[tuple[str, int, str, int], ...]:
+    found: list[tuple[str, int, str, int]] = []
+    for word, field, meaning in STAGES:
+        count = getattr(counts, field)
+        found.append((word, count, meaning, found[-1][1] if found else count))
+    return tuple(found)
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mel.evaluate.metrics import Interval
+from mel.evaluate.scores import Interval
 from mel.report.arms import read_arms
 from mel.report.comparison import WIDE, Cell, Comparison, compare
 

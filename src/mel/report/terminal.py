@@ -16,10 +16,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from mel.evaluate.result import EvaluationResult
-from mel.evaluate.result_file import CLEAN, headings, lines, percent
-from mel.evaluate.runner import Progress
-from mel.record import RunDirectory, StoredExperience
+from mel.evaluate.evaluation import Progress
+from mel.evaluate.result import CLEAN, EvaluationResult, headings, left_out_in_words, lines, percent, verdicts_in_words
+from mel.record import Page, RunDirectory, StoredExperience
 
 PAGE_SIZE = 20
 
@@ -32,7 +31,7 @@ def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
     table = Table(
         title="percent [95 % interval over problems]",
         title_style="dim",
-        caption=f"{responses:,} responses{made}",
+        caption="\n".join([f"{responses:,} responses{made}", verdicts_in_words(results), *_left_out(results)]),
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -46,7 +45,7 @@ def evaluation_table(results: Sequence[EvaluationResult]) -> Table:
     return table
 
 
-def experiences_table(
+def experiences_page(
     run: str | Path,
     *,
     kept: bool | None = None,
@@ -54,8 +53,8 @@ def experiences_table(
     search: str | None = None,
     step: int | None = None,
     page: int = 1,
-) -> Table:
-    """One page of a run's experiences, newest first; its caption says how many there are.
+) -> Page:
+    """One page of a run's experiences, newest first.
 
     Raises:
         ValueError: no run directory, a reason that no experience of it has, or a page that does not exist.
@@ -68,12 +67,16 @@ def experiences_table(
         reasons = directory.experiences.ledger().reasons if reason and not found.total else {}
     if reason and reasons and reason not in reasons:
         raise ValueError(f"--reason: expected one of {', '.join(sorted(reasons))}; got {reason!r}")
-    pages = max(1, -(-found.total // PAGE_SIZE))
+    pages = _pages(found)
     if not 1 <= page <= pages:
         raise ValueError(f"page: expected 1 to {pages} ({found.total} experiences match); got {page}")
-    table = Table(
-        expand=True, caption=f"page {page} of {pages}, {found.total:,} experiences; `mel experiences show RUN NUMBER`"
-    )
+    return found
+
+
+def experiences_table(found: Page) -> Table:
+    """One line per experience of that page; the caption says how many there are."""
+    number = f"page {found.offset // PAGE_SIZE + 1} of {_pages(found)}"
+    table = Table(expand=True, caption=f"{number}, {found.total:,} experiences; `mel experiences show RUN NUMBER`")
     for heading, width in (("number", 6), ("step", 4)):
         table.add_column(heading, justify="right", min_width=width, no_wrap=True)
     table.add_column("verdict", min_width=13, no_wrap=True)
@@ -92,14 +95,27 @@ def experiences_table(
     return table
 
 
+def _pages(found: Page) -> int:
+    return max(1, -(-found.total // PAGE_SIZE))
+
+
+def experience(run: str | Path, number: int) -> StoredExperience:
+    """The experience of that number.
+
+    Raises:
+        ValueError: no run directory, or no experience of that number.
+    """
+    with RunDirectory.open(run) as directory:
+        return directory.experiences.show(number)
+
+
 def experience_panel(run: str | Path, number: int) -> Panel:
     """One experience with both solutions, the bifurcation marked, and its replays.
 
     Raises:
         ValueError: no run directory, or no experience of that number.
     """
-    with RunDirectory.open(run) as directory:
-        item = directory.experiences.show(number)
+    item = experience(run, number)
     parts: list[Text] = [
         Text.assemble(("problem   ", "dim"), _plain(item.problem), ("   answer ", "dim"), _plain(item.answer)),
         Text(),
@@ -120,6 +136,10 @@ def experience_panel(run: str | Path, number: int) -> Panel:
         parts += [Text(), Text.assemble((f"replay {number_}  ", "dim"), mark, "  ", _plain(attempt.response))]
     title = Text.assemble(f"experience {item.id}, step {item.step}: ", _verdict(item))
     return Panel(Group(*parts), title=title, title_align="left", border_style="green" if item.is_kept else "yellow")
+
+
+def _left_out(results: Sequence[EvaluationResult]) -> list[str]:
+    return [f"{r.name}: {said}" for r in results if (said := left_out_in_words(r))]
 
 
 @contextmanager
@@ -148,13 +168,9 @@ def _verdict(item: StoredExperience) -> Text:
 def _star(item: StoredExperience) -> Text:
     if item.bifurcation is None:
         return Text("-", style="dim")
-    if item.first_error is None:
-        return Text(str(item.bifurcation))
-    is_hit = item.bifurcation == item.first_error
-    return Text(
-        f"{item.bifurcation}" if is_hit else f"{item.bifurcation} (true {item.first_error})",
-        style="" if is_hit else "red",
-    )
+    if item.is_located is False:
+        return Text(f"{item.bifurcation} (true {item.first_error})", style="red")
+    return Text(str(item.bifurcation))
 
 
 def _step(item: StoredExperience) -> str:

@@ -74,5 +74,5 @@ def training_arguments(wiring: Wiring, path: Path) -> Any:
 
 
 def _patience(recipe: Recipe) -> dict[str, Any]:
-    """With several processes of which one evaluates within the run: the others' patience."""
+    """A longer timeout for the other processes where one of them evaluates within the run."""
     return {"ddp_timeout": EVALUATION_TIMEOUT_S} if recipe.evaluation.is_within_run and num_processes() > 1 else {}

@@ -1,4 +1,4 @@
-"""A task whose verifier must not fail quietly."""
+"""A wrapper around a task that reports when its verifier fails."""
 
 from __future__ import annotations
 

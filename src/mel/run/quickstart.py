@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from mel.config import load_recipe
-from mel.record.run_directory import RunDirectory
+from mel.record.run_directory import METRICS, RunDirectory
 from mel.report.page import build
 from mel.report.results_table import results_table
 from mel.report.terminal import experience_panel
@@ -91,7 +91,7 @@ def _start(arm: Arm, changes: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _advance(arm: Arm, steps: int, console: Console, progress: Progress | None, bar: TaskID | None) -> None:
-    rows = RunDirectory.open(arm.path).metrics.read() if (arm.path / "metrics.jsonl").exists() else []
+    rows = RunDirectory.open(arm.path).metrics.read() if (arm.path / METRICS).exists() else []
     if not rows or rows[-1]["step"] == arm.step:
         return
     arm.step = int(rows[-1]["step"])

@@ -1,4 +1,4 @@
-"""What a host reports while it trains goes into the run directory, and to whoever is watching."""
+"""Writes what a host reports while it trains to the run directory, and shows the progress."""
 
 from __future__ import annotations
 
@@ -9,46 +9,30 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mel.evaluate.localization import inspect
 from mel.ports import Counting, Task
 from mel.record.run_directory import RunDirectory
+from mel.record.totals import Totals
 from mel.types import Group, Outcome
-
-CUMULATIVE = ("tokens/generated", "tokens/trained", "time_s/total")
-"""Metrics summed over the run, those of earlier sittings included."""
-
-GENERATED = ("tokens/rollout", "tokens/construct", "tokens/replay")
-TRAINED = ("tokens/rollout", "tokens/rows")
 
 
 class Recorder:
     """The host's observer: experiences and metrics to disk, a bar or plain lines to the console.
 
     Args:
-        task: asked for true errors and rules if it knows them.
+        task: its own counts join the metrics if it has any.
         total_steps: of the run, for the time left.
-        batches_per_step: generation batches per optimizer step; token counts are logged per generation batch.
     """
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        task: Task,
-        *,
-        total_steps: int,
-        batches_per_step: float = 1.0,
-        console: Console,
-    ) -> None:
+    def __init__(self, directory: RunDirectory, task: Task, *, total_steps: int, console: Console) -> None:
         self._directory = directory
         self._task = task
         self._written = (0, 0)
         self._console = console
         self._total = total_steps
-        self._batches_per_step = batches_per_step
-        self._started = self._seen = time.monotonic()
+        self._started = time.monotonic()
         logged = directory.metrics.read()
-        self._step = int(logged[-1]["step"]) if logged else 0
-        self._sums = {n: _last(logged, n) for n in CUMULATIVE}
+        self._totals = Totals(logged, start=directory.status.step)
+        self._tried, self._kept = 0, 0
         self._first: int | None = None
         self._mixed = [row["reward/groups_mixed"] for row in logged if "reward/groups_mixed" in row]
         self._progress = _bar(console) if console.is_terminal else None
@@ -64,28 +48,24 @@ class Recorder:
             self._progress.stop()
 
     def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
-        """Keep every candidate of a step, with the truth about it where the task knows it, in one transaction."""
+        """Count the generation batch, and keep every candidate of it in one transaction."""
+        self._totals.add_batch()
         # Several generation batches of one step follow each other; a step written anew starts from its first.
         first_index = self._written[1] if self._written[0] == step else 0
-        truth = inspect(outcome.replayed, self._task)
-        self._directory.experiences.write_step(
-            step,
-            outcome.replayed,
-            first_error=truth.first_error,
-            rule_truth=truth.rule_truth,
-            first_index=first_index,
-        )
+        self._directory.experiences.write_step(step, outcome.replayed, first_index=first_index)
         self._written = (step, first_index + len(outcome.replayed))
+        self._tried += sum(bool(item.attempts) for item in outcome.replayed)
+        self._kept += sum(item.is_kept for item in outcome.replayed)
 
     def on_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append the metrics of a step, with the sums so far, and show where the run stands."""
         if "train_runtime" in metrics:
-            # The trainer's closing line averages over one sitting; a resumed run could not repeat it.
+            # The trainer's closing line averages over one session; a resumed run could not repeat it.
             return
         row = {name: value for name, value in metrics.items() if isinstance(value, float | int | str)}
         if "reward/mean" in row:
             self._mixed.append(float(row.get("reward/groups_mixed", 0.0)))
-            row |= self._summed(step, row)
+            row |= self._totals.after(step, row)
             row |= self._task.metrics() if isinstance(self._task, Counting) else {}
         self._directory.metrics.append(step, row)
         self._directory.set_status("running", step=step)
@@ -93,31 +73,21 @@ class Recorder:
             self._show(step, row)
 
     def warning(self) -> str:
-        """What a person should know of a run that learned nothing; empty if it could learn."""
+        """A warning about a run that learned nothing, with the reason; empty if it could learn."""
         if not self._mixed or any(self._mixed):
             return ""
         return (
             f"no group was mixed in {len(self._mixed)} logged steps: every problem was solved by all of its rollouts "
-            "or by none, so neither the rewards nor MEL had anything to teach. Look at responses and verdicts "
-            "(mel eval), the chat template and max_completion_length"
+            "or by none, so there was nothing to learn from the rewards or from a contrast of rollouts. Look at "
+            "responses and verdicts (mel eval), the chat template and max_completion_length"
         )
-
-    def _summed(self, step: int, row: Mapping[str, Any]) -> dict[str, float]:
-        """Totals up to this step; a log line holds means per generation batch since the line before."""
-        batches = (step - self._step) * self._batches_per_step
-        now = time.monotonic()
-        self._sums["tokens/generated"] += batches * sum(row.get(name, 0.0) for name in GENERATED)
-        self._sums["tokens/trained"] += batches * sum(row.get(name, 0.0) for name in TRAINED)
-        self._sums["time_s/total"] += now - self._seen
-        self._step, self._seen = step, now
-        return dict(self._sums)
 
     def _show(self, step: int, metrics: Mapping[str, Any]) -> None:
         note = f"reward {metrics['reward/mean']:.2f}"
-        if "experience/retention" in metrics:
-            note += f"  kept {metrics['experience/retention']:.0%}"
-        if "tokens/generated" in metrics:
-            note += f"  {metrics['tokens/generated'] / 1000:.0f}k tokens"
+        if self._tried:
+            note += f"  kept {self._kept / self._tried:.0%}"
+        note += f"  {self._totals.generated / 1000:.0f}k tokens"
+        self._tried, self._kept = 0, 0
         if self._progress and self._bar is not None:
             self._progress.update(self._bar, completed=step, note=note)
             return
@@ -125,11 +95,6 @@ class Recorder:
         done, elapsed = step - self._first, time.monotonic() - self._started
         left = f"  {elapsed / done * (self._total - step):.0f} s left" if done else ""
         self._console.print(f"step {step}/{self._total}  {note}{left}", highlight=False)
-
-
-def _last(logged: Sequence[Mapping[str, Any]], name: str) -> float:
-    """The latest value of a metric, 0 if it was never logged."""
-    return next((float(row[name]) for row in reversed(logged) if name in row), 0.0)
 
 
 def _bar(console: Console) -> Progress:

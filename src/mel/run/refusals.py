@@ -1,4 +1,4 @@
-"""What a run refuses before it begins, since it would fail or hang hours later."""
+"""Checks before a run begins, of what would fail or hang hours later."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from mel.config import Recipe
-from mel.run.evaluation import longest_sequence
+from mel.run.evaluation.suites import longest_sequence
 from mel.run.wiring import Wiring, num_processes
 
 
@@ -22,7 +22,7 @@ def refuse_adapter(path: str) -> None:
 
 
 def refuse_evaluating_shards(recipe: Recipe) -> None:
-    """Refuse to evaluate weights that lie in shards within the run: the main process alone would wait for ever."""
+    """Refuse to evaluate sharded weights within the run: the main process would wait for the others forever."""
     section = recipe.evaluation
     if section.suites and (section.after or section.every) and _is_sharded():
         raise ValueError(

@@ -13,12 +13,11 @@ from typing import Any
 from rich.console import Console
 
 from mel.config import Recipe
-from mel.record.run_directory import RunDirectory, State
-from mel.report.arms import AFTER
+from mel.record.run_directory import AFTER, RunDirectory, State
 from mel.report.terminal import evaluation_table
 from mel.run.arguments import training_arguments
 from mel.run.checked import CheckedVerifier
-from mel.run.evaluation import Evaluator
+from mel.run.evaluation.within_training import Evaluator
 from mel.run.recorder import Recorder
 from mel.run.refusals import check_evaluations, refuse_adapter, refuse_evaluating_shards
 from mel.run.wiring import Wiring, build_method, check_lengths, environment, wire
@@ -77,7 +76,7 @@ def _train(
     checkpoint: Path | None,
     console: Console,
 ) -> tuple[State, int]:
-    """Train and evaluate; how it ended and after how many optimizer steps."""
+    """Train and evaluate; returns how it ended and after how many optimizer steps."""
     from mel.hosts.load import device
     from mel.hosts.trl import MELTrainer, VerifierReward
     from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, log_beside, without_printing
@@ -87,17 +86,8 @@ def _train(
     if checkpoint is None and recipe.evaluation.before and _is_main():
         evaluator.all_suites("before", model.to("cpu" if arguments.use_cpu else device()))
         model.to("cpu")  # where the trainer expects it: under FSDP no GPU may hold all of it
-    batches_per_step = arguments.gradient_accumulation_steps / (
-        arguments.steps_per_generation * arguments.num_iterations
-    )
     total = _total_steps(arguments, len(problems))
-    recorder = Recorder(
-        directory,
-        wiring.task,
-        total_steps=total,
-        batches_per_step=batches_per_step,
-        console=console,
-    )
+    recorder = Recorder(directory, wiring.task, total_steps=total, console=console)
     done = _step_of(checkpoint)
     if done < total and _is_main():
         directory.drop_evaluations(AFTER)
@@ -109,7 +99,7 @@ def _train(
     sigterm = SaveOnSigterm()
 
     def after_step(step: int, model: Any) -> None:
-        # Told to stop, the checkpoint is what counts; the resumed run evaluates.
+        # After a signal to stop, the checkpoint comes first; the resumed run evaluates.
         if _is_main() and not sigterm.is_asked:
             evaluator.between(step, model, log=lambda metrics: log_beside(trainer, metrics))
 
@@ -161,7 +151,7 @@ def _dataset(wiring: Wiring, problems: Sequence[Problem]) -> Any:
 
     from mel.hosts.trl import example_of
 
-    return Dataset.from_list([example_of(p, wiring.prompt_set.solve(p.text)) for p in problems])
+    return Dataset.from_list([example_of(p, wiring.ask(p)) for p in problems])
 
 
 def _lora(recipe: Recipe) -> Any:

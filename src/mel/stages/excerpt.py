@@ -9,13 +9,13 @@ from mel.types import Excerpt, Pair, Step
 
 
 def excerpts(pair: Pair) -> tuple[Excerpt, ...]:
-    """What may be shown of a pair, from all of it to the least that still contrasts something.
+    """What may be shown of a pair, from the whole of it to the smallest part in which the two still differ.
 
     Left out first are the steps that both solutions share at the beginning, one by one from the first: they cannot
-    be where the solutions part, and the last of them, which the parting steps continue, stays longest. Then the
-    solutions lose their last steps, each time the longer one (in characters; y+ if both are alike, since s* is a
-    step of y-). The first step that differs always remains of each; a solution that has none, being the beginning of
-    the other, keeps its last step, and so does the other.
+    be where the solutions part, and the last of them leads up to the steps that differ, so it stays longest. Then
+    steps are left out at the ends, each time of the longer solution (in characters; of y+ if both are equally long,
+    since s* is a step of y-). The first step that differs always remains of each. A solution that is the beginning of
+    the other has no such step; then both keep their last step.
     """
     # Paper: the whole solutions, whatever their length.
     whole, shared = pair.whole, pair.shared_steps

@@ -19,7 +19,7 @@ any step, a control. `oracle`: the task, where it can check steps, a control.
 
 
 def first_difference(pair: Pair) -> int | None:
-    """Number of the first step of y- that differs from the same step of y+; None if y- only stops earlier."""
+    """Number of the first step of y- that differs from the same step of y+; None if y- only ends earlier."""
     number = pair.shared_steps + 1
     return number if number <= len(pair.wrong_steps) else None
 

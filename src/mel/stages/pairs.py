@@ -30,8 +30,8 @@ class Selection:
 def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, rng: random.Random) -> Selection:
     """Up to `per_group` different pairs of a mixed group; none of any other group.
 
-    A rollout without steps cannot be contrasted, and a truncated one is wrong for want of room rather than
-    for an error, so neither is paired; both are counted.
+    A rollout without steps cannot be compared, and a truncated one is wrong because it was cut rather than
+    because of an error, so neither is paired; both are counted.
 
     Args:
         steps: the task's segmentation of a solution.

@@ -86,7 +86,7 @@ def judge(
 
 
 def rejected(candidate: Candidate, reason: str, *, truth: Truth | None = None) -> Replayed:
-    """A candidate that never reached replay, for the ledger."""
+    """The ledger's entry for a candidate that was rejected before its replay."""
     return Replayed(
         candidate=candidate, prefix_ids=(), attempts=(), is_kept=False, reason=reason, truth=truth or Truth()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from time import perf_counter
 from typing import TypeVar
 
@@ -15,14 +16,17 @@ T = TypeVar("T")
 class Accounting:
     """Sums over the phases of one generation batch, on this rank.
 
-    `tokens` counts completion tokens by phase; `seconds` wall time by phase, verification under `verify`.
+    `tokens` counts completion tokens by phase, with 0 where a phase wrote none: what is logged is averaged over
+    batches, and one left out would raise the mean. `seconds` holds wall time by phase, verification under `verify`.
     """
 
     def __init__(self) -> None:
-        self.tokens: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter(rollout=0)
         self.seconds: dict[str, float] = {}
-        self.generated = {"rollout"}
-        """Phases that generate; one that did not write a token is counted with 0."""
+
+    def expect(self, phases: Iterable[str]) -> None:
+        """Phases that a method declares: each is counted, whether or not this batch generates in it."""
+        self.tokens.update(dict.fromkeys(phases, 0))
 
     def add_seconds(self, phase: str, since: float) -> None:
         """Adds the time that passed since `since`, a value of `perf_counter`."""
@@ -38,12 +42,11 @@ class Accounting:
                 phase = "verify" if isinstance(request, Verify) else request.phase
                 self.add_seconds(phase, begin)
                 if isinstance(request, Generate):
-                    self.generated.add(phase)
-                self.tokens[phase] += sum(len(a.token_ids) for a in answers if isinstance(a, Completion))
+                    self.tokens[phase] += sum(len(a.token_ids) for a in answers if isinstance(a, Completion))
                 request = requests.send(answers)
         except StopIteration as stop:
             return stop.value
 
     def counts(self) -> dict[str, float]:
         """`tokens/<phase>`, to be summed over ranks."""
-        return {f"tokens/{phase}": float(n) for phase, n in self.tokens.items() if phase in self.generated}
+        return {f"tokens/{phase}": float(n) for phase, n in self.tokens.items()}

@@ -82,6 +82,7 @@ def learn(
         answer: runs a computation of the method, answering its requests.
         accounting: already holds the rollout's tokens and seconds.
     """
+    accounting.expect(method.phases)
     groups, outcomes = _auxiliaries(method, rolled.groups, step, answer, accounting)
     advantages = _advantages(method, rolled, groups, outcomes, answer, ranks, accounting)
     rows = [replace(row, auxiliary=name) for name, outcome in outcomes.items() for row in outcome.rows]
@@ -193,12 +194,11 @@ def _counts(
     accounting: Accounting,
 ) -> dict[str, float]:
     """Everything of this rank that is summed over ranks."""
-    own = [row for row in rows if row.term != "policy"]
     return {
         "groups": float(len(groups)),
         "groups_mixed": float(sum(g.is_mixed for g in groups)),
-        "tokens/rows": float(sum(len(r.target_ids) for r in own)),
-        "tokens/rows_context": float(sum(len(r.context_ids) for r in own)),
+        "tokens/rows": float(sum(len(r.target_ids) for r in rows)),
+        "tokens/rows_context": float(sum(len(r.context_ids) for r in rows)),
         **accounting.counts(),
         **{
             f"{_namespace(method, name)}/{key}": float(value)
@@ -208,9 +208,7 @@ def _counts(
     }
 
 
-def _metrics(
-    method: Method, reports: Sequence[_Report], rewards: Sequence[Sequence[float]]
-) -> dict[str, float]:
+def _metrics(method: Method, reports: Sequence[_Report], rewards: Sequence[Sequence[float]]) -> dict[str, float]:
     counts = sum_counts(r.counts for r in reports)
     known = [reward for group in rewards for reward in group if not math.isnan(reward)]
     phases = sorted({phase for r in reports for phase in r.seconds})

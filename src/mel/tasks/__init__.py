@@ -24,6 +24,7 @@ TASKS: dict[str, str] = {
     "math500": "mel.tasks.benchmarks:math500",
     "olympiadbench": "mel.tasks.benchmarks:olympiadbench",
     "story_counts": "mel.tasks.story_counts:StoryCounts",
+    "tales": "mel.tasks.tales:Tales",
 }
 """Name in a recipe -> the class or function that makes the task from its options."""
 
@@ -40,6 +41,17 @@ def load(name: str, **options: Any) -> Task:
     factory = getattr(import_module(module), attribute)
     _check_options(name, factory, options)
     return factory(**options)
+
+
+def load_benchmark(name: str, **options: Any) -> Task:
+    """The task of that name to evaluate on: no problem is left out because another one asks the same.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    task = load(name, **options)
+    as_benchmark = getattr(task, "as_benchmark", None)
+    return as_benchmark() if as_benchmark is not None else task
 
 
 def _check_options(name: str, factory: Any, options: dict[str, Any]) -> None:

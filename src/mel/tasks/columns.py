@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,19 +19,21 @@ _DAPO_HEAD = re.compile(
 _DAPO_TAIL = re.compile(r"\n\s*Remember to put your answer on its own line after \"Answer:\"\.?\s*\Z")
 
 
-def value(row: Mapping[str, Any], field: str) -> Any:
+def value(record: Mapping[str, Any], field: str) -> Any:
     """Value of a column, or of a nested one (`reward_model.ground_truth`); None if it is not there."""
-    found: Any = row
-    for key in (field,) if field in row else field.split("."):
+    found: Any = record
+    for key in (field,) if field in record else field.split("."):
         if not isinstance(found, Mapping) or key not in found:
             return None
         found = found[key]
     return found
 
 
-def first_present(row: Mapping[str, Any], fields: Sequence[str]) -> str | None:
-    """The first of these columns that the row has."""
-    return next((field for field in fields if value(row, field) is not None), None)
+def first_filled(records: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str | None:
+    """The first of these columns that any of the records fills, or else has; None if there is no such column."""
+    filled = (field for field in fields if any(value(record, field) is not None for record in records))
+    there = (field for field in fields if any(field.split(".")[0] in record for record in records))
+    return next(filled, None) or next(there, None)
 
 
 def extractor(name: str) -> Extractor:
@@ -57,20 +60,54 @@ def extractor(name: str) -> Extractor:
     return lambda text: next((m[1].strip() for m in reversed(list(pattern.finditer(text)))), None) or None
 
 
-def question_text(raw: Any) -> str:
-    """The question of a column: text, or the last user turn of a conversation without its usual instruction."""
-    if isinstance(raw, Sequence) and not isinstance(raw, str):
-        turns = [turn for turn in raw if isinstance(turn, Mapping)]
-        raw = next((turn.get("content") for turn in reversed(turns) if turn.get("role") == "user"), "")
-    return _without_instruction(str(raw or "")).strip()
+def question_text(raw: Any, field: str = "question") -> str:
+    """The question of a column: text, or the last user turn of a conversation without its usual instruction.
+
+    Raises:
+        ValueError: an object, or a list that is no conversation.
+    """
+    if isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
+        raw = _last_user_turn(raw, field)
+    return _without_instruction(_plain_text(raw, field)).strip()
+
+
+def gold_text(raw: Any, field: str = "answer") -> str:
+    """An answer column as text: a list of answers joined by commas, a whole float without its `.0`; empty for none.
+
+    Raises:
+        ValueError: an object, whose answer is in one of its fields.
+    """
+    if isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
+        return ", ".join(filter(None, (gold_text(item, field) for item in raw)))
+    if isinstance(raw, float):
+        if math.isnan(raw):
+            return ""
+        # Beyond 2^53 a float is not the integer that was meant: its digits would be invented.
+        return str(int(raw)) if raw.is_integer() and abs(raw) <= 2**53 else str(raw)
+    return _plain_text(raw, field)
+
+
+def _plain_text(raw: Any, field: str) -> str:
+    if isinstance(raw, Mapping):
+        keys = list(map(str, raw))
+        raise ValueError(
+            f"expected text in the column {field}, got an object with {', '.join(keys) or 'nothing in it'}: name the "
+            f"field that holds it, such as {field}.{keys[0] if keys else 'value'}"
+        )
+    if isinstance(raw, bytes):
+        raise ValueError(f"expected text in the column {field}, got {len(raw)} bytes: store it as text")
+    return "" if raw is None else str(raw)
+
+
+def _last_user_turn(turns: Sequence[Any], field: str) -> str:
+    """What the user says last: text, or the text parts of a message with parts."""
+    if not all(isinstance(turn, Mapping) and "role" in turn for turn in turns):
+        raise ValueError(f"expected text or a list of chat messages in the column {field}, got {str(turns)[:80]}")
+    content = next((turn.get("content") for turn in reversed(turns) if turn["role"] == "user"), None)
+    if isinstance(content, Sequence) and not isinstance(content, str):
+        return "\n".join(_plain_text(part.get("text"), field) for part in content if isinstance(part, Mapping))
+    return _plain_text(content, field)
 
 
 def _without_instruction(text: str) -> str:
     return _DAPO_TAIL.sub("", _DAPO_HEAD.sub("", text))
-
-
-def gold_text(raw: Any) -> str:
-    """An answer column as text: a list of answers joined by commas, a whole float without its `.0`."""
-    if isinstance(raw, Sequence) and not isinstance(raw, str):
-        return ", ".join(gold_text(item) for item in raw)
-    return str(int(raw)) if isinstance(raw, float) and raw.is_integer() else str(raw)

@@ -16,7 +16,7 @@ DEFINITION = Definition(
         question=("question",),
         answer=("answer",),
         extractor="hashes",
-        published_rows={"test": (1319,)},
+        published_records={"test": (1319,)},
     ),
     # Models tuned on its solutions end as these do; all others are asked to box.
     answer_format=AnswerFormat(markers=(BOXED, "####")),

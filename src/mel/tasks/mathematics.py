@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mel.tasks.columns import extractor, first_present, gold_text, question_text, value
-from mel.tasks.rows import is_single_file, load_rows
+from mel.tasks.account import Loaded, Read, digest, hold_out, take
+from mel.tasks.columns import extractor, first_filled, gold_text, question_text, value
+from mel.tasks.records import Record, is_single_file, load_records
 from mel.tasks.segmentation import prose_steps
 from mel.types import Problem, Step, Verdict
-from mel.verify import AnswerFormat, Limits, MathVerifier, shared_pool
+from mel.verify import BOXED, AnswerFormat, Limits, MathVerifier, shared_pool
 
 if TYPE_CHECKING:
     from mel.verify import WorkerPool
 
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_ID_COLUMNS = ("id", "unique_id", "problem_idx")
 LANGUAGES = ("all", "en", "zh")
 VALIDATION = "validation"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """Where a task's rows are and how they are read.
+    """Where a task's records are and how they are read.
 
     Args:
         location: hub id or path; `{split}` in a path is replaced.
@@ -35,7 +35,7 @@ class Source:
         answer: the same for the answer.
         extractor: what of that column is the gold: `text`, `boxed` (last box), `hashes` (after `####`), or a regular
             expression with one group, whose last match counts.
-        published_rows: split -> row counts that were published; checked at load. Empty: any count.
+        published_records: split -> numbers of records that were published; checked at load. Empty: any count.
     """
 
     location: str
@@ -44,29 +44,10 @@ class Source:
     question: tuple[str, ...] = ("problem", "question", "prompt")
     answer: tuple[str, ...] = ("answer", "solution", "final_answer", "reward_model.ground_truth")
     extractor: str = "text"
-    published_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    published_records: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Loaded:
-    """The problems of a split with the account of what was left out.
-
-    Args:
-        rows: at the source.
-        unique: different questions among the rows that have a question and an answer (white space does not count).
-        conflicts: questions with more than one gold.
-        dropped: rows by reason: `no_question`, `no_answer`, `duplicate`, `conflicting_gold`, `language`;
-            `rows - sum(dropped)` problems are left.
-    """
-
-    problems: tuple[Problem, ...]
-    rows: int
-    unique: int
-    conflicts: int
-    dropped: Mapping[str, int]
-
-
-def no_metadata(_row: Mapping[str, Any]) -> dict[str, object]:
+def no_metadata(_record: Mapping[str, Any]) -> dict[str, object]:
     """Nothing: the question and its answer are enough for most tasks."""
     return {}
 
@@ -76,9 +57,9 @@ class Definition:
     """What a task's own file says about it; recipes say the rest (`build`).
 
     Args:
-        is_deduplicated: repeated questions once, questions with two golds not at all. Off for benchmarks,
-            whose published problems all count.
-        metadata: what of a row goes into `Problem.metadata`; the verifier reads `unit`, `tolerance`, `has_parts`.
+        is_deduplicated: train on repeated questions once, and not at all on questions with two golds. Off for
+            benchmarks, whose published problems all count.
+        metadata: what of a record goes into `Problem.metadata`; the verifier reads `unit`, `tolerance`, `has_parts`.
     """
 
     name: str
@@ -95,12 +76,19 @@ class MathTask:
         language: `all`, `en` (no Chinese character in the question) or `zh`.
         holdout: this many problems, chosen by hash of their text, form the split `validation` instead of `train`.
         pool: worker processes; by default those shared among all tasks with the same limits.
+        is_benchmark: to evaluate on, see `as_benchmark`.
     """
 
     prompt_set = "math"
 
     def __init__(
-        self, definition: Definition, *, language: str = "all", holdout: int = 0, pool: WorkerPool | None = None
+        self,
+        definition: Definition,
+        *,
+        language: str = "all",
+        holdout: int = 0,
+        pool: WorkerPool | None = None,
+        is_benchmark: bool = False,
     ) -> None:
         if language not in LANGUAGES:
             raise ValueError(
@@ -115,7 +103,18 @@ class MathTask:
         self._extract = extractor(definition.source.extractor)
         self._language = language
         self._holdout = holdout
+        self._is_benchmark = is_benchmark
         self._loaded: dict[str, Loaded] = {}
+
+    def as_benchmark(self) -> MathTask:
+        """The same task to evaluate on: every problem counts, also those whose question occurs more than once."""
+        return MathTask(
+            self._definition,
+            language=self._language,
+            holdout=self._holdout,
+            pool=self.verifier.pool,
+            is_benchmark=True,
+        )
 
     def problems(self, split: str, count: int | None = None) -> Sequence[Problem]:
         """The first `count` problems of a split, all if None.
@@ -129,6 +128,11 @@ class MathTask:
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         """One verdict per response, in order."""
         return self.verifier.verify(problems, responses)
+
+    def stating(self, answer: str) -> str:
+        """A response whose final answer is this one, marked as the task wants it."""
+        marker = self.verifier.format.markers[0]
+        return f"\\boxed{{{answer}}}" if marker == BOXED else f"{marker} {answer}"
 
     def steps(self, solution: str) -> tuple[Step, ...]:
         """Labelled steps, paragraphs, lines or sentences: see `segmentation.prose_steps`."""
@@ -144,7 +148,7 @@ class MathTask:
             is_held = split == VALIDATION and self._holdout > 0
             whole = self._load("train" if is_held or split not in self.source.splits else split, split)
             if self._holdout and split in ("train", VALIDATION):
-                whole = _held_out(whole, self._holdout, keep_held=is_held)
+                whole = hold_out(whole, self._holdout, keep_held=is_held)
             self._loaded[split] = whole
         return self._loaded[split]
 
@@ -155,69 +159,60 @@ class MathTask:
                 f"task {self.name}: expected a split among {known}; got {asked!r} (holdout makes validation)"
             )
         source = self.source
-        rows = load_rows(source.location, split=source.splits[split], config=source.config)
-        published = source.published_rows.get(split, ())
-        if published and len(rows) not in published:
+        records = load_records(source.location, split=source.splits[split], config=source.config)
+        published = source.published_records.get(split, ())
+        if published and len(records) not in published:
             expected = " or ".join(f"{n:,}" for n in published)
             raise ValueError(
-                f"task {self.name}: expected the published {expected} rows in split {split!r}, found {len(rows):,} in "
-                f"{source.location!r}; check the file, or set `rows: any` if another version is meant"
+                f"task {self.name}: expected the published {expected} rows in split {split!r}, found {len(records):,} "
+                f"in {source.location!r}; check the file, or set `rows: any` if another version is meant"
             )
-        return self._account(rows)
+        # Both sides of a holdout come from the same problems, or a repeated one would be on both.
+        is_deduplicated = self._definition.is_deduplicated and (not self._is_benchmark or self._holdout > 0)
+        found = take(self._read(records), is_deduplicated=is_deduplicated, refuses=self._refuses)
+        if not found.problems:
+            why = ", ".join(f"{reason} {count:,}" for reason, count in found.dropped.items())
+            raise ValueError(
+                f"task {self.name}: expected at least one problem in {source.location!r}; all of its {len(records):,} "
+                f"records are left out ({why}): check the columns (`fields`) and the `extractor`"
+            )
+        return found
 
-    def _account(self, rows: Sequence[Mapping[str, Any]]) -> Loaded:
-        dropped: Counter[str] = Counter()
-        problems = [p for row in rows for p in [self._problem(row, dropped)] if p is not None]
-        golds: dict[str, set[str]] = {}
-        for problem in problems:
-            golds.setdefault(_key(problem.text), set()).add(problem.answer)
-        kept: list[Problem] = []
-        seen: set[str] = set()
-        for problem in problems:
-            reason = self._why_dropped(problem, golds, seen)
-            seen.add(_key(problem.text))
-            if reason:
-                dropped[reason] += 1
-            else:
-                kept.append(problem)
-        conflicts = sum(len(answers) > 1 for answers in golds.values())
-        return Loaded(
-            problems=_with_unique_ids(kept),
-            rows=len(rows),
-            unique=len(golds),
-            conflicts=conflicts,
-            dropped=dict(dropped),
-        )
-
-    def _why_dropped(self, problem: Problem, golds: Mapping[str, set[str]], seen: set[str]) -> str:
-        if self._definition.is_deduplicated:
-            if _key(problem.text) in seen:
-                return "duplicate"
-            if len(golds[_key(problem.text)]) > 1:
-                return "conflicting_gold"
+    def _refuses(self, problem: Problem) -> str:
         is_chinese = bool(_CHINESE.search(problem.text))
         return "language" if self._language != "all" and is_chinese != (self._language == "zh") else ""
 
-    def _problem(self, row: Mapping[str, Any], dropped: Counter[str]) -> Problem | None:
-        text = question_text(value(row, self._column(row, self.source.question, "question")))
-        raw = value(row, self._column(row, self.source.answer, "answer"))
-        gold = self._extract(gold_text(raw)) if raw is not None else None
-        if not text or not gold:
-            dropped["no_answer" if text else "no_question"] += 1
-            return None
-        given = next((str(row[key]) for key in ("id", "unique_id", "problem_idx") if row.get(key) is not None), "")
-        digest = hashlib.sha256(_key(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        name = given if given.startswith(f"{self.name}-") else f"{self.name}-{given or digest}"
-        return Problem(id=name, text=text, answer=gold, metadata=self._definition.metadata(row))
+    def _read(self, records: Sequence[Record]) -> list[Read]:
+        """The problem of each record, or why it holds none."""
+        question = self._column(records, self.source.question, "question")
+        answer = self._column(records, self.source.answer, "answer")
+        found: list[Read] = []
+        for number, record in enumerate(records, 1):
+            try:
+                found.append(self._problem(record, question, answer))
+            except ValueError as error:
+                raise ValueError(f"task {self.name}: {self.source.location}, record {number}: {error}") from error
+        return found
 
-    def _column(self, row: Mapping[str, Any], candidates: tuple[str, ...], what: str) -> str:
-        found = first_present(row, candidates)
-        if found is None and not any(c.split(".")[0] in row for c in candidates):
+    def _problem(self, record: Record, question: str, answer: str) -> Read:
+        text = question_text(value(record, question), question)
+        gold = self._extract(gold_text(value(record, answer), answer))
+        if not text or not gold:
+            return "no_answer" if text else "no_question"
+        given = next((str(record[key]) for key in _ID_COLUMNS if record.get(key) is not None), "")
+        name = given if given.startswith(f"{self.name}-") else f"{self.name}-{given or digest(text)[:16]}"
+        return Problem(id=name, text=text, answer=gold, metadata=self._definition.metadata(record))
+
+    def _column(self, records: Sequence[Record], candidates: tuple[str, ...], what: str) -> str:
+        """The first of the columns that any record fills: one for all, so that nothing stands in for a missing gold."""
+        found = first_filled(records, candidates)
+        if found is None:
+            has = sorted({str(name) for record in records for name in record})
             raise ValueError(
                 f"task {self.name}: expected the {what} in column {' or '.join(candidates)}; {self.source.location!r} "
-                f"has {', '.join(sorted(map(str, row)))}: set `fields: {{{what}: <column>}}`"
+                f"has {', '.join(has)}: set `fields: {{{what}: <column>}}`"
             )
-        return found or candidates[0]
+        return found
 
 
 def build(
@@ -253,7 +248,7 @@ def build(
     splits = base.splits
     if source is not None and is_single_file(source):
         splits = dict([next(iter(splits.items()))])
-    published = base.published_rows
+    published = base.published_records
     if rows is not None:
         if rows != "any" and not isinstance(rows, int):
             raise ValueError(f"task {definition.name}: expected rows to be a number or 'any', got {rows!r}")
@@ -266,38 +261,7 @@ def build(
         question=(given["question"],) if "question" in given else base.question,
         answer=(given["answer"],) if "answer" in given else base.answer,
         extractor=extractor or base.extractor,
-        published_rows=published,
+        published_records=published,
     )
     pool = shared_pool(Limits(timeout_s=timeout_s, memory_mb=memory_mb, workers=workers))
     return MathTask(replace(definition, source=replaced), language=language, holdout=holdout, pool=pool)
-
-
-def _key(text: str) -> str:
-    """What makes two questions the same: their text up to white space."""
-    return " ".join(text.split())
-
-
-def _with_unique_ids(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """The problems, with a counter behind an id that the source repeats."""
-    seen: Counter[str] = Counter()
-    found: list[Problem] = []
-    for problem in problems:
-        seen[problem.id] += 1
-        again = seen[problem.id]
-        name = problem.id if again == 1 else f"{problem.id}-{again}"
-        found.append(Problem(id=name, text=problem.text, answer=problem.answer, metadata=problem.metadata))
-    return tuple(found)
-
-
-def _held_out(whole: Loaded, count: int, *, keep_held: bool) -> Loaded:
-    """One side of the split: the `count` problems whose text hashes lowest, or all others."""
-    if count >= len(whole.problems):
-        raise ValueError(f"holdout: expected fewer than the {len(whole.problems)} problems there are, got {count}")
-    ranked = sorted(
-        whole.problems, key=lambda p: hashlib.sha256(_key(p.text).encode("utf-8", "surrogatepass")).digest()
-    )
-    held = {problem.id for problem in ranked[:count]}
-    problems = tuple(p for p in whole.problems if (p.id in held) == keep_held)
-    reason = "in_train" if keep_held else "held_out"
-    dropped = {**whole.dropped, reason: len(whole.problems) - len(problems)}
-    return Loaded(problems=problems, rows=whole.rows, unique=whole.unique, conflicts=whole.conflicts, dropped=dropped)

@@ -1,18 +1,14 @@
 import json
-import math
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from mel.evaluate.metrics import (
+from mel.evaluate.scores import (
     average_at_k,
     bootstrap_macro_mean,
-    bootstrap_mean,
-    paired_difference,
-    paired_difference_over_seeds,
+    macro_paired_difference,
     pass_at_k,
-    t_interval,
 )
 
 VECTORS = Path(__file__).parents[4] / "shared" / "data" / "metrics" / "passk_vectors.jsonl"
@@ -56,7 +52,7 @@ def test_no_response_has_no_average() -> None:
 
 def test_a_bootstrap_interval_has_the_width_of_the_normal_one() -> None:
     # 400 problems, 30 % right: standard error sqrt(.3 * .7 / 400) = .0229, half width .0449.
-    interval = bootstrap_mean([1.0] * 120 + [0.0] * 280)
+    interval = bootstrap_macro_mean([[1.0] * 120 + [0.0] * 280])
     assert interval.value == 0.3
     assert interval.low == pytest.approx(0.3 - 0.0449, abs=0.004)
     assert interval.high == pytest.approx(0.3 + 0.0449, abs=0.004)
@@ -64,18 +60,18 @@ def test_a_bootstrap_interval_has_the_width_of_the_normal_one() -> None:
 
 def test_a_bootstrap_is_the_same_every_time_and_another_with_another_seed() -> None:
     values = [0.1 * (i % 7) for i in range(50)]
-    assert bootstrap_mean(values) == bootstrap_mean(values)
-    assert bootstrap_mean(values) != bootstrap_mean(values, seed=1)
+    assert bootstrap_macro_mean([values]) == bootstrap_macro_mean([values])
+    assert bootstrap_macro_mean([values]) != bootstrap_macro_mean([values], seed=1)
 
 
 def test_values_that_are_all_the_same_leave_no_doubt() -> None:
-    interval = bootstrap_mean([0.25] * 9)
+    interval = bootstrap_macro_mean([[0.25] * 9])
     assert (interval.low, interval.value, interval.high) == (0.25, 0.25, 0.25)
 
 
 def test_nothing_has_no_mean() -> None:
     with pytest.raises(ValueError, match="at least one problem"):
-        bootstrap_mean([])
+        bootstrap_macro_mean([[]])
 
 
 def test_benchmarks_weigh_alike_whatever_their_size() -> None:
@@ -88,25 +84,24 @@ def test_benchmarks_weigh_alike_whatever_their_size() -> None:
 def test_a_paired_difference_is_surer_than_two_separate_means() -> None:
     hard = {f"p{i}": float(i % 2) for i in range(100)}
     ours = {p: min(1.0, v + (0.2 if p.endswith("4") else 0.0)) for p, v in hard.items()}
-    difference = paired_difference(ours, hard)
+    difference = macro_paired_difference([([ours], [hard])])
     # One problem in ten gains .2.
     assert difference.value == pytest.approx(0.02)
     assert 0.0 < difference.low < difference.high < 0.04
-    unpaired = bootstrap_mean(list(ours.values()))
+    unpaired = bootstrap_macro_mean([list(ours.values())])
     assert unpaired.high - unpaired.low > 5 * (difference.high - difference.low)
 
 
 def test_a_difference_between_other_problems_is_refused_with_one_of_them() -> None:
     with pytest.raises(ValueError, match=r"same problems; 2 occur in one only, such as 'a'"):
-        paired_difference({"a": 1.0, "c": 0.0}, {"b": 1.0, "c": 0.0})
+        macro_paired_difference([([{"a": 1.0, "c": 0.0}], [{"b": 1.0, "c": 0.0}])])
     with pytest.raises(ValueError, match="at least one problem"):
-        paired_difference({}, {})
+        macro_paired_difference([([{}], [{}])])
 
 
-def test_over_one_seed_the_difference_is_the_paired_one() -> None:
+def test_over_one_seed_the_difference_is_the_mean_over_problems() -> None:
     ours, baseline = {"a": 1.0, "b": 0.5, "c": 0.0}, {"a": 0.0, "b": 0.5, "c": 0.0}
-    both = paired_difference_over_seeds([ours], [baseline])
-    assert both.value == paired_difference(ours, baseline).value == pytest.approx(1 / 3)
+    assert macro_paired_difference([([ours], [baseline])]).value == pytest.approx(1 / 3)
 
 
 def test_seeds_that_disagree_widen_the_interval() -> None:
@@ -114,8 +109,8 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
     baseline = [dict.fromkeys(problems, 0.5)] * 4
     agree = [dict.fromkeys(problems, 0.6)] * 4
     disagree = [dict.fromkeys(problems, 0.5 + d) for d in (0.3, -0.1, 0.3, -0.1)]
-    sure = paired_difference_over_seeds(agree, baseline)
-    unsure = paired_difference_over_seeds(disagree, baseline)
+    sure = macro_paired_difference([(agree, baseline)])
+    unsure = macro_paired_difference([(disagree, baseline)])
     assert sure.value == pytest.approx(unsure.value) == pytest.approx(0.1)
     assert sure.high - sure.low == pytest.approx(0.0, abs=1e-12)
     assert unsure.low < 0.0 < 0.25 < unsure.high
@@ -123,13 +118,4 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
 
 def test_seeds_must_match_in_number() -> None:
     with pytest.raises(ValueError, match="expected the same seeds on both sides, at least one; got 2 and 1"):
-        paired_difference_over_seeds([{"a": 1.0}] * 2, [{"a": 1.0}])
-
-
-def test_a_t_interval_over_three_seeds_by_hand() -> None:
-    # Mean 2, standard deviation 1, t(.975, 2) = 4.303: half width 4.303 / sqrt(3).
-    interval = t_interval([1.0, 2.0, 3.0])
-    assert interval.value == 2.0
-    assert interval.high - interval.value == pytest.approx(4.303 / math.sqrt(3))
-    with pytest.raises(ValueError, match="at least two seeds"):
-        t_interval([1.0])
+        macro_paired_difference([([{"a": 1.0}] * 2, [{"a": 1.0}])])

@@ -60,6 +60,11 @@ def test_outcome_credit_leaves_advantages_alone_and_first_error_excuses_the_begi
 
 def test_rates_are_quotients_of_sums_and_left_out_where_nothing_was_counted() -> None:
     counts = {"candidates": 8, "parsed": 6, "leaks": 3, "replayed": 4, "kept": 3, "attempts": 8, "attempts_right": 5}
-    assert MetaExperienceSettings.rates_of(counts) == {"retention": 0.75, "parse_rate": 0.75, "leak_rate": 0.5, "replay_success": 0.625}
+    assert MetaExperienceSettings.rates_of(counts) == {
+        "retention": 0.75,
+        "parse_rate": 0.75,
+        "leak_rate": 0.5,
+        "replay_success": 0.625,
+    }
     assert MetaExperienceSettings.rates_of({}) == {}
     assert MetaExperienceSettings.rates_of({"locatable": 0, "located": 0}) == {}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mel.config import Recipe, load_recipe
-from mel.plan import check_context, longest_row, longest_sequences, shape_of
+from mel.plan import check_context, longest_rows, longest_sequences, shape_of
 
 SHAPE = shape_of("Qwen3-4B-Base")
 
@@ -36,7 +36,7 @@ def test_the_papers_replay_has_no_prefix_and_its_row_is_the_pair(recipe: Callabl
     r = recipe(auxiliaries=paper)
     assert tokens(r)["replay"] == 1000 + 500 + 1024 + 4096
     assert tokens(r)["construct"] == 6000 + 1024
-    row = longest_row(r, prompt_tokens=1000, instruction_tokens=500)
+    (row,) = longest_rows(r, prompt_tokens=1000, instruction_tokens=500)
     assert row is not None
     assert (row.prompt, row.completion) == (6000, 1024)
 
@@ -45,7 +45,7 @@ def test_without_replay_or_auxiliary_there_is_no_such_phase(recipe: Callable[...
     control = mel(filter="none", replay_from="start", target="heuristic", context="question")
     assert set(tokens(recipe(auxiliaries=control))) == {"rollout", "construct"}
     assert set(tokens(recipe())) == {"rollout"}
-    assert longest_row(recipe()) is None
+    assert longest_rows(recipe()) == []
 
 
 def test_a_pair_longer_than_vllms_context_is_refused_with_the_numbers_and_the_knob(
@@ -56,7 +56,7 @@ def test_a_pair_longer_than_vllms_context_is_refused_with_the_numbers_and_the_kn
         check_context(r, SHAPE, prompt_tokens=1000, instruction_tokens=500)
     assert (
         "construct: prompt 9692 + completion 1024 = 10716 tokens, but trainer.vllm_max_model_length is 10000: lower "
-        "auxiliaries[0].settings.max_pair_tokens (the prompt may have 8976 tokens), or raise "
+        "auxiliaries.0.settings.max_pair_tokens (the prompt may have 8976 tokens), or raise "
         "trainer.vllm_max_model_length"
     ) in str(error.value)
     assert "replay" not in str(error.value)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
-from mel.config import recipes_directory
 from mel.plan import load_layout, parse_layout
+from mel.recipe_files import recipes_directory
 
 SHIPPED = sorted((recipes_directory() / "accelerate").glob("*.yaml"))
 

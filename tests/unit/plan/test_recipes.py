@@ -7,13 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-import yaml
 from trl import GRPOConfig
 
 from mel import plan
-from mel.config import Recipe, load_recipe, recipes_directory
+from mel.config import Recipe, load_recipe
 from mel.hosts.trl.config import check_groups
 from mel.plan import Layout
+from mel.recipe_files import read_recipe, recipes_directory
 from mel.tasks import TASKS
 
 QWEN3 = sorted(p.stem for p in (recipes_directory() / "qwen3").glob("*.yaml"))
@@ -103,7 +103,7 @@ def test_a_recipe_is_the_papers_or_the_recommended_one_apart_from_lengths(name: 
     miniature = load_recipe("paper" if name.endswith("_paper") else "recommended")
 
     def settings(recipe: Recipe) -> dict[str, object]:
-        return {k: v for k, v in recipe.auxiliaries[0].settings.items() if k not in lengths}
+        return {k: v for k, v in recipe.auxiliaries[0].settings if k not in lengths}
 
     assert settings(load_recipe(name)) == settings(miniature)
     weight = load_recipe(name).auxiliaries[0].weight
@@ -117,7 +117,7 @@ def test_a_recipe_is_the_papers_or_the_recommended_one_apart_from_lengths(name: 
 def test_the_arms_of_one_size_differ_in_their_auxiliary_alone() -> None:
     for size in ("4b", "8b"):
         tables = [
-            yaml.safe_load(text(f"qwen3_{size}_8gpu{arm}")) | {"description": "", "auxiliaries": []}
+            read_recipe(f"qwen3_{size}_8gpu{arm}") | {"name": "", "description": "", "auxiliaries": []}
             for arm in ("", "_paper", "_grpo")
         ]
         assert tables[0] == tables[1] == tables[2]

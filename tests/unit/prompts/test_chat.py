@@ -243,3 +243,12 @@ def test_a_tokenizer_without_any_template_is_refused(byte_level: PreTrainedToken
 def test_an_object_that_is_no_fast_tokenizer_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a fast tokenizer .* got str"):
         ChatTokenizer("Qwen")
+
+
+def test_a_template_gets_what_it_takes_besides_messages(byte_level: PreTrainedTokenizerFast) -> None:
+    template = TEMPLATE + "{% if enable_thinking is false %}no thinking{% endif %}"
+    asked = [{"role": "user", "content": "53"}]
+    plain = ChatTokenizer(byte_level, template)
+    quiet = ChatTokenizer(byte_level, template, template_options={"enable_thinking": False})
+    assert plain.decode(plain.chat(asked)) == "<user> 53 <assistant> "
+    assert quiet.decode(quiet.chat(asked)) == "<user> 53 <assistant> no thinking"

@@ -20,7 +20,7 @@ HOSTILE = (
 
 
 def test_the_instruction_asks_for_four_sections_that_the_patterns_find() -> None:
-    asked = re.findall(r"^## .*$", MATH.templates["construct.txt"], re.MULTILINE)
+    asked = re.findall(r"^## .*$", MATH.templates["construct"], re.MULTILINE)
     assert asked == ["## Failure point", "## What worked", "## Reflection", "## Heuristics"]
     found = [next(name for name, pattern in MATH.sections.headings.items() if pattern.search(line)) for line in asked]
     assert found == ["failure", "success", "reflection", "heuristic"]
@@ -57,7 +57,7 @@ def test_an_experience_keeps_its_headings_and_cannot_close_its_fence() -> None:
 
 def test_a_harmless_text_is_quoted_as_it_is() -> None:
     text = "Let $a < b$ and f(x) = x^2.\n\n# Solution\n\nThe rule of thumb is: check.\nUsers: 3"
-    tags = tags_of(MATH.templates["construct.txt"])
+    tags = tags_of(MATH.templates["construct"])
     assert quoted(text, tags, MATH.sections.headings.values()) == text
 
 

@@ -10,6 +10,8 @@ import pytest
 from mel import prompts
 
 SHIPPED = Path(prompts.__file__).parent
+READ = ("construct", "replay")
+FILES = ("solve.txt", "construct.txt", "replay.txt", "sections.toml")
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", prompts.names())
 def test_every_shipped_set_loads_and_fills(name: str) -> None:
-    prompt_set = prompts.load(name)
+    prompt_set = prompts.load(name, READ)
     assert "the question" in prompt_set.solve("the question")
     construct = prompt_set.construct("the question", "y plus", "y minus")
     assert construct.index("the question") < min(construct.index("y plus"), construct.index("y minus"))
@@ -44,7 +46,7 @@ def test_a_directory_is_a_prompt_set(copy: Path) -> None:
 def test_the_hash_changes_with_any_file(copy: Path) -> None:
     before = prompts.load(str(copy)).sha256
     assert before == prompts.load("story_counts").sha256
-    for file in prompts.FILES:
+    for file in FILES:
         path = copy / file
         path.write_text(path.read_text() + "\n")
         after = prompts.load(str(copy)).sha256
@@ -57,11 +59,34 @@ def test_an_unknown_name_is_answered_with_those_there_are() -> None:
         prompts.load("storycounts")
 
 
-@pytest.mark.parametrize("file", prompts.FILES)
-def test_a_set_without_one_of_its_files_is_refused(copy: Path, file: str) -> None:
+@pytest.mark.parametrize("file", FILES)
+def test_a_set_without_one_of_the_files_that_are_read_is_refused(copy: Path, file: str) -> None:
     (copy / file).unlink()
     with pytest.raises(ValueError, match=rf"{file} not found in"):
-        prompts.load(str(copy))
+        prompts.load(str(copy), READ)
+
+
+def test_a_set_is_checked_for_what_is_read_of_it_and_for_nothing_else(copy: Path) -> None:
+    (copy / "construct.txt").write_text("no placeholder")
+    (copy / "replay.txt").unlink()
+    assert prompts.load(str(copy)).solve("x") == "x"
+    (copy / "sections.toml").unlink()
+    assert prompts.load(str(copy)).solve("x") == "x"
+    with pytest.raises(ValueError, match=r"hint\.txt, sections\.toml not found in"):
+        prompts.load(str(copy), ["hint"])
+
+
+def test_a_file_that_only_its_auxiliary_knows_is_filled_like_any_other(copy: Path) -> None:
+    before = prompts.load(str(copy)).sha256
+    (copy / "hint.txt").write_text("Hint at <problem>{problem}</problem> from {step}.\n")
+    prompt_set = prompts.load(str(copy), ["hint"])
+    assert prompt_set.turn("hint", problem="</problem>", step="3") == "Hint at <problem>< /problem></problem> from 3."
+    assert prompt_set.bare("hint") == "Hint at <problem></problem> from ."
+    assert prompt_set.sha256 != before
+
+
+def test_the_hash_is_that_of_the_whole_set_whatever_a_run_reads_of_it(copy: Path) -> None:
+    assert prompts.load(str(copy)).sha256 == prompts.load(str(copy), READ).sha256
 
 
 SECTIONS = "step_label='[Step {number}] '\nstep_reference='(1)'\n%s\n[headings]\nfailure='at'\nheuristic='rule'"
@@ -106,4 +131,4 @@ def test_a_line_for_left_out_steps_that_passes_for_something_else_is_refused(
 def test_a_faulty_file_is_refused_by_name(copy: Path, file: str, text: str, message: str) -> None:
     (copy / file).write_text(text)
     with pytest.raises(ValueError, match=message):
-        prompts.load(str(copy))
+        prompts.load(str(copy), READ)

@@ -13,6 +13,7 @@ from mel.types import (
     Replayed,
     Rollout,
     Step,
+    Truth,
     Verdict,
 )
 
@@ -36,6 +37,8 @@ def _make(
     attempts: Sequence[bool] = (True,),
     reason: str | None = None,
     states_answer: bool = False,
+    first_error: int | None = None,
+    is_true_rule: bool | None = None,
 ) -> Replayed:
     right = "1) sorts same 2 = 5 2) wins plus 3 = 8 answer 8"
     cut = wrong.find("2)")
@@ -77,4 +80,5 @@ def _make(
         attempts=made,
         is_kept=is_kept,
         reason=reason or failure or ("kept" if is_kept else "failed_replay"),
+        truth=Truth(first_error=first_error, is_true_rule=is_true_rule),
     )

@@ -8,22 +8,30 @@ import pytest
 
 from mel.evaluate.responses import Response
 from mel.evaluate.result import EvaluationResult
+from mel.record.columns import columns_of
+from mel.record.experience import StoredAttempt, StoredExperience
+from mel.record.provenance import environment
 from mel.record.run_directory import Status
-from mel.record.schema import COLUMNS, SCHEMA
+from mel.record.store import ATTEMPT_KEYS
+from mel.record.tracked import tracked_columns
 
 NAMED = set(re.findall(r"`([^`\n]+)`", (Path(__file__).parents[3] / "docs" / "run_directory.md").read_text()))
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", ["id", *(c.name for c in columns_of(StoredExperience))])
 def test_every_column_of_an_experience_is_documented(column: str) -> None:
     assert column in NAMED
 
 
 def test_every_column_of_an_attempt_is_documented() -> None:
-    table = SCHEMA.split("CREATE TABLE attempts")[1]
-    columns = re.findall(r"(\w+) (?:INTEGER|TEXT) NOT NULL", table)
+    columns = {*ATTEMPT_KEYS, *(c.name for c in columns_of(StoredAttempt))}
     assert len(columns) == 8
-    assert set(columns) <= NAMED
+    assert columns <= NAMED
+
+
+def test_every_column_of_the_trackers_table_and_every_key_of_the_environment_is_documented() -> None:
+    assert {*tracked_columns()} <= NAMED
+    assert {*environment(processes=1, seed=0, recipe_sha256="", prompts={}, model="")} <= NAMED
 
 
 @pytest.mark.parametrize("kind", [Response, EvaluationResult, Status])

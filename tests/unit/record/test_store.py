@@ -22,8 +22,8 @@ def store(tmp_path: Path):
 
 
 def test_everything_about_a_candidate_comes_back(store: ExperienceStore, make_replayed: Make) -> None:
-    item = make_replayed(attempts=(False, True))
-    store.write_step(3, [item], first_error=[1], rule_truth=[True])
+    item = make_replayed(attempts=(False, True), first_error=1, is_true_rule=True)
+    store.write_step(3, [item])
     (found,) = store.list().items
     assert found == store.show(found.id)
     assert (found.step, found.rank, found.index) == (3, 0, 0)
@@ -144,14 +144,12 @@ def test_the_ledger_counts_each_stage_as_part_of_the_one_before(store: Experienc
     store.write_step(
         1,
         [
-            make_replayed(),
-            make_replayed(attempts=(False,), bifurcation=2),
-            make_replayed(attempts=(), reason="states_answer", states_answer=True),
-            make_replayed(failure="no_bifurcation"),
+            make_replayed(first_error=1, is_true_rule=True),
+            make_replayed(attempts=(False,), bifurcation=2, first_error=1, is_true_rule=False),
+            make_replayed(attempts=(), reason="states_answer", states_answer=True, first_error=1),
+            make_replayed(failure="no_bifurcation", first_error=1),
             make_replayed(failure="no_bifurcation"),
         ],
-        first_error=[1, 1, 1, 1, None],
-        rule_truth=[True, False, None, None, None],
     )
     ledger = store.ledger()
     assert (ledger.candidates, ledger.parsed, ledger.replayed, ledger.kept, ledger.leaks) == (5, 3, 2, 1, 1)
@@ -171,8 +169,6 @@ def test_another_process_reads_while_a_step_is_being_written(store: ExperienceSt
 
 def test_a_failing_step_leaves_nothing_behind(store: ExperienceStore, make_replayed: Make) -> None:
     store.write_step(1, [make_replayed(heuristic="before")])
-    with pytest.raises(ValueError, match=r"first_error: expected one entry per candidate, 2; got 1"):
-        store.write_step(1, [make_replayed(), make_replayed()], first_error=[1])
     store._connection.execute("CREATE TRIGGER refuse BEFORE INSERT ON attempts BEGIN SELECT RAISE(ABORT, 'no'); END")
     with pytest.raises(sqlite3.IntegrityError, match="no"):
         store.write_step(1, [make_replayed(heuristic="after")])

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mel import prompts
-from mel.evaluate.localization import inspect
-from mel.evaluate.runner import evaluate
+from mel.evaluate.evaluation import evaluate
+from mel.methods.auxiliaries.meta_experience.ledger import truth_of
+from mel.prompts.ask import PlainAsk
 from mel.record import RunDirectory
 from mel.stages.experience import parse_experience
 from mel.stages.pairs import select_pairs
@@ -28,6 +29,7 @@ from mel.types import (
 )
 
 WORLD = misconceptions(0)
+RATES = ("retention", "localization", "rule_truth", "leak_rate")
 PROMPTS = prompts.load("story_counts")
 
 
@@ -94,6 +96,7 @@ def write_run(path: Path, name: str, *, seed: int, steps: int, gain: float, mel:
         "output": {"path": str(path)},
     }
     environment = {"mel": "0.1.0", "commit": "1f2e3d4c", "python": "3.11.7", "torch": "2.13.0", "cores": 2}
+    environment["rates"] = {"experience": list(RATES)} if mel else {}
     task, tokenizer, rng = StoryCounts(length=5), Words(), random.Random(seed)
     with RunDirectory.create(path, recipe, environment) as run:
         generated, seconds = 0.0, 0.0
@@ -101,8 +104,7 @@ def write_run(path: Path, name: str, *, seed: int, steps: int, gain: float, mel:
             pupil = Pupil(0.2 + gain * step / steps, seed * 1000 + step, tokenizer)
             groups = [_group(p, pupil, task) for p in task.problems("train", 8)]
             replayed = _experiences(groups, pupil, task, rng) if mel else []
-            truth = inspect(replayed, task)
-            run.experiences.write_step(step, replayed, first_error=truth.first_error, rule_truth=truth.rule_truth)
+            run.experiences.write_step(step, replayed)
             tokens = {
                 "tokens/rollout": float(sum(len(r.token_ids) for g in groups for r in g.rollouts)),
                 "tokens/construct": float(sum(len(r.candidate.completion.token_ids) for r in replayed)),
@@ -110,12 +112,12 @@ def write_run(path: Path, name: str, *, seed: int, steps: int, gain: float, mel:
             }
             generated += sum(tokens.values())
             seconds += 0.5 + 0.01 * len(replayed) + 0.05 * rng.random()
-            run.metrics.append(step, tokens | _metrics(groups, replayed, truth, rng, generated, seconds))
+            run.metrics.append(step, tokens | _metrics(groups, replayed, rng, generated, seconds))
         for suite, length in (("heldout", 5), ("heldout-l8", 8)):
             test = StoryCounts(length=length)
             final = Pupil(0.2 + gain, seed, tokenizer)
             evaluate(
-                test.problems("test", 32), test, final, tokenizer, PROMPTS,
+                test.problems("test", 32), test, final, tokenizer, PlainAsk(prompts=PROMPTS),
                 out=run.evaluation(f"after-{suite}"), max_tokens=64, k=8, temperature=1.0, model=str(path),
             )  # fmt: skip
         run.set_status(state, step=steps)  # type: ignore[arg-type]
@@ -154,21 +156,22 @@ def _replayed(pair: Pair, pupil: Pupil, task: StoryCounts, rng: random.Random) -
         failure="" if is_parsed else parsed,
     )
     if not is_parsed:
-        return rejected(candidate, candidate.failure)
+        return rejected(candidate, candidate.failure, truth=truth_of(candidate, task))
     answer = pair.right.text if number == true and rng.random() < 0.8 else pupil.solve(pair.problem.text)
     verdicts = task.verify([pair.problem], [answer])
-    return judge(candidate, (), [pupil._complete(answer)], [answer], verdicts, accept="right", margin=0.0)
+    truth = truth_of(candidate, task)
+    return judge(candidate, (), [pupil._complete(answer)], [answer], verdicts, accept="right", margin=0, truth=truth)
 
 
-def _metrics(groups, replayed, truth, rng, generated, seconds) -> dict[str, float]:
+def _metrics(groups, replayed, rng, generated, seconds) -> dict[str, float]:
     parsed = [r for r in replayed if r.candidate.experience]
     attempted = [r for r in replayed if r.attempts]
     located = [
-        r.candidate.experience.bifurcation == e
-        for r, e in zip(replayed, truth.first_error, strict=True)
-        if r.candidate.experience and e is not None
+        r.candidate.experience.bifurcation == r.truth.first_error
+        for r in parsed
+        if r.candidate.experience and r.truth.first_error is not None
     ]
-    rules = [t for t in truth.rule_truth if t is not None]
+    rules = [r.truth.is_true_rule for r in replayed if r.truth.is_true_rule is not None]
     rates = {
         "experience/retention": (sum(r.is_kept for r in attempted), len(attempted)),
         "experience/localization": (sum(located), len(located)),

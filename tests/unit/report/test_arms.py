@@ -49,11 +49,11 @@ def test_an_evaluation_without_a_result_is_named_not_counted(make_run: Make) -> 
 def test_costs_by_phase_add_up_over_steps_and_generation_batches(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "a", {"name": "a"}, {}) as run:
         # Two generation batches per step, logged every second step, as means per batch.
-        run.metrics.append(2, {"tokens/rollout": 100, "tokens/replay": 20, "time_s/rollout": 1.0, "time_s/update": 3.0})
+        first = {"tokens/rollout": 100, "tokens/replay": 20, "tokens/generated": 2 * 2 * 120}
+        run.metrics.append(2, first | {"time_s/rollout": 1.0, "time_s/update": 3.0})
         run.metrics.append(3, {"evaluation/heldout/pass_at_1": 0.5})
-        run.metrics.append(
-            4, {"tokens/rollout": 80, "time_s/rollout": 0.5, "time_s/update": 1.0, "tokens/generated": 800}
-        )
+        second = {"tokens/rollout": 80, "tokens/generated": 2 * 2 * 120 + 2 * 2 * 80}
+        run.metrics.append(4, second | {"time_s/rollout": 0.5, "time_s/update": 1.0})
     found = read_run(tmp_path / "a")
     assert found.total("tokens/rollout") == 2 * (2 * 100 + 2 * 80)
     assert found.total("tokens/replay") == 2 * 2 * 20

@@ -9,8 +9,7 @@ import pytest
 from rich.console import Console
 
 from mel.evaluate.responses import Response, Settings
-from mel.evaluate.result import summarize
-from mel.evaluate.result_file import write_result
+from mel.evaluate.result import summarize, write_result
 from mel.record import RunDirectory
 from mel.report.arms import read_arms
 from mel.report.comparison import Comparison, compare

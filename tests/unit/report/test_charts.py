@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mel.evaluate.metrics import Interval
+from mel.evaluate.scores import Interval
 from mel.report.charts import MAX_POINTS, Line, average, interval_chart, line_chart, number, smooth, thin, ticks
 
 

@@ -129,7 +129,7 @@ def test_experiences_reach_the_page_as_they_were_recorded(make_run: Make, tmp_pa
     with RunDirectory.open(path) as run:
         stored = run.experiences.list(limit=-1).items
     assert [r["id"] for r in rows] == [e.id for e in stored]
-    assert [(r["wrong"], r["star"], r["firstError"], r["kept"]) for r in rows] == [
+    assert [(r["wrong"], r["bifurcation"], r["first_error"], r["is_kept"]) for r in rows] == [
         (e.wrong, e.bifurcation, e.first_error, e.is_kept) for e in stored
     ]
 
@@ -139,6 +139,20 @@ def test_a_run_without_steps_or_evaluations_has_a_page_that_says_so(tmp_path: Pa
     html = build([tmp_path / "new"], tmp_path / "report.html").read_text()
     for sentence in ("No finished evaluation in this run yet.", "No metrics logged yet.", "None recorded."):
         assert sentence in html
+
+
+def test_an_auxiliary_that_nobody_here_knows_has_its_curves_and_costs(make_run: Make, tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "hinted", {"name": "hinted"}, {"rates": {"hints": ["taken_share"]}})
+    for step in (1, 2):
+        tokens = {"tokens/rollout": 100, "tokens/hint": 25, "tokens/generated": 125 * step, "time_s/hint": 0.5}
+        run.metrics.append(step, {"reward/mean": 0.5, "hints/taken_share": 0.25, "hints/taken": 4, **tokens})
+    run.close()
+    html = build([run.path, make_run("recommended", steps=2)], tmp_path / "report.html").read_text()
+    assert "<b>Taken share</b> <span></span><code>hints/taken_share</code>" in html
+    assert "<code>hints/taken</code>" not in html  # a count is no curve
+    assert "<code>experience/retention</code>" in html
+    assert "<th><code>tokens/hint</code></th><td>50.0</td><td>-</td>" in html
+    assert "<th><code>time_s/hint</code></th><td>1.0</td><td>-</td>" in html
 
 
 def test_a_large_run_shows_a_part_and_says_so(make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

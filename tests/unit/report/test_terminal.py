@@ -6,7 +6,9 @@ import pytest
 from rich.console import Console
 
 from mel.config import load_recipe
-from mel.evaluate.runner import Progress
+from mel.evaluate.evaluation import Progress
+from mel.evaluate.responses import Response, Settings
+from mel.evaluate.result import markdown, summarize
 from mel.record import ExperienceStore, RunDirectory
 from mel.report.arms import read_run
 from mel.report.results_table import results_table
@@ -14,6 +16,7 @@ from mel.report.terminal import (
     evaluation_progress,
     evaluation_table,
     experience_panel,
+    experiences_page,
     experiences_table,
 )
 
@@ -52,22 +55,48 @@ def test_an_evaluation_is_a_row_with_its_intervals(make_run: Make) -> None:
     assert " 32 " in text
 
 
+def test_an_evaluation_says_why_responses_are_wrong_and_what_it_left_out() -> None:
+    reasons = ["right", "no_final_answer", "timeout", "unreadable_gold", "no_final_answer"]
+    responses = [
+        Response(
+            problem=f"p{i}", kind="greedy", sample=0, text="", num_tokens=1, is_truncated=False,
+            is_correct=reason == "right", reason=reason, detail="", seconds=0.1,
+        )
+        for i, reason in enumerate(reasons)
+    ]  # fmt: skip
+    settings = Settings(
+        model="m", weights="", k=0, temperature=0.6, top_p=1.0, max_tokens=9, prompts="p", problems="h",
+        prompt_ids="i", engine="e", seed=0,
+    )  # fmt: skip
+    short = summarize("aime24", settings, responses, left_out={"no_answer": 2, "no_question": 1})
+    whole = summarize("aime25", settings, responses[:1])
+    said = "3 records of the source are no problems and do not count (no answer 2, no question 1)"
+    text = " ".join(shown(evaluation_table([short, whole])).split())
+    for word in ("right 2", "no final answer 2", "timeout 1", "unreadable gold 1", "aime24: 3 records"):
+        assert word in text
+    assert "aime25: " not in text
+    about = markdown([short, whole])
+    assert "Verdicts: no final answer 2, right 1, timeout 1, unreadable gold 1." in about
+    assert f"{said}." in about
+    assert about.endswith("Verdicts: right 1.\n")
+
+
 def test_experiences_are_listed_newest_first_and_paged(make_run: Make) -> None:
     path = make_run("recommended")
     with RunDirectory.open(path) as run:
         total = run.experiences.list().total
         newest = [str(e.id) for e in run.experiences.list(newest_first=True, limit=20)]
     assert total > 20
-    text = shown(experiences_table(path))
+    text = shown(experiences_table(experiences_page(path)))
     assert f"page 1 of {-(-total // 20)}, {total} experiences" in text
     assert [
         line.split()[1] for line in text.splitlines() if line.startswith("│ ") and line.split()[1].isdecimal()
     ] == newest
-    assert "no bifurcation" not in shown(experiences_table(path, kept=True))
+    assert "no bifurcation" not in shown(experiences_table(experiences_page(path, kept=True)))
     with pytest.raises(ValueError, match=r"page: expected 1 to 3 \(44 experiences match\); got 9"):
-        experiences_table(path, page=9)
+        experiences_page(path, page=9)
     with pytest.raises(ValueError, match=r"--reason: expected one of .*failed_replay.*; got 'failed replay'"):
-        experiences_table(path, reason="failed replay")
+        experiences_page(path, reason="failed replay")
 
 
 def test_one_experience_is_shown_with_both_solutions_and_its_replay(make_run: Make) -> None:
@@ -89,7 +118,7 @@ def test_model_text_is_neither_markup_nor_a_terminal_command(make_run: Make) -> 
         number = store.list(kept=True).items[0].id
         store._connection.execute("UPDATE experiences SET heuristic = ?", ("[red]\x1b]0;owned\x07[/] \x9b2J",))
         store._connection.commit()
-    for text in (shown(experience_panel(path, number)), shown(experiences_table(path))):
+    for text in (shown(experience_panel(path, number)), shown(experiences_table(experiences_page(path)))):
         assert "[red]\N{REPLACEMENT CHARACTER}]0;owned" in text
         assert not set("\x1b\x07\x9b") & set(text)
 

@@ -51,7 +51,7 @@ ROWS: list[Mapping[str, object]] = [
 def test_repeats_and_contradictions_are_dropped_and_counted(tmp_path: Path) -> None:
     loaded = task("dapo_math", source=write(tmp_path / "rows.jsonl", ROWS)).loaded("train")
     assert [p.answer for p in loaded.problems] == ["2", "6"]
-    assert (loaded.rows, loaded.unique, loaded.conflicts) == (7, 3, 1)
+    assert (loaded.records, loaded.unique, loaded.conflicts) == (7, 3, 1)
     assert loaded.dropped == {"duplicate": 2, "conflicting_gold": 1, "no_question": 1, "no_answer": 1}
 
 
@@ -200,7 +200,7 @@ def test_extractors_find_the_last_mark(name: str, text: str, gold: str | None) -
 @needs_data
 def test_dapo_has_the_published_counts() -> None:
     loaded = task("dapo_math", source=str(DATA / "train/dapo_math_17k.jsonl.gz")).loaded("train")
-    assert (loaded.rows, loaded.unique, loaded.conflicts) == (17_917, 17_188, 12)
+    assert (loaded.records, loaded.unique, loaded.conflicts) == (17_917, 17_188, 12)
     assert loaded.dropped == {"duplicate": 729, "conflicting_gold": 12}
     assert len(loaded.problems) == 17_176
 

@@ -53,7 +53,9 @@ class MELConfig(GRPOConfig):
         default=None, metadata={"help": "Optimizer steps between gradient measurements; None: 1 for grad_norm, else 0."}
     )
     mel_decay: float = field(default=0.9, metadata={"help": "Of the exponential mean between measurements."})
-    mel_backward: str = field(default="separate", metadata={"help": "separate: rows in backward passes of their own. joint: in the policy's."})
+    mel_backward: str = field(
+        default="separate", metadata={"help": "separate: rows in backward passes of their own. joint: in the policy's."}
+    )
     mel_rows_per_backward: int = field(default=16, metadata={"help": "Rows per separate backward pass."})
     mel_correctness: str | None = field(
         default=None, metadata={"help": "Name or index of the reward function that says right or wrong; None: first."}

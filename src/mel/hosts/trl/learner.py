@@ -24,6 +24,7 @@ from mel.objective.rows import RowBatch, pad_rows
 from mel.ports import Tokenizer
 from mel.step import Accounting, Key, Learned, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
+from mel.step.changes import Advantages
 from mel.step.slots import key_of, spread
 from mel.types import Group, Row
 
@@ -41,7 +42,7 @@ class Prepared:
         metrics: over all ranks.
     """
 
-    slots: list[Slot]
+    slots: Sequence[Slot]
     advantages: Tensor | None
     metrics: Mapping[str, float]
 
@@ -61,7 +62,7 @@ class Learner:
         method: Method,
         *,
         tokenizer: Tokenizer,
-        source: VerdictSource | None,
+        source: VerdictSource,
         learning: Mapping[str, RowLearning],
         observers: Sequence[Observer],
     ) -> None:
@@ -136,7 +137,7 @@ class Learner:
         for observer in self._observers:
             observer.on_outcome(step, everything, all_groups)
 
-    def _slots(self, learned: Learned, policy: PolicyScale) -> list[Slot]:
+    def _slots(self, learned: Learned, policy: PolicyScale) -> Sequence[Slot]:
         """One batch per slot and key, of the same size on every rank; a key without rows on any rank is left out."""
         count = self._trainer.args.steps_per_generation
         slots: list[dict[Key, RowBatch]] = [{} for _ in range(count)]
@@ -147,9 +148,7 @@ class Learner:
                     slots[slot][key] = self._padded(key, own, learned, policy, size)
         return slots
 
-    def _padded(
-        self, key: Key, rows: Sequence[Row], learned: Learned, policy: PolicyScale, count: int
-    ) -> RowBatch:
+    def _padded(self, key: Key, rows: Sequence[Row], learned: Learned, policy: PolicyScale, count: int) -> RowBatch:
         scales = [
             policy.of_row(row)
             if row.term == "policy"
@@ -167,8 +166,15 @@ def _tensor(learned: Learned, output: Mapping[str, Any], of_host: float) -> Tens
     if learned.advantages is None:
         return None
     given_B: Tensor = output["advantages"]
-    if all(isinstance(a, float) for a in learned.advantages):
-        return of_host * torch.tensor(learned.advantages).to(given_B)
     width = output["completion_ids"].size(1)
-    flat = [[a] * width if isinstance(a, float) else [*a, *[0.0] * (width - len(a))] for a in learned.advantages]
+    if all(isinstance(of_rollout, float | int) for of_rollout in learned.advantages):
+        return of_host * torch.tensor(learned.advantages).to(given_B)
+    flat = [_padded_to(width, of_rollout) for of_rollout in learned.advantages]
     return of_host * torch.tensor(flat).to(given_B)
+
+
+def _padded_to(width: int, advantages: Advantages) -> list[float]:
+    """One advantage per position: the same for all, or 0 behind the last token."""
+    if isinstance(advantages, float | int):
+        return [float(advantages)] * width
+    return [*advantages, *[0.0] * (width - len(advantages))]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mel.types import Problem, Step
+from mel.types import Message, Problem, Step
 
 Example = Mapping[str, Any]
 
@@ -35,14 +35,14 @@ def problem_of(example: Example) -> Problem:
     )
 
 
-def example_of(problem: Problem, turn: str) -> dict[str, Any]:
+def example_of(problem: Problem, messages: Sequence[Message]) -> dict[str, Any]:
     """A dataset row that `problem_of` turns back into the same problem.
 
     Args:
-        turn: the user's turn that asks for a solution.
+        messages: the conversation that asks for a solution.
     """
     return {
-        "prompt": [{"role": "user", "content": turn}],
+        "prompt": list(messages),
         "problem_id": problem.id,
         "problem": problem.text,
         "answer": problem.answer,

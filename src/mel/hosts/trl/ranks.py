@@ -24,7 +24,7 @@ class TrainerRanks:
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
-        self.index = accelerator.process_index
+        self.index: int = accelerator.process_index
 
     def all_of(self, value: T) -> list[T]:
         """Every rank's value, in rank order, on every rank."""

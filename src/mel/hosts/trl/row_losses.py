@@ -62,6 +62,8 @@ def with_sampling_logprobs(trainer: Any, batch: RowBatch) -> RowBatch:
 
 
 def _policy(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
+    assert batch.advantages_RT is not None
+    assert batch.sampled_RT is not None
     logp_RT = sampling_logprobs(trainer, model, batch)
     loss, _ = policy_loss(
         logp_RT,
@@ -77,6 +79,9 @@ def _policy(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
 
 
 def _distill(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
+    assert batch.reference_ids_RM is not None
+    assert batch.reference_attention_RM is not None
+    assert batch.divergence is not None
     width = batch.num_targets
     # The teacher first: without a graph of its own its activations are gone before the student's are made.
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A sample of the experiences as a table in every tracker the trainer reports to; metrics go there through TRL itself.
+"""Sends a sample of the experiences as a table to every tracker; the metrics go there through TRL itself.
 
 Trackers are found as callbacks of the trainer, whether `report_to` or the caller put them there, and nothing of
 theirs is imported unless one is.
@@ -6,7 +6,6 @@ theirs is imported unless one is.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -23,21 +22,15 @@ from transformers.integrations.integration_utils import (
 from transformers.utils import logging
 
 from mel.naming import did_you_mean
-from mel.types import Group, Outcome, Replayed
+from mel.record.tracked import TrackedRow, as_markdown, sample, tracked_columns, tracked_row
+from mel.types import Group, Outcome
 
 logger = logging.get_logger(__name__)
 
 TABLE = "experiences"
 """What the table is called in a tracker; TRL's own is `completions`."""
 
-COLUMNS = ("step", "problem", "pass_rate", "bifurcation", "critique", "heuristic", "is_kept", "reason", "replay")
-CELL = 500
-"""Characters of a text at most; of a longer one the middle is left out, so that a replay keeps its answer."""
-
-MARKDOWN = str.maketrans({c: f"&#{ord(c)};" for c in "|`*_[]\\~"})
-"""Characters that would end a cell or be set as something else; `html.escape` sees to the others."""
-
-Rows = list[dict[str, Any]]
+Rows = list[TrackedRow]
 
 
 class ExperienceTables:
@@ -58,7 +51,7 @@ class ExperienceTables:
     def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
         """Keep a sample until the next line is logged; a batch without candidates leaves the one before."""
         if outcome.replayed:
-            self._rows = [row_of(step, r) for r in sample(outcome.replayed, self._count)]
+            self._rows = [tracked_row(step, r) for r in sample(outcome.replayed, self._count)]
 
     def on_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Send what came since the line before, once."""
@@ -106,64 +99,9 @@ def check_trackers(report_to: Sequence[str]) -> None:
             )
 
 
-def sample(replayed: Sequence[Replayed], count: int) -> list[Replayed]:
-    """At most so many, kept ones first: half of each kind where there are enough, spread evenly over the batch.
-
-    Deterministic: drawing at random would shift the trainer's random stream.
-    """
-    kept, rejected = [r for r in replayed if r.is_kept], [r for r in replayed if not r.is_kept]
-    num_kept = min(len(kept), max(count - len(rejected), (count + 1) // 2))
-    return _spread(kept, num_kept) + _spread(rejected, min(len(rejected), count - num_kept))
-
-
-def row_of(step: int, replayed: Replayed) -> dict[str, Any]:
-    """One line of the table; named as in experiences.db, texts shortened, None where there is nothing.
-
-    Args:
-        step: 1-based number of the optimizer step that the experience was made for.
-    """
-    candidate = replayed.candidate
-    experience = candidate.experience
-    # The attempt to look at: one that was right, if any was.
-    shown = sorted(replayed.attempts, key=lambda a: not a.verdict.is_correct)[:1]
-    values = (
-        step,
-        _short(candidate.pair.problem.text),
-        candidate.pair.group.pass_rate,
-        experience.bifurcation if experience else None,
-        _short(experience.critique) if experience else None,
-        _short(experience.heuristic) if experience else None,
-        replayed.is_kept,
-        replayed.reason,
-        _short(shown[0].completion.text) if shown else None,
-    )
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def as_markdown(rows: Rows) -> str:
-    """A Markdown table in which every cell shows its text as it is, whatever a policy wrote."""
-    lines = [[*COLUMNS], ["---"] * len(COLUMNS), *([_cell(row[c]) for c in COLUMNS] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return "<br>".join(html.escape(line, quote=False).translate(MARKDOWN) for line in text.splitlines())
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= CELL else f"{text[: CELL // 2]} [...] {text[-CELL // 2 :]}"
-
-
-def _spread(items: list[Replayed], count: int) -> list[Replayed]:
-    return [items[i * len(items) // count] for i in range(count)]
-
-
 def _frame(rows: Rows) -> Any:
     """The rows as TRL hands its completions to trackers; of objects, since numbers with gaps would turn into NaN."""
-    return import_module("pandas").DataFrame(rows, columns=COLUMNS, dtype=object)
+    return import_module("pandas").DataFrame(rows, columns=tracked_columns(), dtype=object)
 
 
 def _to_tensorboard(callback: Any, rows: Rows, step: int) -> None:

@@ -194,7 +194,8 @@ class MELTrainer(GRPOTrainer):
         """Puts the final advantages, a mean per rollout, in the place of those that TRL has logged already."""
         if advantages.dim() == 2:
             advantages = (advantages * mask_BT).sum(1) / mask_BT.sum(1).clamp(min=1)
-        final = self.accelerator.gather(advantages).tolist()
+        gathered: Any = self.accelerator.gather(advantages)
+        final = gathered.tolist()
         for _ in final[: len(self._logs["advantages"])]:
             self._logs["advantages"].pop()
         self._logs["advantages"].extend(final)

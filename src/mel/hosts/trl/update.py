@@ -123,9 +123,7 @@ class RowUpdate:
     def _parts(self) -> list[tuple[str, _Part]]:
         return list(self._window.parts.items()) if self._window is not None else []
 
-    def _separate(
-        self, model: Any, name: str, batches: Sequence[RowBatch], factor: float, *, sync_last: bool
-    ) -> None:
+    def _separate(self, model: Any, name: str, batches: Sequence[RowBatch], factor: float, *, sync_last: bool) -> None:
         chunks = [chunk for batch in batches for chunk in batch.chunks(self.learning[name].rows_per_backward)]
         accelerator = self._trainer.accelerator
         # DeepSpeed would otherwise scale by its own accumulation setting; TRL's losses are finished already.

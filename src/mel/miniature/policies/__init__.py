@@ -34,7 +34,7 @@ def path(world: int = 0) -> Path:
 
 
 def check(directory: Path) -> None:
-    """Nothing, if the weights in ``directory`` are those its card was written for.
+    """Check that the weights in ``directory`` are those that its card was written for.
 
     Raises:
         ValueError: they are not, with both sums.

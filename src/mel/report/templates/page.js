@@ -45,13 +45,13 @@
   const said = (title, text, className) =>
     text === null ? null : make("div", "said " + className, make("h5", "", title), make("p", "", text));
 
-  const replays = (attempts) => {
+  const replays = (attempts, isContinued) => {
     if (!attempts.length) return null;
-    const right = attempts.filter((a) => a.right).length;
-    const from = attempts[0].continued ? "from just before s*" : "from the start";
+    const right = attempts.filter((a) => a.is_correct).length;
+    const from = isContinued ? "from just before s*" : "from the start";
     const box = make("details", "replays", make("summary", "", `Replay ${from}: ${right} of ${attempts.length} right`));
     for (const a of attempts)
-      box.append(make("p", "", make("span", a.right ? "good" : "bad", a.right ? "right" : a.reason), "  " + a.response));
+      box.append(make("p", "", make("span", a.is_correct ? "good" : "bad", a.is_correct ? "right" : a.reason), "  " + a.response));
     return box;
   };
 
@@ -60,18 +60,19 @@
   const article = (e) => {
     const head = make("h4", "", make("span", "verdict", e.reason.replaceAll("_", " ")), make("span", "", `step ${e.step}`));
     if (data.runs.length > 1) head.append(make("span", "", data.runs[e.run]));
-    head.append(make("span", "", `number ${e.id}`), make("span", "", `pass rate ${Math.round(100 * e.passRate)} %`));
-    if (e.star !== null && e.firstError !== null)
-      head.append(make("span", e.star === e.firstError ? "good" : "bad", e.star === e.firstError ? "located" : "mislocated"));
-    if (e.ruleTruth !== null) head.append(make("span", e.ruleTruth ? "good" : "bad", truth[e.ruleTruth]));
-    if (e.leak) head.append(make("span", "bad", "states the answer"));
-    return make("article", e.kept ? "kept" : "", head,
+    head.append(make("span", "", `number ${e.id}`), make("span", "", `pass rate ${Math.round(100 * e.pass_rate)} %`));
+    if (e.is_located !== null) head.append(make("span", e.is_located ? "good" : "bad", e.is_located ? "located" : "mislocated"));
+    if (e.rule_truth !== null) head.append(make("span", e.rule_truth ? "good" : "bad", truth[e.rule_truth]));
+    if (e.states_answer) head.append(make("span", "bad", "states the answer"));
+    for (const name of data.listed)
+      if (e[name] !== null) head.append(make("span", "", `${name.replaceAll("_", " ")} ${e[name]}`));
+    return make("article", e.is_kept ? "kept" : "", head,
       make("p", "problem", e.problem, make("span", "", `  answer ${e.answer}`)),
       make("div", "pair",
-        solution(e.wrong, e.wrongSteps, "Wrong", "wrong", e.star, e.firstError),
-        solution(e.right, e.rightSteps, "Right", "right", null, null)),
+        solution(e.wrong, e.wrong_steps, "Wrong", "wrong", e.bifurcation, e.first_error),
+        solution(e.right, e.right_steps, "Right", "right", null, null)),
       said("Critique", e.critique, "critique"), said("Heuristic", e.heuristic, "heuristic"),
-      said("Could not be parsed", e.raw, "raw"), replays(e.attempts));
+      said("Could not be parsed", e.raw, "raw"), replays(e.attempts, e.prefix_tokens > 0));
   };
 
   const browser = () => {
@@ -80,22 +81,22 @@
     const option = (select, value, label) => { const o = make("option", "", label); o.value = value; select.append(o); };
     if (run) { option(run, "", "all runs"); data.runs.forEach((name, i) => option(run, String(i), name)); }
     const counts = new Map();
-    for (const e of data.experiences) if (!e.kept) counts.set(e.reason, (counts.get(e.reason) || 0) + 1);
-    const kept = data.experiences.filter((e) => e.kept).length;
+    for (const e of data.experiences) if (!e.is_kept) counts.set(e.reason, (counts.get(e.reason) || 0) + 1);
+    const kept = data.experiences.filter((e) => e.is_kept).length;
     option(verdict, "kept", `kept (${kept})`);
     option(verdict, "", `all (${data.experiences.length})`);
     for (const [reason, n] of [...counts].sort((a, b) => b[1] - a[1])) option(verdict, "=" + reason, `${reason.replaceAll("_", " ")} (${n})`);
     if (!kept) verdict.value = "";
     const text = new WeakMap();
     const haystack = (e) => {
-      if (!text.has(e)) text.set(e, [e.problem, e.problemId, e.right, e.wrong, e.critique, e.heuristic, e.raw].join("\n").toLowerCase());
+      if (!text.has(e)) text.set(e, [e.problem, e.problem_id, e.right, e.wrong, e.critique, e.heuristic, e.raw].join("\n").toLowerCase());
       return text.get(e);
     };
     const show = () => {
       const needle = search.value.trim().toLowerCase(), chosen = verdict.value;
       const found = data.experiences.filter((e) =>
         (!run || run.value === "" || e.run === Number(run.value)) &&
-        (chosen === "" || (chosen === "kept" ? e.kept : !e.kept && "=" + e.reason === chosen)) &&
+        (chosen === "" || (chosen === "kept" ? e.is_kept : !e.is_kept && "=" + e.reason === chosen)) &&
         (!needle || haystack(e).includes(needle)));
       const pages = Math.max(1, Math.ceil(found.length / PAGE));
       page = Math.min(page, pages - 1);

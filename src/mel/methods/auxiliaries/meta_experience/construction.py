@@ -60,9 +60,7 @@ def construction(
 
     def prompt(shown: Excerpt) -> Construction:
         context_ids = tokenizer.chat([{"role": "user", "content": construction_turn(pair, prompts, shown)}])
-        return Construction(
-            pair=pair, shown=shown, context_ids=context_ids + opening_ids, step=step, opening=opening
-        )
+        return Construction(pair=pair, shown=shown, context_ids=context_ids + opening_ids, step=step, opening=opening)
 
     def fits(asked: Construction) -> bool:
         return settings.max_pair_tokens is None or len(asked.context_ids) <= settings.max_pair_tokens

@@ -9,8 +9,6 @@ from mel.methods.declaration import Assumptions, Expected, Limits, Longest, Need
 if TYPE_CHECKING:
     from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 
-KNOB = "auxiliaries.meta_experience.settings"
-
 
 def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
     """The longest construction, replay and row.
@@ -25,7 +23,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
             phase="construct",
             prompt=pair_prompt,
             completion=s.construct_max_tokens,
-            knob=f"{KNOB}.max_pair_tokens",
+            knob="settings.max_pair_tokens",
             per_group=s.pairs_per_group,
         )
     ]
@@ -36,7 +34,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
                 phase="replay",
                 prompt=limits.prompt + limits.instruction + s.construct_max_tokens + kept,
                 completion=s.replay_max_tokens or limits.completion,
-                knob=f"{KNOB}.replay_max_tokens",
+                knob="settings.replay_max_tokens",
                 per_group=s.pairs_per_group * s.replay_samples,
             )
         )
@@ -50,7 +48,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
         phase="row",
         prompt=context,
         completion=target,
-        knob=f"{KNOB}.max_pair_tokens",
+        knob="settings.max_pair_tokens",
         per_group=s.pairs_per_group,
     )
     return Needs(phases=tuple(phases), row=row)

@@ -20,7 +20,20 @@ from mel.stages.internalize import internalize
 from mel.stages.localize import any_step, first_difference, least_likely, true_step
 from mel.stages.pairs import select_pairs
 from mel.stages.replay import judge, rejected
-from mel.types import Candidate, Completion, Generate, Group, Outcome, Pair, Replayed, Row, Sampling, Score, Verdict, Verify
+from mel.types import (
+    Candidate,
+    Completion,
+    Generate,
+    Group,
+    Outcome,
+    Pair,
+    Replayed,
+    Row,
+    Sampling,
+    Score,
+    Verdict,
+    Verify,
+)
 
 Answers = tuple[tuple[Completion, ...], tuple[str, ...], tuple[Verdict, ...]]
 """What came back for one trial: an entry per sample."""
@@ -133,16 +146,12 @@ class MetaExperienceLearning:
         trials = trials_of(candidates, self.settings, self._at)
         live = [trial for trial in trials if not trial.refusal]
         prompts = tuple(trial.prompt_ids for trial in live for _ in range(n))
-        completions = yield from completed(
-            Generate(prompts=prompts, sampling=self._replay_sampling(), phase="replay")
-        )
+        completions = yield from completed(Generate(prompts=prompts, sampling=self._replay_sampling(), phase="replay"))
         prefixes = [trial.prefix_ids for trial in live for _ in range(n)]
         responses = tuple(decode(prefix + c.token_ids) for prefix, c in zip(prefixes, completions, strict=True))
         problems = tuple(trial.candidate.pair.problem for trial in live for _ in range(n))
         verdicts = yield from verified(Verify(problems=problems, responses=responses))
-        answers = iter(
-            zip(by_trial(completions, n), by_trial(responses, n), by_trial(verdicts, n), strict=True)
-        )
+        answers = iter(zip(by_trial(completions, n), by_trial(responses, n), by_trial(verdicts, n), strict=True))
         return [self._judged(trial, answers) for trial in trials]
 
     def _judged(self, trial: Trial, answers: Iterator[Answers]) -> Replayed:

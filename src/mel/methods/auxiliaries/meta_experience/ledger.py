@@ -44,8 +44,8 @@ def _agreement(item: Replayed) -> Counter[str]:
     experience, truth = item.candidate.experience, item.truth
     if experience is None:
         return counts
-    if truth.first_error is not None:
-        is_located = truth.first_error == experience.bifurcation
+    is_located = truth.locates(experience.bifurcation)
+    if is_located is not None:
         counts.update(locatable=1, located=int(is_located))
         counts.update(kept_locatable=int(item.is_kept), kept_located=int(item.is_kept and is_located))
     if truth.is_true_rule is not None:

@@ -24,6 +24,7 @@ class MetaExperienceSettings(AuxiliarySettings):
     """Fields and their defaults (the recipe `recommended`: bifurcation replay); `PAPER` holds the paper's."""
 
     name: ClassVar[str] = "meta_experience"
+    label: ClassVar[str] = "MEL"
     namespace: ClassVar[str] = "experience"
     prompts: ClassVar[tuple[str, ...]] = ("construct", "replay")
     keeps_ledger: ClassVar[bool] = True

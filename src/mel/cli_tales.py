@@ -1,0 +1,112 @@
+"""`mel import` and `mel tales`: a pretrained language model as a model directory, its warm-up, and what it can do."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Tales: a pretrained language model on word problems in plain English.", no_args_is_help=True)
+
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the first GPU if there is one.")]
+
+
+def import_model(
+    source: Annotated[str, typer.Argument(help="A GGUF file, a wheel with one, or an installed package with one.")],
+    output: Annotated[Path, typer.Option(help="New directory for the model.")],
+    dtype: Annotated[str, typer.Option(help="float32 keeps the values, bfloat16 half the size.")] = "float32",
+) -> None:
+    """Write the model of a GGUF file as an ordinary model directory, checked against the file."""
+    from mel.hosts.gguf import find_gguf, import_gguf
+    from mel.hosts.load import quiet_libraries
+
+    quiet_libraries()
+    with tempfile.TemporaryDirectory() as folder:
+        found = import_gguf(find_gguf(source, Path(folder)), output, dtype=dtype)
+    typer.echo(
+        f"{found.name} ({found.architecture}, {found.parameters / 1e6:.1f} M parameters): {found.compared} tensors "
+        f"equal the file's, one token per digit: {'yes' if found.has_digit_rule else 'no'}\nmodel directory: {output}"
+    )
+
+
+@app.command("warm-up")
+def warm_up(
+    model: Annotated[str, typer.Argument(help="Model directory of a pretrained language model.")],
+    output: Annotated[Path, typer.Option(help="New directory for the result.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps; 64 if not given.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences per step; 8 if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the data and their order.")] = 0,
+    chat_template: Annotated[str, typer.Option(help="plain, chatml, a Jinja file, or own.")] = "chatml",
+    device: Device = "auto",
+) -> None:
+    """Teach a pretrained model to solve tales of simple verbs, to compare solutions and to use notes."""
+    from mel.hosts.load import device as present
+    from mel.hosts.load import load_model, load_tokenizer, quiet_libraries
+    from mel.miniature.tales_warmup import TalesWarmUp
+    from mel.miniature.tales_warmup import warm_up as run
+
+    quiet_libraries()
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"{output} is not empty: name a new directory, or remove this one first")
+    given = {"steps": steps, "batch_size": batch_size}
+    settings = TalesWarmUp(seed=seed, **{name: value for name, value in given.items() if value is not None})
+    tokenizer = load_tokenizer(model, chat_template=None if chat_template == "own" else chat_template)
+    policy = load_model(model)
+    started = time.monotonic()
+
+    def progress(step: int, loss: float) -> None:
+        left_s = (time.monotonic() - started) / step * (settings.steps - step)
+        typer.echo(f"step {step}/{settings.steps}  loss {loss:.4f}  {left_s:.0f} s left")
+
+    chosen = present() if device == "auto" else device
+    run(policy, tokenizer, settings=settings, device=chosen, progress=progress)
+    policy.to("cpu").save_pretrained(output)
+    tokenizer.save_pretrained(output)
+    typer.echo(f"wrote {output} after {time.monotonic() - started:.0f} s on {chosen}")
+
+
+@app.command()
+def probe(
+    model: Annotated[str, typer.Argument(help="Model directory.")],
+    count: Annotated[int, typer.Option(min=1, help="Problems to measure it on.")] = 48,
+    samples: Annotated[int, typer.Option(min=2, help="Solutions sampled of each.")] = 8,
+    length: Annotated[int, typer.Option(min=1, help="Events of a problem.")] = 3,
+    verbs: Annotated[str, typer.Option(help="seen, unseen or taught.")] = "seen",
+    seed: Annotated[int, typer.Option(help="Of the problems, the verbs and all sampling.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Sequences decoded together.")] = 64,
+    output: Annotated[Path | None, typer.Option(help="Also write the figures here, as JSON.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure what a policy can do before it is trained: solve, criticize, and make use of a note."""
+    from mel.hosts.load import device as present
+    from mel.hosts.load import load_model, load_tokenizer, quiet_libraries
+    from mel.hosts.local import LocalGenerator
+    from mel.miniature.tales_probe import Sampler, as_table, probe_tales
+    from mel.tasks.tales import Tales
+
+    quiet_libraries()
+    tokenizer = load_tokenizer(model)
+    policy = load_model(model).to(present() if device == "auto" else device)
+    generator = LocalGenerator(policy, tokenizer, batch_size=batch_size, seed=seed)
+    task = Tales(seed=seed, length=length, verbs=verbs)
+    started = time.monotonic()
+    facts = probe_tales(Sampler(generator, policy, tokenizer, task), count=count, samples=samples, seed=seed)
+    found = {
+        "model": model,
+        "count": count,
+        "samples": samples,
+        "length": length,
+        "verbs": verbs,
+        "seed": seed,
+        "device": str(policy.device),
+        "seconds": round(time.monotonic() - started, 1),
+        "facts": facts,
+    }
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    typer.echo(as_table(found))

@@ -1,0 +1,82 @@
+"""Evaluation of the policy being trained: on the suites of its recipe, before, between and after training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console
+
+from mel.config import EvaluationSection
+from mel.evaluate.evaluation import SEED
+from mel.evaluate.result import EvaluationResult
+from mel.record.provenance import fingerprint
+from mel.record.run_directory import AFTER, BEFORE, RunDirectory
+from mel.run.evaluation.engines import Engine
+from mel.run.evaluation.suites import run_suite, suite_task
+from mel.run.evaluation.target import after_training
+from mel.run.wiring import Wiring
+from mel.types import Sampling
+
+
+class Evaluator:
+    """Evaluates the policy being trained on the suites of its recipe.
+
+    Args:
+        directory: where responses and results go, under `evaluations/<when>-<suite>`.
+    """
+
+    def __init__(self, wiring: Wiring, directory: RunDirectory, *, console: Console) -> None:
+        self._wiring = wiring
+        self._directory = directory
+        self._console = console
+        self.settings: EvaluationSection = wiring.recipe.evaluation
+
+    def all_suites(self, when: str, model: Any) -> list[EvaluationResult]:
+        """Every suite with all its samples.
+
+        Args:
+            when: `before` or `after` training.
+        """
+        size, name = self.settings.batch_size, self._wiring.recipe.name
+        # Saved before it is evaluated, so that `mel eval RUN` meets the same weights.
+        weights = fingerprint(self._wiring.model_path if when == "before" else str(self._directory.path / "model"))
+        return [
+            run_suite(
+                self._wiring,
+                suite,
+                self._engine(model),
+                out=self._directory.evaluation((BEFORE if when == "before" else AFTER) + suite.name),
+                batch_size=size,
+                model=f"{name} before training" if when == "before" else after_training(name),
+                weights=weights,
+                console=self._console,
+            )
+            for suite in self.settings.suites
+        ]
+
+    def between(self, step: int, model: Any, *, log: Callable[[Mapping[str, float]], None]) -> None:
+        """Greedy Pass@1 every so many steps, unless it is known already: a resumed run asks for its first step too."""
+        every = self.settings.every
+        if every is None or step % every:
+            return
+        rows = [row for row in self._directory.metrics.read() if row["step"] == step]
+        if not any(name.startswith("evaluation/") for row in rows for name in row):
+            log(self.greedy(model))
+
+    def greedy(self, model: Any) -> dict[str, float]:
+        """Greedy Pass@1 on the first suite, as a metric; nothing is kept of the responses."""
+        suite = self.settings.suites[0]
+        task, ask = suite_task(self._wiring, suite)
+        problems = task.problems(suite.split, suite.count)
+        completions = self._engine(model).generator.generate(
+            [self._wiring.chat.chat(ask(p)) for p in problems], Sampling(max_tokens=suite.max_tokens, temperature=0.0)
+        )
+        verdicts = task.verify(problems, [c.text for c in completions])
+        return {f"evaluation/{suite.name}/pass_at_1": sum(v.is_correct for v in verdicts) / len(verdicts)}
+
+    def _engine(self, model: Any) -> Engine:
+        from mel.hosts.local import LocalGenerator
+
+        generator = LocalGenerator(model, self._wiring.tokenizer, batch_size=self.settings.batch_size, seed=SEED)
+        return Engine(name=f"transformers {str(model.dtype).removeprefix('torch.')}", generator=generator)

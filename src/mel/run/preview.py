@@ -1,0 +1,98 @@
+"""What can be known of a recipe before it runs: how it is launched, its data, its needs."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from mel.config import Recipe, SuiteSection, load_recipe
+from mel.evaluate.training_data import Benchmark, TrainingData, examine_training_data
+from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
+from mel.recipe_files import PLAIN_WORD, find_recipe, lineage, recipes_directory, shipped_bases, shipped_recipes
+from mel.recipe_text import recipe_text
+from mel.report.data_table import training_data_table
+from mel.run.evaluation.suites import suite_task
+from mel.run.wiring import Wiring, model_directory, wire
+from mel.tasks.account import left_out
+
+
+def list_recipes(console: Console) -> None:
+    """`mel recipes`: every recipe that comes with this package, what it trains, and on which hardware."""
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="mel recipes NAME prints one, how to launch it first"
+    )
+    table.add_column("recipe", style="bold", no_wrap=True)
+    table.add_column("hardware, and what it trains")
+    for name, path in shipped_recipes().items():
+        header = path.read_text(encoding="utf-8").splitlines()[0]
+        hardware = header.removeprefix("# Hardware: ").split(" Expected")[0].rstrip(".;")
+        table.add_row(name, Text.assemble(hardware, "\n", (load_recipe(name).description, "dim")))
+    console.print(table)
+
+
+def show_recipe(name: str, console: Console) -> None:
+    """`mel recipes NAME`: the recipe whole, its bases laid under it; launch files by the path they have here.
+
+    Args:
+        name: of a recipe or base that comes with mel, or a YAML file.
+
+    Raises:
+        ValueError: no such recipe.
+    """
+    if not name.endswith((".yaml", ".yml")) and not PLAIN_WORD.fullmatch(name):
+        raise ValueError(f"recipe: expected a name (`mel recipes` lists them) or a .yaml file, got {name!r}")
+    text = recipe_text(lineage(shipped_bases().get(name) or find_recipe(name)))
+    here = text.replace("src/mel/recipes/", f"{recipes_directory()}/")
+    console.print(
+        Syntax(here, "yaml", background_color="default") if console.is_terminal else Text(here, end=""), soft_wrap=True
+    )
+
+
+def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
+    """`mel data check`: records, drops and why, prompt lengths, golds, and overlap with every suite of the recipe."""
+    wiring = wire(recipe)
+    suites = {s.name: _benchmark(wiring, s) for s in recipe.evaluation.suites}
+    found = examine_training_data(
+        wiring.task,
+        suites,
+        split=recipe.task.split,
+        count=recipe.task.count,
+        tokenizer=wiring.chat,
+        ask=wiring.ask,
+        max_prompt_tokens=recipe.trainer.get("max_prompt_length"),
+    )
+    console.print(training_data_table(found))
+    return found
+
+
+def _benchmark(wiring: Wiring, suite: SuiteSection) -> Benchmark:
+    task, _ = suite_task(wiring, suite)
+    problems = task.problems(suite.split, suite.count)
+    return Benchmark(problems=problems, task=task, left_out=left_out(task, suite.split))
+
+
+def show_plan(
+    recipe: Recipe, *, gpus: int, gpu_memory_gib: float, nodes: int, accelerate_config: str | None, console: Console
+) -> Plan:
+    """`mel plan`: memory per GPU and tokens per step, printed whether it fits or not.
+
+    Raises:
+        DoesNotFit: after printing, with the numbers and which knob to turn.
+    """
+    try:
+        found = estimate(
+            recipe,
+            shape_of(model_directory(recipe.model.path)),
+            gpus=gpus,
+            gpu_memory_gib=gpu_memory_gib,
+            nodes=nodes,
+            layout=load_layout(accelerate_config) if accelerate_config else None,
+        )
+    except DoesNotFit as error:
+        console.print(render(error.plan))
+        raise
+    console.print(render(found))
+    return found

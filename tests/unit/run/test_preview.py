@@ -1,0 +1,55 @@
+"""What can be known of a recipe before it runs."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mel.config import load_recipe
+from mel.recipe_files import shipped_recipes
+from mel.run.preview import list_recipes, show_recipe
+
+
+def printed(function, *words: str) -> str:
+    console = Console(file=StringIO(), width=80)
+    function(*words, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_every_recipe_is_listed_with_its_hardware() -> None:
+    text = printed(list_recipes)
+    assert all(re.search(rf"^ {name} +\S+", text, flags=re.M) for name in shipped_recipes())
+    assert "qwen3_1_7b_24gb         one GPU of 24 GB" in text
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_a_recipe_is_printed_as_a_recipe_whose_launch_file_is_where_it_says(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(printed(show_recipe, name))
+    assert load_recipe(str(path)) == load_recipe(name)
+    assert all(Path(file).is_file() for file in re.findall(r"--config_file (\S+)", path.read_text()))
+
+
+def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ValueError, match=r"`mel recipes` lists them\); got 'recomended'; did you mean 'recommended'\?"):
+        show_recipe("recomended", Console())
+
+
+@pytest.mark.parametrize("name", ["../../file", "/etc/hostname", "", "a b"])
+def test_what_is_neither_a_name_nor_a_yaml_file_is_not_printed(name: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a name \(`mel recipes` lists them\) or a .yaml file, got"):
+        show_recipe(name, Console())
+
+
+def test_a_file_is_printed_whole(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: recommended\ntrainer: {seed: 7}\n")
+    whole = tmp_path / "whole" / "mine.yaml"
+    whole.parent.mkdir()
+    whole.write_text(printed(show_recipe, str(path)))
+    assert "extends:" not in whole.read_text().replace("# extends:", "")
+    assert load_recipe(str(whole)) == load_recipe(str(path))
