@@ -25,10 +25,15 @@ class Sampled:
 
 
 def double(model: Any) -> Any:
-    """A copy in float64."""
-    found = copy.deepcopy(model).double()
-    found.config._attn_implementation = "eager"
-    return found
+    """A copy in float64.
+
+    Made from the configuration, for in a deep copy the `forward` that accelerate puts in is still the original's.
+    """
+    config = copy.deepcopy(model.config)
+    config._attn_implementation = "eager"
+    found = type(model)(config)
+    found.load_state_dict(model.state_dict())
+    return found.double()
 
 
 def log_softmax(model: Any, context: Sequence[int], target: Sequence[int], *, temperature: float = 1.0) -> Tensor:

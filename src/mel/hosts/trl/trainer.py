@@ -83,7 +83,7 @@ class MELTrainer(GRPOTrainer):
         check_surrogate(self.args, method.carrier.surrogate)
         for settings in method.settings:
             if settings.changes_groups:
-                check_policy_rows(self.args, f"auxiliary {settings.name!r}")
+                check_policy_rows(self.args, f"auxiliary {settings.name!r}", carrier=method.carrier.name)
         learned = {a.name: (learning or {}).get(a.name) or row_learning(self.args) for a in method.auxiliaries}
         if self._is_vlm or self.tools or self.environment_factories is not None:
             refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
