@@ -107,11 +107,12 @@ class Watched(MELTrainer):
     def _compute_loss(self, model, inputs):
         seen = self.__dict__.setdefault("seen", [])
         rows = {key: batch.num_rows for key, batch in (inputs.get(ROWS) or {}).items()}
-        completions = [
-            tuple(ids[mask.bool()].tolist())
-            for ids, mask in zip(inputs["completion_ids"], inputs["completion_mask"], strict=True)
-        ]
-        seen.append((reference.double(self.accelerator.unwrap_model(model)), completions, rows))
+        prompts, completions = (
+            [tuple(i[m.bool()].tolist()) for i, m in zip(inputs[f"{x}_ids"], inputs[f"{x}_mask"], strict=True)]
+            for x in ("prompt", "completion")
+        )
+        rollouts = list(zip(prompts, completions, strict=True))
+        seen.append((reference.double(self.accelerator.unwrap_model(model)), rollouts, rows))
         return super()._compute_loss(model, inputs)
 
 
@@ -141,7 +142,7 @@ def test_a_second_pass_over_a_batch_has_the_gradient_of_the_clipped_surrogate(tm
 def test_a_batch_spread_over_two_steps_keeps_the_probabilities_it_was_sampled_with(tmp_path, loss):
     auxiliary, recorder = tiny.Changes(added_to_both), tiny.StepGradients()
     args = still(
-        tmp_path, max_steps=2, steps_per_generation=2, per_device_train_batch_size=4, learning_rate=1e-2, **LOSSES[loss]
+        tmp_path, max_steps=2, steps_per_generation=2, per_device_train_batch_size=4, learning_rate=2e-3, **LOSSES[loss]
     )
     trainer = tiny.mel_trainer(
         args, auxiliary, cls=Watched, callbacks=[recorder], reward_funcs=by_place, rollout_func=fixed_completions
@@ -152,11 +153,11 @@ def test_a_batch_spread_over_two_steps_keeps_the_probabilities_it_was_sampled_wi
     rollouts = reference.sampled(groups, advantages, loss_type=LOSSES[loss]["loss_type"], most=MOST)
     level = LOSSES[loss].get("importance_sampling_level", "token")
     then = trainer.seen[0][0]
-    for step, (now, completions, rows) in enumerate(trainer.seen):
+    for step, (now, sampled, rows) in enumerate(trainer.seen):
         assert rows == {("", "policy"): 1}
         # The longer of the two added contexts goes first; each step holds half of the batch and counts it as the whole.
         more = sorted((rollouts[4], rollouts[9]), key=lambda r: len(r.context), reverse=True)[step]
-        own = [next(r for r in rollouts if r.target == ids) for ids in completions]
+        own = [next(r for r in rollouts if (r.context, r.target) == both) for both in sampled]
         half = [replace(r, divisor=r.divisor / 2) for r in [*own, more]]
         total, _ = reference.clipped_loss(now, then, half, level=level)
         assert distance(recorder.steps[step], reference.gradient_of(total, now)) < 1e-5
