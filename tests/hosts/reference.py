@@ -60,7 +60,9 @@ def normalized(rewards: Sequence[float]) -> list[float]:
     return ((values - values.mean()) / (values.std() + 1e-4)).tolist()
 
 
-def sampled(groups: Sequence[Group], advantages: Sequence[Sequence[float]], *, loss_type: str, most: int) -> list[Sampled]:
+def sampled(
+    groups: Sequence[Group], advantages: Sequence[Sequence[float]], *, loss_type: str, most: int
+) -> list[Sampled]:
     """The rollouts of groups under one of TRL's loss types.
 
     Args:
@@ -86,7 +88,13 @@ def sampled(groups: Sequence[Group], advantages: Sequence[Sequence[float]], *, l
 
 
 def clipped_loss(
-    now: Any, then: Any, rollouts: Sequence[Sampled], *, epsilon: float = 0.2, level: str = "token", temperature: float = 1.0
+    now: Any,
+    then: Any,
+    rollouts: Sequence[Sampled],
+    *,
+    epsilon: float = 0.2,
+    level: str = "token",
+    temperature: float = 1.0,
 ) -> tuple[Tensor, int]:
     """PPO's clipped surrogate summed over the rollouts, and how many tokens it stopped.
 

@@ -123,7 +123,10 @@ def test_a_checkpoint_keeps_the_running_mean_of_every_auxiliary(tmp_path):
     whole.train()
     state = json.loads((tmp_path / "checkpoint-4" / "mel_state.json").read_text())
     assert state["batches"] == 4
-    assert {name: kept["rule"] for name, kept in state["weights"].items()} == {"first": "GradNorm", "second": "GradNorm"}
+    assert {name: kept["rule"] for name, kept in state["weights"].items()} == {
+        "first": "GradNorm",
+        "second": "GradNorm",
+    }
     assert state["weights"]["first"]["sum"] != state["weights"]["second"]["sum"]
     resumed, learning = trainer(6)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
@@ -137,3 +140,8 @@ def test_auxiliaries_may_not_share_a_weight(tmp_path):
     shared = RowLearning(weight=GradNorm(0.5))
     with pytest.raises(ValueError, match="first and second share one weight"):
         gradients(still(tmp_path), {"first": shared, "second": shared})
+
+
+def test_learning_for_an_auxiliary_that_there_is_not_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="names of auxiliaries \\(first\\), got 'frist'"):
+        gradients(still(tmp_path), {"first": RowLearning(), "frist": RowLearning()})

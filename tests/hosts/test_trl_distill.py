@@ -44,9 +44,7 @@ def test_distill_rows_have_the_value_and_gradient_of_the_dense_reference(tmp_pat
         per_device_train_batch_size=8 // accumulation,
     )
     recorder = tiny.StepGradients()
-    trainer = tiny.mel_trainer(
-        args, tiny.RowsFrom(lambda call: rows), callbacks=[recorder], reward_funcs=tiny.constant
-    )
+    trainer = tiny.mel_trainer(args, tiny.RowsFrom(lambda call: rows), callbacks=[recorder], reward_funcs=tiny.constant)
     trainer.train()
     # Not by backward alone: a teacher with a gradient would have the same value and another gradient.
     model = reference.double(tiny.model())

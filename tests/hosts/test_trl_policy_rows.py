@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import reference
 import tiny
-import torch
+from trl.trainer.grpo_config import GRPOConfig
 from two_ranks import fixed_completions
 
 from mel.hosts.trl import MELTrainer
+from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.trainer import ROWS
 
 LOSSES = {
@@ -161,3 +162,41 @@ def test_a_batch_spread_over_two_steps_keeps_the_probabilities_it_was_sampled_wi
         half = [replace(r, divisor=r.divisor / 2) for r in [*own, more]]
         total, _ = reference.clipped_loss(now, then, half, level=level)
         assert distance(recorder.steps[step], reference.gradient_of(total, now)) < 1e-5
+
+
+class Undeclared(tiny.RowsFrom):
+    """Hands back groups without a word in a declaration."""
+
+    def learn(self, groups, *, step):
+        outcome = yield from super().learn(groups, step=step)
+        return replace(outcome, groups=tuple(added(groups)))
+
+
+def test_groups_that_nobody_declared_to_change_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="'rows_from' handed back groups, and its settings do not say"):
+        gradients(still(tmp_path), Undeclared(lambda call: []))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"loss_type": "bnpo"},
+        {"beta": 0.1},
+        {"delta": 4.0},
+        {"top_entropy_quantile": 0.5},
+        {"mask_truncated_completions": True},
+        {"scale_rewards": "none"},
+        {"multi_objective_aggregation": "normalize_then_sum"},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+def test_settings_that_would_learn_a_row_otherwise_than_a_rollout_are_refused(field):
+    with pytest.raises(ValueError, match=f"auxiliary 'x' .*{next(iter(field))}"):
+        check_policy_rows(
+            GRPOConfig(output_dir="unused", use_cpu=True, bf16=False, **field), "auxiliary 'x'", carrier="grpo"
+        )
+
+
+def test_another_carrier_than_grpo_normalizes_for_itself():
+    args = GRPOConfig(output_dir="unused", use_cpu=True, bf16=False, loss_type="dr_grpo", scale_rewards="none")
+    check_policy_rows(args, "auxiliary 'x'", carrier="dr_grpo")

@@ -30,9 +30,7 @@ class Asks:
 def dense(model, contexts=CONTEXTS, targets=TARGETS):
     model = reference.double(model)
     with torch.no_grad():
-        return [
-            reference.logprobs(model, c, t).tolist() if t else [] for c, t in zip(contexts, targets, strict=True)
-        ]
+        return [reference.logprobs(model, c, t).tolist() if t else [] for c, t in zip(contexts, targets, strict=True)]
 
 
 def assert_equal(answer, expected):
@@ -59,14 +57,16 @@ def test_a_score_is_the_dense_forward_pass_at_any_sampling_temperature(tmp_path,
         gradient_accumulation_steps=8 // size,
     )
     empty = Score(contexts=(), targets=())
-    _, (first, none, again) = asked(args, Score(contexts=CONTEXTS, targets=TARGETS), empty, Score(contexts=CONTEXTS, targets=TARGETS))
+    _, (first, none, again) = asked(
+        args, Score(contexts=CONTEXTS, targets=TARGETS), empty, Score(contexts=CONTEXTS, targets=TARGETS)
+    )
     assert_equal(first, dense(tiny.model()))
     assert (none, again) == ([], first)
 
 
 def test_the_current_policy_is_the_one_of_now(tmp_path):
     args = tiny.config(tmp_path, max_steps=2)
-    trainer, (before, after) = asked(args, Score(contexts=CONTEXTS, targets=TARGETS))
+    _, (before, after) = asked(args, Score(contexts=CONTEXTS, targets=TARGETS))
     assert_equal(before, dense(tiny.model()))
     assert max(abs(a - b) for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True)) > 0.01
 
