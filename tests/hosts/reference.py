@@ -1,4 +1,4 @@
-"""Dense references in float64: every sequence by itself, no padding, no batches, formulas as they stand in the papers."""
+"""Dense references in float64: each sequence by itself, no padding, no batches, formulas as in the papers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mel.types import Divergence, Group, Row
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:
-    """A rollout in the policy loss: its tokens, their advantages, and what the sum of its token losses is divided by."""
+    """A rollout in the policy loss: its tokens, its advantages, and what its summed loss is divided by."""
 
     context: tuple[int, ...]
     target: tuple[int, ...]

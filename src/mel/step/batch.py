@@ -129,8 +129,8 @@ def _check_outcome(method: Method, name: str, outcome: Outcome) -> None:
     declared = {settings.name for settings in method.settings if settings.changes_groups}
     if outcome.groups is not None and name not in declared:
         raise ValueError(
-            f"auxiliary {name!r} handed back groups, and its settings do not say that it may: set changes_groups = True "
-            "in them, for ranks exchange the rewards of changed groups only where that is declared"
+            f"auxiliary {name!r} handed back groups, and its settings do not say that it may: set changes_groups "
+            "= True in them, for ranks exchange the rewards of changed groups only where that is declared"
         )
     if any(row.term == "policy" for row in outcome.rows):
         raise ValueError(
