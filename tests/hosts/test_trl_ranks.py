@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import two_ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -87,3 +88,30 @@ def test_the_main_process_alone_reports_and_its_table_has_the_experiences_of_bot
     # A group on each rank, or both on the one: two experiences kept and four not, of which two and three are shown.
     assert tables[1] == tables[2]
     assert len({line.split(" | ")[1] for line in tables[2].splitlines()[2:]}) == 2
+
+
+def distance(folders, name):
+    """Relative, between the gradients of two ranks and of one rank on the union batch."""
+    one, two = (tiny.flat(torch.load(folders[world] / f"{name}-rank0.pt", weights_only=False)[0]) for world in (1, 2))
+    assert one.norm() > 0
+    return ((one - two).norm() / one.norm()).item()
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("loss", two_ranks.LOSSES)
+def test_groups_changed_on_one_rank_have_the_gradient_of_one_rank_on_the_union_batch(folders, loss, accumulation):
+    assert distance(folders, f"changed-{loss}-{accumulation}") < 1e-6
+
+
+def test_several_auxiliaries_have_the_gradient_of_one_rank_on_the_union_batch(folders):
+    assert distance(folders, "several") < 1e-6
+
+
+def test_ranks_with_unequal_requests_score_by_the_same_calls_what_one_rank_scores(folders):
+    one = torch.load(folders[1] / "score-rank0.pt", weights_only=False)
+    left, right = (torch.load(folders[2] / f"score-rank{rank}.pt", weights_only=False) for rank in (0, 1))
+    # Five sequences at most, two to a pass.
+    assert left["calls"] == right["calls"] == {"passes": 3, "gathers": 1}
+    assert (len(left["answers"]), len(right["answers"])) == (5, 1)
+    for found, expected in zip([*left["answers"], *right["answers"]], one["answers"], strict=True):
+        assert found == pytest.approx(expected, abs=1e-6, rel=1e-6)

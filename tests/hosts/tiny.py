@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from mel.hosts.trl import MELConfig, MELTrainer
 from mel.methods import Method
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
+from mel.methods.declaration import AuxiliarySettings, Limits, Needs
 from mel.ports import Auxiliary, Credit, Requests
 from mel.types import (
     Attempt,
@@ -132,7 +133,12 @@ def mel_trainer(
     args: Any, *auxiliaries: Auxiliary, carrier: str = "grpo", credit: Credit | None = None, **keywords: Any
 ):
     """A MELTrainer with these auxiliaries and a verdict per rollout from `odd_first_word`."""
-    method = Method(carrier=CARRIERS[carrier](), credit=credit or OutcomeCredit(None), auxiliaries=tuple(auxiliaries))
+    method = Method(
+        carrier=CARRIERS[carrier](),
+        credit=credit or OutcomeCredit(None),
+        auxiliaries=tuple(auxiliaries),
+        settings=tuple(a.settings for a in auxiliaries if isinstance(a, Changes)),
+    )
     return trainer(keywords.pop("cls", MELTrainer), args, method=method, **keywords)
 
 
@@ -165,6 +171,34 @@ class RowsFrom:
         self.answers.append([list(written), list(replayed), list(verdicts)])
         rows = tuple(self._rows(call))
         return Outcome(rows=rows, counts={"rows": len(rows), "asked": len(asked)})
+
+
+class ChangesSettings(AuxiliarySettings):
+    """Declares that its auxiliary changes groups."""
+
+    name = "changes"
+    changes_groups = True
+
+    def needs(self, limits: Limits) -> Needs:
+        return Needs()
+
+
+class Changes:
+    """An auxiliary that hands back the groups that a function makes of those that came in."""
+
+    name = "changes"
+    settings = ChangesSettings()
+
+    def __init__(self, change: Callable[[Sequence[Group]], Sequence[Group]]) -> None:
+        self._change = change
+        self.given: list[tuple[Group, ...]] = []
+        self.handed_back: list[tuple[Group, ...]] = []
+
+    def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        yield from ()
+        self.given.append(tuple(groups))
+        self.handed_back.append(tuple(self._change(groups)))
+        return Outcome(groups=self.handed_back[-1])
 
 
 def replayed(

@@ -10,6 +10,9 @@ import json
 import math
 import os
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,10 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from mel.hosts.trl.engine_probe import rescaled
 from mel.hosts.trl.ranks import leave_group
 from mel.objective import gradients
-from mel.types import Row
+from mel.objective.weight import Constant, GradNorm
+from mel.ports import Requests
+from mel.step import RowLearning
+from mel.types import Group, Outcome, Row, Score
 
 GROUP = 4
 LAYOUTS = {
@@ -68,6 +74,127 @@ def rows_of(rank: int, counts: tuple[int, int]) -> list[Row]:
         )
         for i in range(start, start + counts[rank])
     ]
+
+
+LOSSES = {
+    "grpo": {"loss_type": "grpo"},
+    "dapo": {"loss_type": "dapo"},
+    "dr_grpo": {"loss_type": "dr_grpo"},
+    "gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
+}
+
+
+def rewards_by_place(completions: list[Any], **kwargs: Any) -> list[float]:
+    """Differ within every group."""
+    return [len(c[0]["content"].split()) % 3 + 0.25 * (i % GROUP) for i, c in enumerate(completions)]
+
+
+def changed(groups: Sequence[Group], prompt: tuple[int, ...]) -> list[Group]:
+    """Of the group with that prompt alone: its second rollout replaced, and a hinted one added behind the others."""
+    more = {"token_ids": (9, 12, 30, 7, 1), "reward": 0.8, "context_ids": (*prompt, 20, 21), "hint": range(2)}
+    found = []
+    for group in groups:
+        if group.prompt_ids == prompt:
+            first, second, *rest = group.rollouts
+            other = replace(second, token_ids=(8, 6, 1), reward=1.5)
+            group = replace(group, rollouts=(first, other, *rest, replace(first, **more)))
+        found.append(group)
+    return found
+
+
+class Scores:
+    """An auxiliary that asks for the log-probabilities of targets, and counts the passes that answer it."""
+
+    name = "scores"
+
+    def __init__(self, request: Score) -> None:
+        self._request = request
+        self.answers: list[Any] = []
+
+    def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        self.answers.append((yield self._request))
+        return Outcome()
+
+
+def requests_of(rank: int, world: int) -> Score:
+    """Five sequences on the first rank and one on the second; one rank asks for all of them."""
+    targets = tuple(tuple(6 + (3 * i + k) % 30 for k in range(1 + i % 3)) for i in range(6))
+    own = slice(None) if world == 1 else slice(0, 5) if rank == 0 else slice(5, 6)
+    return Score(contexts=tuple((7, 8 + i) for i in range(6))[own], targets=targets[own])
+
+
+def change_groups(folder: Path, rank: int, world: int) -> None:
+    """The gradients of groups that are changed on one rank only, under every loss type."""
+    for (name, loss), accumulation in itertools.product(LOSSES.items(), (1, 2)):
+        args = still(folder, world, accumulation, **loss)
+        prompt: list[tuple[int, ...]] = []
+
+        def change(groups: Sequence[Group], prompt: list[tuple[int, ...]] = prompt) -> list[Group]:
+            # The first problem of all ranks is the first of rank 0.
+            prompt += [] if rank else [groups[0].prompt_ids]
+            return changed(groups, prompt[0]) if prompt else list(groups)
+
+        recorder = tiny.StepGradients()
+        keywords = {"callbacks": [recorder], "rollout_func": fixed_completions, "reward_funcs": rewards_by_place}
+        tiny.mel_trainer(args, tiny.Changes(change), **keywords).train()
+        torch.save(recorder.steps, folder / f"changed-{name}-{accumulation}-rank{rank}.pt")
+
+
+def still(folder: Path, world: int, accumulation: int, **changes: Any) -> Any:
+    return tiny.config(
+        folder / "out",
+        learning_rate=0.0,
+        max_grad_norm=0.0,
+        max_steps=1,
+        num_generations=GROUP,
+        gradient_accumulation_steps=accumulation,
+        # Four rollouts of a group at least must lie on each rank.
+        per_device_train_batch_size=8 // world // accumulation,
+        **changes,
+    )
+
+
+def score(folder: Path, rank: int, world: int) -> None:
+    """The answers of both ranks, and how many forward passes and gathers each made for them."""
+    auxiliary = Scores(requests_of(rank, world))
+    trainer = tiny.mel_trainer(
+        still(folder, world, 2), auxiliary, rollout_func=fixed_completions, reward_funcs=rewards_by_place
+    )
+    calls: Counter[str] = Counter()
+    scorer = trainer._learner._scorer
+    answer, gather = scorer.score, trainer.accelerator.gather
+
+    def counted(request: Score) -> Any:
+        hook = trainer.model.register_forward_pre_hook(lambda *_: calls.update(["passes"]))
+        trainer.accelerator.gather = lambda value: (calls.update(["gathers"]), gather(value))[1]
+        try:
+            return answer(request)
+        finally:
+            hook.remove()
+            trainer.accelerator.gather = gather
+
+    scorer.score = counted
+    trainer.train()
+    torch.save({"answers": auxiliary.answers[0], "calls": dict(calls)}, folder / f"score-rank{rank}.pt")
+
+
+def several(folder: Path, rank: int, world: int) -> None:
+    """Two auxiliaries at different weights, the one measured, with rows of the second on one rank only."""
+    rows = {"first": (3, 1), "second": (0, 2)}
+    auxiliaries = []
+    for name, counts in rows.items():
+        everyone = [row for r in range(2) for row in rows_of(r, counts)]
+        mine = rows_of(rank, counts) if world == 2 else everyone
+        auxiliaries.append(tiny.RowsFrom(lambda call, mine=mine: mine))
+        auxiliaries[-1].name = name
+    learning = {
+        "first": RowLearning(weight=GradNorm(0.5), rows_per_backward=2),
+        "second": RowLearning(weight=Constant(2.0), backward="joint", reduction="token"),
+    }
+    recorder = tiny.StepGradients()
+    keywords = {"callbacks": [recorder], "rollout_func": fixed_completions, "reward_funcs": rewards_by_place}
+    tiny.mel_trainer(still(folder, world, 2), *auxiliaries, learning=learning, **keywords).train()
+    torch.save(recorder.steps, folder / f"several-rank{rank}.pt")
 
 
 def compare_shards() -> None:
@@ -128,6 +255,9 @@ def run(folder: Path) -> None:
         torch.save({"steps": recorder.steps, "metrics": metrics}, folder / f"{name}-rank{rank}.pt")
     args = tiny.config(folder / "tracked", max_steps=1, per_device_train_batch_size=8 // world, report_to="tensorboard")
     tiny.mel_trainer(args, tiny.Experiences(), rollout_func=fixed_completions).train()
+    change_groups(folder, rank, world)
+    score(folder, rank, world)
+    several(folder, rank, world)
     if world == 2:
         compare_shards()
         rescale_shards()

@@ -58,7 +58,7 @@ class Learned:
 
     @property
     def outcome(self) -> Outcome:
-        """What all auxiliaries of this rank handed back, counts under their metric paths."""
+        """What all auxiliaries of this rank handed back; `metrics` tells their counts apart, this does not."""
         return merged(self.outcomes.values())
 
 
@@ -112,11 +112,31 @@ def _auxiliaries(
     outcomes: dict[str, Outcome] = {}
     for auxiliary in method.auxiliaries:
         outcome = answer(accounting.watch(auxiliary.learn(groups, step=step)))
+        _check_outcome(method, auxiliary.name, outcome)
         if outcome.groups is not None:
             check_changes(groups, outcome.groups, auxiliary.name)
             groups = outcome.groups
         outcomes[auxiliary.name] = outcome
     return tuple(groups), outcomes
+
+
+def _check_outcome(method: Method, name: str, outcome: Outcome) -> None:
+    """Refuses what the host could not weigh.
+
+    Raises:
+        ValueError: changed groups without a word in the declaration, or a `policy` row beside the groups.
+    """
+    declared = {settings.name for settings in method.settings if settings.changes_groups}
+    if outcome.groups is not None and name not in declared:
+        raise ValueError(
+            f"auxiliary {name!r} handed back groups, and its settings do not say that it may: set changes_groups "
+            "= True in them, for ranks exchange the rewards of changed groups only where that is declared"
+        )
+    if any(row.term == "policy" for row in outcome.rows):
+        raise ValueError(
+            f"auxiliary {name!r} handed back a policy row: put the rollout into its group instead (Outcome.groups), so "
+            "that it gets an advantage and counts in the denominators"
+        )
 
 
 def _advantages(

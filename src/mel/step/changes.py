@@ -74,7 +74,8 @@ def check_changes(given: Sequence[Group], changed: Sequence[Group], who: str) ->
                 f"auxiliary {who!r}: expected at least {len(old.rollouts)} rollouts of problem {old.problem.id} "
                 f"(replace one in its place, add behind them), got {len(new.rollouts)}"
             )
-        if any(num_sampled(rollout) < 1 for rollout in new.rollouts if rollout not in old.rollouts):
+        hosts = [id(rollout) for rollout in old.rollouts]
+        if any(num_sampled(rollout) < 1 for rollout in new.rollouts if id(rollout) not in hosts):
             raise ValueError(f"auxiliary {who!r}: a rollout of problem {old.problem.id} holds no sampled token")
 
 

@@ -227,3 +227,47 @@ def test_a_step_of_a_cut_solution_is_continued_exactly_where_the_rollout_had_it(
         assert bytes_bpe().decode(item.prefix_ids) == before
         assert engine.asked[1][0][-len(item.prefix_ids) :] == item.prefix_ids
         assert item.attempts[0].response == before + "So it is 48."
+
+
+OPENING = "## Failure point\nFirst wrong step: 31\n"
+WRITTEN = "Case 0 needs adding.\n## Heuristics\nIf a case adds, then add."
+
+
+def given(of: Pair, step: int, limit: int | None = None) -> Construction | None:
+    settings = MetaExperienceSettings(max_pair_tokens=limit, long_pairs="cut")
+    return construction(of, bytes_bpe(), MATH, settings, step=step)
+
+
+def test_a_given_step_opens_the_answer_and_counts_in_the_prompts_length() -> None:
+    of = of_mathematics(RIGHT, WRONG)
+    opened, opening_ids = given(of, 31), ids(OPENING, bytes_bpe())
+    plain = construction(of, bytes_bpe(), MATH, MetaExperienceSettings())
+    assert opened is not None
+    assert plain is not None
+    assert (opened.step, opened.opening, plain.step, plain.opening) == (31, OPENING, None, "")
+    assert opened.context_ids == plain.context_ids + opening_ids
+    limit = len(opened.context_ids)
+    exact, cut = given(of, 31, limit), given(of, 31, limit - 1)
+    assert exact == opened
+    assert cut is not None
+    assert cut.is_cut
+    assert cut.context_ids[-len(opening_ids) :] == opening_ids
+    assert len(cut.context_ids) < limit
+
+
+def test_the_policy_goes_on_from_the_given_step_and_its_experience_states_it() -> None:
+    of = of_mathematics(RIGHT, WRONG)
+    settings = MetaExperienceSettings(localizer="first_difference", target="experience", context="retrospective")
+    at = Surroundings(tokenizer=bytes_bpe(), prompts=MATH, steps=prose_steps, rollout_max_tokens=99)
+    engine = Engine([WRITTEN, "So it is 48."])
+    outcome = drive(MetaExperienceLearning(settings, at).learn([of.group], step=1), engine, engine)
+    (asked_for,) = engine.asked[0]
+    assert bytes_bpe().decode(asked_for).endswith(OPENING)
+    (item,) = outcome.replayed
+    experience = item.candidate.experience
+    assert experience is not None
+    assert (experience.bifurcation, experience.text) == (31, OPENING + WRITTEN)
+    assert experience.heuristic == "If a case adds, then add."
+    # What is learned is what the policy wrote, after the opening that it was given.
+    (row,) = outcome.rows
+    assert (row.context_ids, row.target_ids) == (asked_for, ids(f"{WRITTEN}<eos>", bytes_bpe()))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import combinations
+
 from trl.trainer.grpo_config import GRPOConfig
 
 from mel import prompts
-from mel.hosts.trl.config import experience_settings, setting
+from mel.hosts.trl.config import experience_settings, row_learning, setting
 from mel.hosts.trl.problems import lines_as_steps
 from mel.methods import Method, Surroundings, build
 from mel.ports import Inspectable, Steps, Task, Tokenizer
+from mel.step import RowLearning
 
 
 def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None, segmenter: Steps | None) -> Method:
@@ -26,6 +30,25 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
         inspector=task if isinstance(task, Inspectable) else None,
     )
     return build(at=surroundings, auxiliaries=[experience_settings(args)])
+
+
+def learning_of(args: GRPOConfig, method: Method, given: Mapping[str, RowLearning]) -> dict[str, RowLearning]:
+    """How the rows of each auxiliary are learned, by its name: as given, or else as the configuration says.
+
+    Raises:
+        ValueError: a name that no auxiliary has, or one weight for two auxiliaries, whose running mean it would mix.
+    """
+    names = [auxiliary.name for auxiliary in method.auxiliaries]
+    strange = [name for name in given if name not in names]
+    if strange:
+        raise ValueError(f"learning: expected names of auxiliaries ({', '.join(names) or 'none'}), got {strange[0]!r}")
+    learned = {name: given.get(name) or row_learning(args) for name in names}
+    for one, other in combinations(names, 2):
+        if learned[one].weight is learned[other].weight:
+            raise ValueError(
+                f"learning: {one} and {other} share one weight, which holds a running mean; give each its own"
+            )
+    return learned
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:

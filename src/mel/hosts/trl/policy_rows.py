@@ -59,7 +59,7 @@ class PolicyScale:
         return row.weight / (self.share.rollouts * sum(row.is_sampled))
 
 
-def check_policy_rows(args: GRPOConfig, who: str) -> None:
+def check_policy_rows(args: GRPOConfig, who: str, *, carrier: str) -> None:
     """Refuses settings under which an added rollout would not be learned as TRL learns its own.
 
     Raises:
@@ -69,16 +69,19 @@ def check_policy_rows(args: GRPOConfig, who: str) -> None:
         raise ValueError(
             f"{who} adds rollouts to their groups, which needs loss_type {', '.join(LOSSES)}; got {args.loss_type!r}"
         )
-    wanted = {
+    wanted: dict[str, Any] = {
         "beta": 0.0,
         "delta": None,
         "top_entropy_quantile": 1.0,
         "off_policy_mask_threshold": None,
         "mask_truncated_completions": False,
     }
+    if carrier == "grpo":
+        # Unchanged groups have TRL's own advantages and changed ones the carrier's: both must be the same.
+        wanted |= {"scale_rewards": "group", "multi_objective_aggregation": "sum_then_normalize"}
     wrong = {k: getattr(args, k) for k, v in wanted.items() if getattr(args, k, v) != v}
     if wrong:
         raise ValueError(
-            f"{who} adds rollouts to their groups, and their loss has no {', '.join(wrong)}; found {wrong}: use "
+            f"{who} adds rollouts to their groups, which these settings do not allow: {wrong}; use "
             f"{ {k: wanted[k] for k in wrong} }"
         )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
+from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.utils import use_adapter
 
 from mel.hosts.trl.ranks import max_over_ranks
 from mel.hosts.trl.row_losses import row_logprobs
-from mel.objective.rows import pad_rows
+from mel.objective.score import ScoreBatch, in_order, score_batches
 from mel.ports import Logprobs
-from mel.types import Row, Score
+from mel.types import Score
 
 
 class TrainerScorer:
@@ -32,50 +35,47 @@ class TrainerScorer:
         Raises:
             ValueError: the policy before training is asked for, and this trainer does not keep it; or an empty context.
         """
-        size = self._trainer.args.per_device_train_batch_size
-        rows = [
-            Row(context_ids=context, target_ids=target)
-            for context, target in zip(request.contexts, request.targets, strict=True)
-            if target
-        ]
-        count = max_over_ranks(len(rows), self._trainer.accelerator)
-        found: list[Logprobs] = []
-        with self._model_of(request) as model, torch.no_grad():
-            for start in range(0, count, size):
-                found += self._batch(model, rows[start : start + size], min(size, count - start))
-        scored = iter(found)
-        return [next(scored) if target else () for target in request.targets]
-
-    def _batch(self, model: Any, rows: Sequence[Row], count: int) -> list[Logprobs]:
         trainer = self._trainer
-        batch = pad_rows(rows, [1.0] * len(rows), pad_id=trainer.eos_token_ids[0], count=count, term="nll")
-        logp_RT = row_logprobs(trainer, model, batch.to(trainer.accelerator.device)).float().cpu()
-        return [tuple(logp_RT[i, : len(row.target_ids)].tolist()) for i, row in enumerate(rows)]
+        batches = score_batches(
+            request,
+            pad_id=trainer.eos_token_ids[0],
+            rows_per_batch=trainer.args.per_device_train_batch_size,
+            most=max_over_ranks(len(request.targets), trainer.accelerator),
+        )
+        with self._model_of(request) as model, torch.no_grad():
+            found = [self._logprobs(model, batch) for batch in batches]
+        return in_order(request, batches, found)
+
+    def _logprobs(self, model: Any, batch: ScoreBatch) -> Tensor:
+        rows = batch.rows.to(self._trainer.accelerator.device)
+        return row_logprobs(self._trainer, model, rows).float().cpu()
 
     def _model_of(self, request: Score) -> Any:
         trainer = self._trainer
         if request.policy == "current":
             return nullcontext(trainer.model)
+        if trainer.args.sync_ref_model:
+            raise ValueError(
+                "log-probabilities under the initial policy need a reference that stays what it was: set "
+                "sync_ref_model to False"
+            )
         if trainer.ref_model is not None:
             return nullcontext(trainer.ref_model)
-        if hasattr(trainer.accelerator.unwrap_model(trainer.model), "disable_adapter"):
-            return _AdapterOff(trainer)
+        if is_peft_model(trainer.accelerator.unwrap_model(trainer.model)):
+            return _initial_adapter(trainer)
         raise ValueError(
             "log-probabilities under the initial policy need a trainer that keeps it: set beta above 0 (a reference "
             "model), or train a LoRA adapter"
         )
 
 
-class _AdapterOff:
-    """The trained model with its adapter switched off: what it was before training."""
+@contextmanager
+def _initial_adapter(trainer: Any) -> Iterator[Any]:
+    """The trained model with its adapter as it was before training, as TRL finds its own reference.
 
-    def __init__(self, trainer: Any) -> None:
-        self._model = trainer.model
-        self._context = trainer.accelerator.unwrap_model(trainer.model).disable_adapter()
-
-    def __enter__(self) -> Any:
-        self._context.__enter__()
-        return self._model
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)
+    Where TRL was given a model with an adapter and beta is above 0, it keeps a copy of that adapter. Else the adapter
+    is off: a new one changes nothing before it is trained.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    with use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None):
+        yield trainer.model

@@ -13,8 +13,8 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl import contract, state
-from mel.hosts.trl.config import check_settings, row_learning, setting
-from mel.hosts.trl.defaults import default_method, refuse_auxiliaries
+from mel.hosts.trl.config import check_settings, setting
+from mel.hosts.trl.defaults import default_method, learning_of, refuse_auxiliaries
 from mel.hosts.trl.engine_check import EngineCheck, is_comparable
 from mel.hosts.trl.engine_probe import EngineProbe
 from mel.hosts.trl.learner import Learner, Slot
@@ -83,8 +83,8 @@ class MELTrainer(GRPOTrainer):
         check_surrogate(self.args, method.carrier.surrogate)
         for settings in method.settings:
             if settings.changes_groups:
-                check_policy_rows(self.args, f"auxiliary {settings.name!r}")
-        learned = {a.name: (learning or {}).get(a.name) or row_learning(self.args) for a in method.auxiliaries}
+                check_policy_rows(self.args, f"auxiliary {settings.name!r}", carrier=method.carrier.name)
+        learned = learning_of(self.args, method, learning or {})
         if self._is_vlm or self.tools or self.environment_factories is not None:
             refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
         tables = experience_tables(self, setting(self.args, "tracked_experiences"))

@@ -1,0 +1,140 @@
+"""A step that something else than the policy names: asked, given to the policy's answer, and counted where missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from stories import (
+    ANALYSIS,
+    CONTINUED,
+    PROBLEM,
+    PROMPTS,
+    RIGHT,
+    TASK,
+    WRONG_ANSWER_ONLY,
+    WRONG_AT_1,
+    WRONG_AT_2,
+    WRONG_AT_3,
+    Canned,
+    group,
+    ids,
+    words,
+)
+
+from mel.methods import MetaExperienceLearning, MetaExperienceSettings, Surroundings, drive
+from mel.types import Generate, Group, Outcome, Score
+
+AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44, inspector=TASK)
+TAUGHT = "at 1) wins not plus ; rule sorts means same"
+"""An answer that blames step 1, which a given step overrules."""
+AFTER = {
+    1: "1) finds plus 3 = 53 2) sorts same 2 = 53 3) loses minus 5 = 48 answer 48",
+    2: CONTINUED,
+    3: "3) loses minus 5 = 48 answer 48",
+}
+
+
+@dataclass
+class Scores:
+    """Answers with the same values for every target; keeps what it was asked."""
+
+    values: Sequence[float] = ()
+    asked: list[Score] = field(default_factory=list)
+
+    def score(self, request: Score) -> list[tuple[float, ...]]:
+        self.asked.append(request)
+        return [tuple(self.values) for _ in request.targets]
+
+
+def learn(
+    groups: Sequence[Group], step: int | None, localizer: str, *, values: Sequence[float] = (), **changes: Any
+) -> tuple[Outcome, Canned, Scores]:
+    at = replace(AT, **changes)
+    auxiliary = MetaExperienceLearning(MetaExperienceSettings(localizer=localizer), at)  # type: ignore[arg-type]
+    engine, scores = Canned([[TAUGHT] if step else [], [AFTER[step]] if step else []]), Scores(values)
+    return drive(auxiliary.learn(groups, step=1), engine, TASK, scores), engine, scores
+
+
+@pytest.mark.parametrize("localizer", ["first_difference", "oracle"])
+@pytest.mark.parametrize(("wrong", "step"), [(WRONG_AT_1, 1), (WRONG_AT_2, 2), (WRONG_AT_3, 3)])
+def test_the_given_step_is_the_bifurcation_whatever_the_policy_writes(localizer: str, wrong: str, step: int) -> None:
+    outcome, engine, _ = learn([group(RIGHT, wrong)], step, localizer)
+    (item,) = outcome.replayed
+    assert item.candidate.experience is not None
+    assert item.candidate.experience.bifurcation == step
+    before = " ".join(wrong.split()[: 6 * (step - 1)])
+    note = f"<user> {PROBLEM.text} note {TAUGHT} <assistant> {before}"
+    assert engine.asked[1][0] == (ids(note.strip()),)
+    assert (item.prefix_ids, item.is_kept) == (ids(before), True)
+    assert outcome.counts["located"] == 1
+
+
+def test_likelihood_asks_for_the_wrong_rollout_after_its_prompt_and_blames_the_least_likely_step() -> None:
+    mixed = group(RIGHT, WRONG_AT_2)
+    # The answer is the least likely of all and no step.
+    values = [-1.0] * 12 + [-2.0] * 6 + [-9.0] * 3
+    outcome, _, scores = learn([mixed], 3, "likelihood", values=values)
+    assert scores.asked == [
+        Score(contexts=(mixed.prompt_ids,), targets=(mixed.rollouts[1].token_ids,), policy="current", phase="localize")
+    ]
+    (item,) = outcome.replayed
+    assert item.candidate.experience is not None
+    assert item.candidate.experience.bifurcation == 3
+    # The task knows better: step 2.
+    assert (outcome.counts["locatable"], outcome.counts["located"]) == (1, 0)
+
+
+def test_likelihood_asks_in_every_batch_also_without_a_pair() -> None:
+    requests = MetaExperienceLearning(MetaExperienceSettings(localizer="likelihood"), AT).learn([], step=1)
+    first = next(requests)
+    assert first == Score(contexts=(), targets=(), phase="localize")
+    assert isinstance(requests.send([]), Generate)
+
+
+def drawn(seed: int, step: int) -> list[int]:
+    groups = [replace(group(RIGHT, WRONG_AT_2), problem=replace(PROBLEM, id=f"p{i}")) for i in range(12)]
+    method = MetaExperienceLearning(MetaExperienceSettings(localizer="random"), replace(AT, seed=seed))
+    outcome = drive(method.learn(groups, step=step), Canned([[TAUGHT] * 12, [CONTINUED] * 12]), TASK)
+    experiences = [r.candidate.experience for r in outcome.replayed]
+    return [m.bifurcation for m in experiences if m is not None]
+
+
+def test_a_random_step_depends_on_seed_step_and_problem_and_on_nothing_else() -> None:
+    assert len(drawn(0, 1)) == 12
+    assert set(drawn(0, 1)) == {1, 2, 3}
+    assert drawn(0, 1) == drawn(0, 1)
+    assert drawn(0, 1) != drawn(0, 2)
+    assert drawn(0, 1) != drawn(1, 1)
+
+
+@pytest.mark.parametrize("localizer", ["first_difference", "oracle"])
+def test_a_pair_without_a_step_to_blame_is_counted_and_asked_nothing(localizer: str) -> None:
+    # Its steps are all right and read as those of y+; its answer alone is wrong.
+    outcome, engine, _ = learn([group(RIGHT, WRONG_ANSWER_ONLY)], None, localizer)
+    assert engine.asked[0][0] == engine.asked[1][0] == ()
+    assert (outcome.rows, outcome.replayed) == ((), ())
+    assert outcome.counts == {"groups": 1, "skipped/not_located": 1, "rows": 0}
+
+
+def test_pairs_with_a_step_are_asked_about_though_others_have_none() -> None:
+    groups = [group(RIGHT, WRONG_ANSWER_ONLY), group(RIGHT, WRONG_AT_2)]
+    outcome, engine, _ = learn(groups, 2, "first_difference")
+    assert len(engine.asked[0][0]) == 1
+    assert (outcome.counts["skipped/not_located"], outcome.counts["candidates"], len(outcome.rows)) == (1, 1, 1)
+
+
+def test_the_critique_decides_by_default_and_nothing_is_scored() -> None:
+    auxiliary = MetaExperienceLearning(MetaExperienceSettings(), AT)
+    scores = Scores()
+    outcome = drive(
+        auxiliary.learn([group(RIGHT, WRONG_AT_2)], step=1), Canned([[ANALYSIS], [CONTINUED]]), TASK, scores
+    )
+    assert (outcome.counts["located"], scores.asked) == (1, [])
+
+
+def test_the_oracle_needs_a_task_that_can_say() -> None:
+    with pytest.raises(ValueError, match="'oracle' asks the task for the first wrong step, and this task cannot say"):
+        learn([], None, "oracle", inspector=None)
