@@ -195,6 +195,7 @@ def _check_exists(path: str) -> None:
 
 
 def template_text(name_or_path: str) -> str:
+    """The Jinja text of a shipped template or of a file."""
     shipped = Path(str(resources.files("mel.prompts"))) / "templates" / f"{name_or_path}.jinja"
     path = shipped if shipped.is_file() else Path(name_or_path)
     if not path.is_file():

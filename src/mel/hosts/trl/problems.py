@@ -22,8 +22,8 @@ def problem_of(example: Example) -> Problem:
 
     The id is the column `problem_id` or `id`, else a hash of the prompt. The text is the column `problem` or
     `question`, else the prompt's last user turn. The answer is the column `answer`, `solution` or `ground_truth`,
-    else empty. `metadata` is the column of that name (a mapping, or JSON text of one; whatever else stands there is kept
-    under the key `metadata`).
+    else empty. `metadata` is the column of that name (a mapping, or JSON text of one; whatever else stands there
+    is kept under the key `metadata`).
     """
     prompt = example["prompt"]
     default_id = hashlib.sha256(json.dumps(prompt, sort_keys=True, default=str).encode()).hexdigest()[:16]

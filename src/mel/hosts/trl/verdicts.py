@@ -105,7 +105,9 @@ class RewardVerifier:
         for known, example in self._examples:
             if known == problem:
                 return example
-        raise ValueError(f"problem {problem.id!r}: expected one of this generation batch, got one without a dataset row")
+        raise ValueError(
+            f"problem {problem.id!r}: expected one of this generation batch, got one without a dataset row"
+        )
 
     def _judge(self, values: Sequence[float]) -> list[Verdict]:
         return [self._verdict(value) for value in values]
