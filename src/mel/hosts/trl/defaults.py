@@ -12,8 +12,7 @@ from mel import prompts
 from mel.hosts.load import template_text
 from mel.hosts.trl.config import check_layout, experience_settings, setting
 from mel.hosts.trl.problems import lines_as_steps
-from mel.methods import CARRIERS, Method, Surroundings, build, known
-from mel.methods.credit.outcome import Outcome
+from mel.methods import CARRIERS, CREDITS, Method, Surroundings, build, known
 from mel.ports import Inspectable, Steps, Task, Tokenizer
 from mel.prompts.chat import ChatTokenizer
 
@@ -95,7 +94,7 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
 def plain_method(carrier: str = "grpo") -> Method:
     """A method without auxiliaries: the carrier alone, which takes all that GRPOTrainer takes."""
     known(carrier, CARRIERS, "carrier")
-    return Method(carrier=CARRIERS[carrier](), credit=Outcome(None))
+    return Method(carrier=CARRIERS[carrier](), credit=CREDITS["outcome"](None))
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:
