@@ -2,6 +2,7 @@
 
 import pytest
 import tiny
+from trl import GRPOConfig
 
 from mel.hosts.trl import MELTrainer, plain_method, problem_of
 
@@ -45,3 +46,24 @@ def test_rows_with_the_same_id_are_judged_by_their_own_answers(tmp_path):
 @pytest.mark.parametrize(("value", "expected"), [("a note", {"metadata": "a note"}), (7, {"metadata": 7})])
 def test_a_metadata_column_of_the_users_own_is_kept(value, expected):
     assert problem_of({"prompt": "p", "metadata": value}).metadata == expected
+
+
+def test_a_method_without_auxiliaries_takes_steps_that_span_generation_batches(tmp_path):
+    args = GRPOConfig(
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=4,
+        num_generations=4,
+        steps_per_generation=3,
+        gradient_accumulation_steps=2,
+        max_completion_length=4,
+        max_steps=2,
+        use_cpu=True,
+        bf16=False,
+        report_to=[],
+        save_strategy="no",
+    )
+    trainer = tiny.trainer(MELTrainer, args, method=plain_method())
+    trainer.train()
+    assert trainer.state.global_step == 2
+    with pytest.raises(ValueError, match=r"steps_per_generation \(3\).*plain_method"):
+        tiny.trainer(MELTrainer, args, model="no/such-model")

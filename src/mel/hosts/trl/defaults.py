@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from trl.trainer.grpo_config import GRPOConfig
@@ -94,7 +94,8 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
 def plain_method(carrier: str = "grpo") -> Method:
     """A method without auxiliaries: the carrier alone, which takes all that GRPOTrainer takes."""
     known(carrier, CARRIERS, "carrier")
-    return Method(carrier=CARRIERS[carrier](), credit=CREDITS["outcome"](None))
+    # Outcome credit reads nothing of its surroundings.
+    return Method(carrier=CARRIERS[carrier](), credit=CREDITS["outcome"](cast(Surroundings, None)))
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:
