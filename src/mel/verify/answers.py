@@ -18,7 +18,10 @@ _CONNECTIVE = re.compile(
 _BRACE = re.compile(r"(?<!\\)[{}]")
 _MAX_BETWEEN_CHARS = 120
 _MAX_JOINED = 50
-_THINKING = re.compile(r"<think(?:ing)?>")
+_TAG = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis)"
+_OPENING = re.compile(rf"<{_TAG}>|\[{_TAG}\]|<\|begin_of_{_TAG}\|>|◁{_TAG}▷", re.IGNORECASE)
+_CLOSING = re.compile(rf"</{_TAG}>|\[/{_TAG}\]|<\|end_of_{_TAG}\|>|◁/{_TAG}▷", re.IGNORECASE)
+_EDGE = re.compile(r"(?:[\s,;]|(?<!\.)\.(?!\.))+$")
 _DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
 _COURTESY = re.compile(r"\.?\s*I hope it is correct")
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)|([+-]?)0*([0-9]{1,3}(?:,[0-9]{3})+)")
@@ -40,7 +43,7 @@ class AnswerFormat:
     markers: tuple[str, ...] = (BOXED,)
     float_rounding: int = 6
     strict: bool = True
-    allow_set_relation_comp: bool = False
+    allow_set_relation_comp: bool = True
     max_answer_chars: int = 1000
 
 
@@ -79,9 +82,16 @@ def last_boxed(text: str) -> str | None:
 
 
 def _without_thinking(text: str) -> str:
-    after = re.split(r"</think(?:ing)?>", text)[-1]
-    opened = _THINKING.search(after)
-    return after[: opened.start()] if opened else after
+    """What follows the last thinking block, up to the next one that opens.
+
+    Once a block was closed, a tag in the middle of a line is a word about tags and opens nothing.
+    """
+    start = max((match.end() for match in _CLOSING.finditer(text)), default=0)
+    for opened in _OPENING.finditer(text, start):
+        line = text[text.rfind("\n", start, opened.start()) + 1 if "\n" in text[start : opened.start()] else start : opened.start()]
+        if start == 0 or not line.strip():
+            return text[start : opened.start()]
+    return text[start:]
 
 
 def _last(text: str, marker: str) -> tuple[int, FinalAnswer | None]:
@@ -107,7 +117,7 @@ def _rest_of_line(text: str, start: int) -> str:
             line_end = closed + len(closer)
             break
     line = _COURTESY.split(text[start:line_end], maxsplit=1)[0]
-    return line.strip().strip("*").strip().rstrip(" .,;")
+    return _EDGE.sub("", line.strip().strip("*").strip())
 
 
 def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
@@ -125,7 +135,8 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
             break
         parts.append(content)
         follower = box.start()
-    distinct = list(dict.fromkeys(p.rstrip(" .,;") for p in reversed(parts) if p.rstrip(" .,;")))
+    stripped = [_EDGE.sub("", part) for part in reversed(parts)]
+    distinct = list(dict.fromkeys(part for part in stripped if part))
     last = boxes[-1].start()
     return last, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
 
