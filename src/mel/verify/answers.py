@@ -23,6 +23,9 @@ _OPENING = re.compile(rf"<{_TAG}>|\[{_TAG}\]|<\|begin_of_{_TAG}\|>|◁{_TAG}▷"
 _CLOSING = re.compile(rf"</{_TAG}>|\[/{_TAG}\]|<\|end_of_{_TAG}\|>|◁/{_TAG}▷", re.IGNORECASE)
 _EDGE = re.compile(r"(?:[\s,;]|(?<!\.)\.(?!\.))+$")
 _DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
+_MATH = re.compile(
+    r"\$\$((?:[^$]|\\\$)+)\$\$|(?<![\\0-9])\$((?:[^$\n]|\\\$)+)(?<!\\)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL
+)
 _COURTESY = re.compile(r"\.?\s*I hope it is correct")
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)|([+-]?)0*([0-9]{1,3}(?:,[0-9]{3})+)")
 
@@ -79,6 +82,18 @@ def last_boxed(text: str) -> str | None:
     """Content of the last box of a worked solution, as data sets keep their gold; None if there is none."""
     _, answer = _last_boxed(text)
     return answer.text if answer else None
+
+
+def formula_of_line(line: str) -> str:
+    """The one formula that a marked line sets in dollars or brackets, if the words around it hold no number.
+
+    A line with several formulas, or with a number beside the formula, is taken as a whole.
+    """
+    spans = [match for match in _MATH.finditer(line)]
+    if len(spans) != 1:
+        return line
+    around = line[: spans[0].start()] + line[spans[0].end() :]
+    return line if re.search(r"[0-9%]|\b(?:not|or|and|percent|pct)\b|n't", around) else next(filter(None, spans[0].groups()))
 
 
 def _without_thinking(text: str) -> str:

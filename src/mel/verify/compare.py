@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mel.verify.formula import UnreadableFormulaError, asks_for_work, is_arithmetic, is_equal, parse, text_equal
+from mel.verify.formula import UnreadableFormulaError, asks_for_work, is_arithmetic, is_constant_in_names, is_equal, parse, text_equal
 from mel.verify.notation import canonical, normalized
 from mel.verify.reading import Part, Reading, is_name, read, split_at
 from mel.verify.relations import same_relation
@@ -17,6 +17,7 @@ _MAX_PARTS = 40
 _CHOICE = re.compile(r"\(?([A-J])\)?")
 _CHOSEN = re.compile(r"(?:\\text\s*\{)?\s*(?:\(([A-J])\)|([A-J])[).:])\s*\}?\s*(?=\S)")
 _PLACEHOLDERS = frozenset(("see solution", "see the solution", "see above", "solution", "proof", "none given", "unknown"))
+_WORK = re.compile(r"\\(?:gcd|lcm|max|min|det|lim|sum|prod|int|bmod|mod)(?![a-zA-Z])|operatorname")
 _LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 _INTEGER_NAME = re.compile(r"(?<![\\a-zA-Z{_])([knml])(?![a-zA-Z}])")
 
@@ -69,8 +70,8 @@ def agree(gold_text: str, answer_text: str, rules: Rules) -> bool:
     golds, answers = _without_conditions(gold.parts, answer.parts)
     if not rules.has_inequalities and "\\in" in gold.text and re.search(r"[<>]|\\[lg]e(?![a-z])", answer.text):
         return False
-    if len(golds) == 1 and len(answers) > 1:
-        answers = _collapsed(answers, rules)
+    if len(answers) > len(golds):
+        answers = _without_repetition(golds, answers)
     if len(golds) != len(answers):
         return _as_tuple(gold, answer, rules) or _as_set(golds, answers, rules) or _as_equation(gold, answer)
     if len(golds) > _MAX_PARTS:
@@ -118,11 +119,19 @@ def _without_conditions(golds: Sequence[Part], answers: Sequence[Part]) -> tuple
     return [p for p in golds if not p.is_condition], [p for p in answers if not p.is_condition]
 
 
-def _collapsed(answers: list[Part], rules: Rules) -> list[Part]:
-    """One part if an answer only repeats itself (`42 or 42`)."""
-    first = answers[0]
-    is_repeated = all(part.label == first.label and _same_part(first, part, rules) for part in answers[1:])
-    return [first] if is_repeated else answers
+def _without_repetition(golds: list[Part], answers: list[Part]) -> list[Part]:
+    """An answer that says a value twice (`42 or 42`) says it once, unless the gold itself counts it twice."""
+    if len(answers) > _MAX_PARTS or len(_distinct(golds)) < len(golds):
+        return answers
+    return _distinct(answers)
+
+
+def _distinct(parts: list[Part]) -> list[Part]:
+    found: list[Part] = []
+    for part in parts:
+        if not any(part.label == other.label and part.formula == other.formula for other in found):
+            found.append(part)
+    return found
 
 
 def _same_list(gold: Reading, golds: list[Part], answers: list[Part], rules: Rules) -> bool:
@@ -173,22 +182,29 @@ def _united(parts: list[Part]) -> str:
 
 
 def _as_equation(gold: Reading, answer: Reading) -> bool:
-    return same_relation(gold.text, answer.text) if re.search(r"=|[<>]|\\[lg]e(?![a-z])", gold.text) else False
+    return same_relation(gold.plain, answer.plain) if re.search(r"=|[<>]|\\[lg]e(?![a-z])", gold.text) else False
 
 
 def _same_part(gold: Part, answer: Part, rules: Rules) -> bool:
-    if not _same_name(gold.label, answer.label) or not words_agree(gold.words, answer.words):
+    if not _same_name(gold.label, answer.label):
+        return False
+    if bool(gold.formula and answer.formula) and not words_agree(gold.words, answer.words):
         return False
     if gold.sides and not gold.label:
         return False  # an equation: its sides are no values of their own
     if not gold.formula or not answer.formula:
-        return gold.formula == answer.formula and canonical_words(gold.words) == canonical_words(answer.words)
+        return _spelled(gold) == _spelled(answer)
     if gold.base != answer.base and (answer.base or not text_equal(gold.formula, answer.formula)):
         return False
     if gold.base:
         return text_equal(gold.formula.lstrip("0"), answer.formula.lstrip("0"))
     values = [answer.formula, *answer.sides]
     return all(_same_side(gold, replace(answer, formula=value), rules) for value in values)
+
+
+def _spelled(part: Part) -> str:
+    """An answer in words, whether they were set as text or bare."""
+    return " ".join([*canonical_words(part.words), *canonical(part.formula).split()]).casefold().strip("()")
 
 
 def _same_name(gold: str, answer: str) -> bool:
@@ -243,9 +259,9 @@ def _same_value(gold: str, answer: str, rules: Rules) -> bool:
         right = parse(answer)
     except UnreadableFormulaError as error:
         raise UnreadableAnswerError(answer) from error
-    if is_arithmetic(left) and _is_number(left) and not (is_arithmetic(right) or _is_exact_root(left, right)):
+    if (asks_for_work(right) or _WORK.search(answer)) and not (asks_for_work(left) or _WORK.search(gold)):
         return False
-    if asks_for_work(right) and not asks_for_work(left):
+    if is_arithmetic(left) and not (is_arithmetic(right) or _is_exact_root(left) or is_constant_in_names(right)):
         return False
     if rules.tolerance and _is_near(left, right, rules.tolerance):
         return True
@@ -254,13 +270,9 @@ def _same_value(gold: str, answer: str, rules: Rules) -> bool:
     return _is_renamed(gold, answer, left, right, rules)
 
 
-def _is_number(found: Any) -> bool:
-    return bool(getattr(found, "is_Number", False)) or is_arithmetic(found)
-
-
-def _is_exact_root(gold: Any, answer: Any) -> bool:
+def _is_exact_root(gold: Any) -> bool:
     r"""A decimal gold with all its places may be answered by what it is the rounding of (`1.414214`, `\sqrt2`)."""
-    return bool(gold.is_Rational) and not gold.is_Integer and gold.q % 10 == 0
+    return bool(gold.is_Rational) and gold.q % 10 == 0
 
 
 def _same_ratio(gold: str, answer: str, rules: Rules) -> bool:

@@ -26,13 +26,17 @@ _FACTOR = re.compile(
     r"((?<![_^])(?<![_^][0-9])[0-9])\s*(?=\(|\\binom|\\Gamma|\\gcd)|(\))\s*(?=\(|\\frac|\\binom)"
     r"|(\\frac\{[^{}]*\}\{[^{}]*\})\s*(?=\(|\\frac|\\binom)"
 )
+_CALL = re.compile(
+    r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log|arcsin|arccos|arctan|sinh|cosh|tanh)(?:_\{[^{}]*\}|_\w)?(?:\^\{[^{}]*\}|\^\w)?)"
+    r"\s*([0-9]*\s*(?:[a-zA-Z]|\\(?:theta|alpha|beta|pi|phi|omega))|[0-9]+)\s*(?=\\cdot|\\times|/)"
+)
 _SUBSCRIPTED = re.compile(
     r"(\\(?:vec|hat|bar|tilde|overline|overrightarrow|widehat|mathcal|text|mathbb)\s*(?:\{[^{}]*\}|[a-zA-Z])|\\[a-zA-Z]+|[a-zA-Z])"
     r"(?:\s*_\s*(\{(?:[^{}]|\{[^{}]*\})*\}|\\[a-zA-Z]+|[0-9a-zA-Z]))?(\s*'+)?"
 )
 _POINTS = 16
 _NEEDED = 4
-_DIGITS = 30
+_DIGITS = 60
 _MAX_DIGITS = 4000
 _STRUCTURES = ("Sum", "Product", "Limit", "Integral", "Derivative")
 
@@ -120,6 +124,11 @@ def is_arithmetic(found: Any) -> bool:
     return isinstance(found, allowed) and all(is_arithmetic(argument) for argument in found.args)
 
 
+def is_constant_in_names(found: Any) -> bool:
+    """Whether a formula names symbols that cancel (`x - x`)."""
+    return bool(getattr(found, "free_symbols", ())) and not found.doit().free_symbols
+
+
 def asks_for_work(found: Any) -> bool:
     """Whether a formula leaves a sum, limit, maximum or the like to be worked out."""
     from sympy import Integral, Limit, Max, Min, Mod, Product, Sum
@@ -133,6 +142,8 @@ def _plain(text: str) -> str:
     text = _MIXED.sub(_mixed, text)
     # A number before a bracket is a factor; the parser takes `3(5)` for a mixed number.
     text = _FACTOR.sub(lambda match: match[0].rstrip() + r" \cdot ", text)
+    # `\\sin x \\cdot y` and `\\ln 2 / 3` end the argument at the sign; the parser would take all of it.
+    text = _CALL.sub(r"\1(\2) ", text)
     text = _SUBSCRIPTED.sub(_symbol, text)
     return re.sub(r"\\exp\s*\{", r"e^{", re.sub(r"(?<=[\s{(=,+\-0-9)}])i(?=[\s})=,+\-0-9\\]|$)", "I", f" {text}").strip())
 
@@ -157,9 +168,13 @@ def _symbol(match: re.Match[str]) -> str:
         return match[0]
     if base.startswith("\\mathbb"):
         return match[0]
-    spelled = re.sub(r"[^0-9a-zA-Z]", "", base + subscript) + "p" * primes.count("'")
-    kept = "" if base.isalpha() and not primes else "n"
-    return rf"\text{{{spelled}{'v' if kept else 'w'}}}" if is_accented or subscript or primes else rf"\text{{{spelled}u}}"
+    spelled = re.sub(r"[\s{}\\]|text", "", base + subscript + primes.strip())
+    return rf"\text{{Z{''.join(_spelling(sign) for sign in spelled)}}}"
+
+
+def _spelling(sign: str) -> str:
+    """A sign inside a name by letters and digits, so that different names stay different."""
+    return sign if sign.isalnum() else f"Q{ord(sign)}"
 
 
 def _exact(found: Any) -> Any:
@@ -223,6 +238,12 @@ def _same_value(gold: Any, answer: Any, decimals: int) -> bool:
         return False
     if left == right:
         return True
+    if not left.free_symbols:
+        left, right = left.doit(), right.doit()
+    if left == right:
+        return True
+    if left.has(nan, zoo) or right.has(nan, zoo):
+        return False
     if left.is_Rational and right.is_Rational:
         return _is_rounding(right, left, decimals) if not left.is_Integer else False
     if not hasattr(left, "evalf") or not hasattr(right, "evalf") or left.is_Relational or right.is_Relational:
@@ -290,7 +311,7 @@ def _same_function(left: Any, right: Any) -> bool:
     seen = 0
     for index in range(_POINTS):
         point = {symbol: _coordinate(index, place) for place, symbol in enumerate(symbols)}
-        values = [each.subs(point).evalf(_DIGITS, maxn=200) for each in (left, right)]
+        values = [each.evalf(_DIGITS, subs=point, maxn=200) for each in (left, right)]
         if not all(value.is_number and value.is_finite and (is_complex or value.is_real) for value in values):
             continue
         if not _are_close(*values):

@@ -42,7 +42,7 @@ _SAME = {
     r"\^\s*\{\s*('+)\s*\}|\^('+)": r"\1\2", r"\\space(?![a-zA-Z])": " ",
 }  # fmt: skip
 _SAMES = [(re.compile(pattern), new) for pattern, new in _SAME.items() if "brace" not in pattern]
-_THOUSANDS = re.compile(r"(?<=[0-9])(?:\\[,;:! ]|~|\{,\}|,\\!)\s*(?=[0-9]{3}(?![0-9]))")
+_THOUSANDS = re.compile(r"(?<=[0-9])(?:\\[,;:! ]|~|\s?\{\s*,\s*\}|,\\!)\s*(?=[0-9]{3}(?![0-9]))")
 _SPACES = re.compile(r"\\(?:q?quad|hfill)(?![a-zA-Z])|\\hspace\{[^{}]*\}|(?<!\\)\\[,;:!>]|(?<!\\)\\(?=\s)|[~\s]")
 _SCIENTIFIC = re.compile(r"(?<![\w.}])([0-9]+(?:\.[0-9]+)?)[eE]([+-]?[0-9]{1,4})(?![\w.])")
 _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar|dot)\s*\{([0-9]+)\}")
@@ -50,11 +50,15 @@ _MIXED = re.compile(r"(?<![\w.^/}_])([0-9]+)\s+([0-9]+)\s*/\s*([0-9]+)(?![\w.])"
 _BARE_FUNCTION = re.compile(r"(?<![\\a-zA-Z])(sqrt|arcsin|arccos|arctan|sin|cos|tan|ln|log|infinity|infty|pi)(?![a-zA-Z])")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|([0-9]+|[a-zA-Z]))")
 _EDGE = re.compile(r"^(?:[\s.,;:]|\\\\)+(?![0-9])|^[\s,;:]+|(?:[\s,;:]|(?<!\.)\.|\\\\|(?<!\\)\\$)+$")
+_SUPER_FIRST = re.compile(r"([a-zA-Z])\^\s*(\{[^{}]*\}|[0-9a-zA-Z])\s*_\s*(\{[^{}]*\}|[0-9a-zA-Z])")
 _ARGUMENT = re.compile(r"\s*(\{|\\[a-zA-Z]+|[0-9a-zA-Z])")
 
 
 def normalized(text: str) -> str:
     """The text in one notation; equal texts afterwards are equal formulas, different ones may still be."""
+    if not re.search(r"matrix|cases|array|align", text):
+        text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text)  # commands that were escaped twice
+    text = re.sub(r"\\?\"", " ", text)
     text = _SUPERSCRIPT.sub(lambda match: "^{" + match[1].translate(_SUPERSCRIPTS) + "}", text)
     text = _ROOT.sub(lambda match: rf"\sqrt{{{match[1] or match[2]}}}", text).translate(_TABLE)
     text = re.sub(r"\\text\s*\{\s*infinity\s*\}", r"\\infty ", text)
@@ -64,7 +68,7 @@ def normalized(text: str) -> str:
         text = pattern.sub(new, text)
     text = re.sub(r"\s+", " ", _SPACES.sub(" ", text))
     text = _BARE_FUNCTION.sub(lambda match: "\\" + match[1].replace("infinity", "infty"), text)
-    text = _numbers(text)
+    text = _SUPER_FIRST.sub(r"\1_\3^\2", _numbers(text))
     return bare_edges(_braced_fractions(text))
 
 

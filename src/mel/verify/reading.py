@@ -30,6 +30,7 @@ _NAME_SIGNS = re.compile(r"\\(?:text|frac|d|partial|max|min|sup|inf|lim|to|infty
 _BASE = re.compile(r"(?<![a-zA-Z}\])_])([0-9A-F]+)\s*_\s*(?:\{\s*([0-9]+)\s*\}|([0-9])|\{\s*\\text\s*\{([a-z]+)\}\s*\})")
 _BASES = dict(zip("two three four five six seven eight nine ten".split(), range(2, 11), strict=True))
 _COMMA_NUMBER = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:,[0-9]{3})+)(?![0-9]|,[0-9])")
+_BARE_CONNECTIVE = re.compile(r"\\text\s*\{[^{}]*\}|(?:(?<![a-zA-Z\\{])|(?<=[0-9)]))(and|or)(?![a-z])")
 _DOMAIN_NOTE = re.compile(r"\(\s*([a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*\\in\s*\\mathbb\s*\{[A-Z]\}[^()]*)\)\s*$")
 _MAX_PLUS_MINUS = 3
 
@@ -58,9 +59,10 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """An answer: its `parts` in order, its whole `text` in canonical notation, and whether braces made it a set."""
+    """An answer: its `parts` in order, the whole in one notation (`plain`) and without its spaces (`text`)."""
 
     text: str
+    plain: str
     parts: tuple[Part, ...]
     is_set: bool = False
 
@@ -69,12 +71,12 @@ class Reading:
 def read(text: str) -> Reading:
     """The parts of an answer or a gold."""
     plain = normalized(text)
-    whole = canonical(plain)
+    whole, one = canonical(plain), plain
     plain = _ENVIRONMENT.sub(" ", plain).replace("\\\\", ",").replace("&", " ") if "cases" in plain or "align" in plain else plain
     inner, is_set = _inside_braces(plain)
     chunks = [chunk for group in split_at(inner, ";") for chunk in _chunks(group)]
     parts = tuple(part for chunk in chunks for part in _parts(chunk))
-    return Reading(text=whole, parts=_with_shared_labels(_groups_as_tuples(inner, _with_afterwords(parts))), is_set=is_set)
+    return Reading(text=whole, plain=one, parts=_with_shared_labels(_groups_as_tuples(inner, _with_afterwords(parts))), is_set=is_set)
 
 
 def is_name(text: str, *, is_loose: bool = False) -> bool:
@@ -119,6 +121,7 @@ def _chunks(text: str) -> list[tuple[str, tuple[str, ...]]]:
     """Pieces at commas and connectives, and after a word between two values; each with its words."""
     text = _DEGREE_WORD.sub(r"^\\circ ", _PERCENT_WORD.sub("%", _ORDINAL.sub("", text)))
     text = _DOMAIN_NOTE.sub(r",\1", _with_plain_thousands(text))
+    text = _BARE_CONNECTIVE.sub(lambda match: rf"\text{{{match[1]}}}" if match[1] else match[0], text)
     words: list[str] = []
     found: list[tuple[str, tuple[str, ...]]] = []
     for piece in split_at(_marked(text, words), ","):
@@ -127,13 +130,16 @@ def _chunks(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _with_plain_thousands(text: str) -> str:
-    """`1,250` outside brackets is one number, as in the prose of every data set here."""
+    """`1,250` outside brackets is one number, as in the prose of every data set here; `1 250` if it is all there is."""
+    if re.fullmatch(r"[1-9][0-9]{0,2}(?: [0-9]{3})+", text.strip()):
+        return text.replace(" ", "")
     return _COMMA_NUMBER.sub(
-        lambda match: match[0] if _depth(text[: match.start()]) > 0 else match[0].replace(",", ""), text
+        lambda match: match[0] if depth_of(text[: match.start()]) > 0 else match[0].replace(",", ""), text
     )
 
 
-def _depth(text: str) -> int:
+def depth_of(text: str) -> int:
+    """Brackets that are still open at the end of a text."""
     return sum(text.count(sign) for sign in "([{") - sum(text.count(sign) for sign in ")]}")
 
 
@@ -225,12 +231,22 @@ def _labelled(part: Part) -> Part:
         return replace(part, formula=value, label=canonical(member[1]), is_condition=bool(_DOMAIN.fullmatch(value)))
     if _RELATION.search(part.formula):
         return part
-    sides = [side.strip() for side in _EQUALS.split(part.formula)]
+    sides = sides_of(part.formula)
     if len(sides) == 1:
         return _after_colon(part)
     if sides[0] and not is_name(sides[0], is_loose=True):
         return replace(part, formula=sides[-1], sides=tuple(sides[:-1]))
     return replace(part, formula=sides[-1], label=canonical(sides[0]), sides=tuple(sides[1:-1]))
+
+
+def sides_of(text: str) -> list[str]:
+    """What stands between the equality signs outside all brackets."""
+    sides, start = [], 0
+    for match in _EQUALS.finditer(text):
+        if depth_of(text[: match.start()]) == 0:
+            sides.append(text[start : match.start()].strip())
+            start = match.end()
+    return [*sides, text[start:].strip()]
 
 
 def _after_colon(part: Part) -> Part:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from mel.verify.formula import UnreadableFormulaError, is_equal, parse
+from mel.verify.reading import depth_of
 
 _SIGN = re.compile(r"\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\neq(?![a-zA-Z])|(?<![:\\])=|[<>]")
 _MAX_SIDES = 6
@@ -30,8 +31,10 @@ def same_relation(gold: str, answer: str) -> bool:
 
 def _pairs(text: str) -> list[tuple[str, str, str]]:
     """Neighbors in the chain, turned so that the sign is `<`, `\\le`, `=` or `\\neq`."""
-    signs = [match[0] for match in _SIGN.finditer(text)]
-    sides = [side.strip() for side in _SIGN.split(text)]
+    found = [match for match in _SIGN.finditer(text) if depth_of(text[: match.start()]) == 0]
+    signs = [match[0] for match in found]
+    edges = [0, *(edge for match in found for edge in match.span()), len(text)]
+    sides = [text[start:end].strip() for start, end in zip(edges[::2], edges[1::2], strict=True)]
     if not signs or len(sides) > _MAX_SIDES or not all(sides):
         return []
     pairs = []
@@ -42,10 +45,10 @@ def _pairs(text: str) -> list[tuple[str, str, str]]:
 
 
 def _difference(left: str, sign: str, right: str) -> tuple[Any, str]:
-    from sympy import Basic, Expr
+    from sympy import Derivative, Expr
 
     low, high = parse(left), parse(right)
-    if not isinstance(low, Expr) or not isinstance(high, Expr) or not isinstance(low - high, Basic):
+    if not isinstance(low, Expr) or not isinstance(high, Expr) or low.has(Derivative) or high.has(Derivative):
         raise UnreadableFormulaError(f"{left} {sign} {right}")
     return low - high, sign
 

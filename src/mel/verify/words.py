@@ -34,7 +34,9 @@ _TELLING = frozenset(
     "first last rejected excluding exclude excluded invalid undefined unknown dne bc ad 万 千 百 亿 不 非 或 半 倍 负".split()
 )
 _CONNECTIVES = frozenset(("and", "or"))
-_BARE = frozenset(("st", "nd", "rd", "th", "am", "pm", "is", "are", "the", "not", "but", "to", "of", "no", "yes", "per"))
+_BARE = frozenset(("st", "nd", "rd", "th", "am", "pm", "is", "are", "the", "not", "but", "to", "of", "no", "yes", "per", "day", "men", "man", "box",
+    "cup", "egg", "cat", "dog", "car", "bus", "pie", "toy", "hat", "pen", "way", "bag", "boy", "cow", "key", "pig", "row", "ton"
+))  # fmt: skip
 _MAX_WORDS = 8
 
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")

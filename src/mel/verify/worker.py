@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mel.verify.answers import BOXED
+from mel.verify.answers import BOXED, formula_of_line
 from mel.verify.compare import Rules, UnreadableAnswerError, UnreadableGoldError, agree
 
 class Job(NamedTuple):
@@ -103,7 +103,7 @@ def judge(job: Job) -> Judgment:
 
 
 def _judge(job: Job) -> Judgment:
-    answer, gold = job.answer, job.gold
+    answer, gold = job.answer if job.marker == BOXED else formula_of_line(job.answer), job.gold
     if job.unit:
         answer, gold = without_unit(answer, job.unit), without_unit(gold, job.unit)
     rules = Rules(
