@@ -167,9 +167,11 @@ def _as_tuple(gold: Reading, answer: Reading, rules: Rules) -> bool:
 
 def _as_set(golds: list[Part], answers: list[Part], rules: Rules) -> bool:
     r"""`x \le 1 \text{ or } x = 3` as the union of its parts, against a set in interval notation."""
-    if not any("\\infty" in p.formula or re.match(r"[\[(]", p.formula) for p in [*golds, *answers]):
+    many, one = (golds, answers) if len(golds) > 1 else (answers, golds)
+    names = {part.label for part in many}
+    if len(one) != 1 or len(many) < 2 or len(names) != 1 or "" in names or not _same_name(golds[0].label, answers[0].label):
         return False
-    return len(golds) != len(answers) and 1 in (len(golds), len(answers)) and _same_value(_united(golds), _united(answers), rules)
+    return any(re.match(r"[\[(]", part.formula) for part in many) and _same_value(_united(golds), _united(answers), rules)
 
 
 def _united(parts: list[Part]) -> str:

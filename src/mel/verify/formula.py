@@ -30,6 +30,7 @@ _CALL = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log|arcsin|arccos|arctan|sinh|cosh|tanh)(?:_\{[^{}]*\}|_\w)?(?:\^\{[^{}]*\}|\^\w)?)"
     r"\s*([0-9]*\s*(?:[a-zA-Z]|\\(?:theta|alpha|beta|pi|phi|omega))|[0-9]+)\s*(?=\\cdot|\\times|/)"
 )
+_IMAGINARY = re.compile(r"(?<=[\s{(=,+\-0-9)}])i(?=[\s{})=,+\-0-9\\^]|$)")
 _SUBSCRIPTED = re.compile(
     r"(\\(?:vec|hat|bar|tilde|overline|overrightarrow|widehat|mathcal|text|mathbb)\s*(?:\{[^{}]*\}|[a-zA-Z])|\\[a-zA-Z]+|[a-zA-Z])"
     r"(?:\s*_\s*(\{(?:[^{}]|\{[^{}]*\})*\}|\\[a-zA-Z]+|[0-9a-zA-Z]))?(\s*'+)?"
@@ -145,7 +146,9 @@ def _plain(text: str) -> str:
     # `\\sin x \\cdot y` and `\\ln 2 / 3` end the argument at the sign; the parser would take all of it.
     text = _CALL.sub(r"\1(\2) ", text)
     text = _SUBSCRIPTED.sub(_symbol, text)
-    return re.sub(r"\\exp\s*\{", r"e^{", re.sub(r"(?<=[\s{(=,+\-0-9)}])i(?=[\s})=,+\-0-9\\]|$)", "I", f" {text}").strip())
+    if not re.search(r"(?<![a-zA-Z])i\s*=", text):  # there it counts the terms of a sum
+        text = _IMAGINARY.sub("I", f" {text}").strip()
+    return re.sub(r"\\exp\s*\{", r"e^{", text)
 
 
 def _mixed(match: re.Match[str]) -> str:
