@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from mel.verify.formula import UnreadableFormulaError, asks_for_work, is_arithmetic, is_constant_in_names, is_equal, parse, text_equal
+from mel.verify.formula import UnreadableFormulaError, as_number, asks_for_work, is_arithmetic, is_constant_in_names, is_equal, parse, text_equal
 from mel.verify.notation import canonical, normalized
-from mel.verify.reading import Part, Reading, is_name, read, split_at
+from mel.verify.reading import Part, Reading, is_name, read, sides_of, split_at
 from mel.verify.relations import same_relation
-from mel.verify.words import canonical_words, has_telling, without_letter_unit, words_agree
+from mel.verify.words import canonical_words, without_letter_unit, words_agree
 
 _MAX_PARTS = 40
 _CHOICE = re.compile(r"\(?([A-J])\)?")
 _CHOSEN = re.compile(r"(?:\\text\s*\{)?\s*(?:\(([A-J])\)|([A-J])[).:])\s*\}?\s*(?=\S)")
-_PLACEHOLDERS = frozenset(("see solution", "see the solution", "see above", "solution", "proof", "none given", "unknown"))
+_OTHER_CHOICE = re.compile(r"(?<![a-zA-Z\\])[A-J](?:[).:]|\s*$)|\b(?:or|and|not|no|wrong|incorrect|false|but)\b")
+_PLACEHOLDERS = frozenset(("see solution", "see the solution", "see above", "solution", "proof", "none given", "unknown", "n/a", "na", "todo"))
 _WORK = re.compile(r"\\(?:gcd|lcm|max|min|det|lim|sum|prod|int|bmod|mod)(?![a-zA-Z])|operatorname")
+_OPERATION = re.compile(r"[-+*/^!]|\\(?:cdot|times|div|sqrt|frac|dfrac|tfrac|sum|prod|int|lim|binom|log|ln|sin|cos|tan)")
+_SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 _INTEGER_NAME = re.compile(r"(?<![\\a-zA-Z{_])([knml])(?![a-zA-Z}])")
 
@@ -77,12 +81,41 @@ def agree(gold_text: str, answer_text: str, rules: Rules) -> bool:
     if len(golds) > _MAX_PARTS:
         return False
     if len(golds) == 1:
-        return _same_part(golds[0], answers[0], rules) or _as_equation(gold, answer)
+        if _same_part(golds[0], answers[0], rules):
+            return True
+        is_solved = golds[0].label and not _LETTER.search(golds[0].formula)
+        return not is_solved and _as_equation(gold, answer)
     return _same_list(gold, golds, answers, rules) or _as_set(golds, answers, rules)
 
 
+def is_placeholder(gold: str) -> bool:
+    """Whether a gold states nothing: empty, punctuation only, or a word that points elsewhere."""
+    return not re.search(r"[^\W_]|\\|[^\x00-\x7f]", gold) or gold.strip(" .$").lower() in _PLACEHOLDERS
+
+
+def repeats_the_problem(answer: str, *, gold: str, question: str) -> bool:
+    r"""Whether an answer is a formula of the question, copied: `17 \times 23` where 391 was asked for.
+
+    A number, a fraction and a name are values that a question may well contain; an operation is what it asks for.
+    """
+    if not question or not _OPERATION.search(answer):
+        return False
+    copied = canonical(normalized(answer))
+    return copied in _formulas(question) and as_number(normalized(answer)) is None and copied != canonical(normalized(gold))
+
+
+@lru_cache(maxsize=512)
+def _formulas(question: str) -> frozenset[str]:
+    """The formulas of a question, whole and side by side, in canonical notation."""
+    found: set[str] = set()
+    for match in _SPAN.finditer(question):
+        whole = normalized(next(filter(None, match.groups())))
+        found |= {canonical(piece) for piece in (whole, *sides_of(whole))}
+    return frozenset(found)
+
+
 def _require_a_value(gold: Reading, text: str) -> None:
-    if not re.search(r"[0-9A-Za-z\u0080-\uffff\\]", gold.text) or normalized(text).lower() in _PLACEHOLDERS:
+    if is_placeholder(text) or is_placeholder(gold.plain):
         raise UnreadableGoldError(text)
     words = [word for part in gold.parts for word in part.words if not part.formula]
     if not gold.parts or " ".join(words).lower() in _PLACEHOLDERS:
@@ -103,8 +136,7 @@ def _same_choice(letters: str, answer: str) -> bool:
     if len(letters) == 1:
         chosen = _CHOSEN.match(bare)
         if chosen:
-            others = _CHOSEN.findall(bare[chosen.end() :])
-            return not others and (chosen[1] or chosen[2]) == letters
+            return not _OTHER_CHOICE.search(bare[chosen.end() :]) and (chosen[1] or chosen[2]) == letters
         return bool(re.fullmatch(rf"\(?{letters}\)?", bare, re.IGNORECASE))
     found = re.sub(r"[\s,;()]|\band\b", "", bare)
     return found.isalpha() and sorted(found.upper()) == sorted(letters) and found.upper() == found
@@ -129,7 +161,7 @@ def _without_repetition(golds: list[Part], answers: list[Part]) -> list[Part]:
 def _distinct(parts: list[Part]) -> list[Part]:
     found: list[Part] = []
     for part in parts:
-        if not any(part.label == other.label and part.formula == other.formula for other in found):
+        if part not in found:
             found.append(part)
     return found
 

@@ -70,14 +70,18 @@ def parse(text: str) -> Any:
     number = as_number(text)
     if number is not None:
         return number
+    text = re.sub(r"([_^])\s*([0-9a-zA-Z])(?![0-9])", r"\1{\2}", text)
     if not text or _UNREADABLE.search(text):
         raise UnreadableFormulaError(text)
     from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
     from math_verify.grader import should_treat_as_complex
 
+    plain = _plain(text)
+    if "'" in plain:
+        raise UnreadableFormulaError(text)
     try:
         found = latex2sympy(
-            _plain(text),
+            plain,
             is_real=not should_treat_as_complex(text),
             normalization_config=None,
             conversion_config=ConversionConfig(lowercase_symbols=False),

@@ -33,6 +33,7 @@ _COMMA_NUMBER = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:,[0-9]{3})+)(?![0-9]
 _BARE_CONNECTIVE = re.compile(r"\\text\s*\{[^{}]*\}|(?:(?<![a-zA-Z\\{])|(?<=[0-9)]))(and|or)(?![a-z])")
 _DOMAIN_NOTE = re.compile(r"\(\s*([a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*\\in\s*\\mathbb\s*\{[A-Z]\}[^()]*)\)\s*$")
 _MAX_PLUS_MINUS = 3
+_OR = "\ue002"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +166,7 @@ def _mark(match: re.Match[str], text: str, depth: int, words: list[str]) -> str:
     if upright is None:
         word = bare if bare is not None else foreign
         if bare is not None and is_connective(word):
-            return ","
+            return _joined(word)
         return _placeholder(word + (bare_power or ""), words) if foreign or is_word(word) else match[0]
     content = upright.strip()
     if re.search("[0-9]", re.sub(r"\^\s*\{?-?[0-9]\}?", "", content)):
@@ -173,12 +174,17 @@ def _mark(match: re.Match[str], text: str, depth: int, words: list[str]) -> str:
     if re.fullmatch(r"\(?[a-zA-Z]\)?", content) and not re.search(r"[0-9})]$", before):
         return content.strip("()")
     pieces = re.split(r"\s*\b(and|or)\b\s*|\s*[,;]\s*", content)
-    marks = ["," if piece is None or piece in ("and", "or") else _placeholder(piece, words) for piece in pieces if piece != ""]
+    marks = [_joined(piece) if piece in (None, "and", "or") else _placeholder(piece, words) for piece in pieces if piece != ""]
     if re.match(r"\s*,", content) or re.search(r",\s*$", content):
         marks.append(",")
-    if power and marks and marks[-1] != ",":
+    if power and marks and not marks[-1].startswith(","):
         words[-1] += power
     return "".join(marks)
+
+
+def _joined(word: str | None) -> str:
+    """The comma that a connective is, with a mark if it offers an alternative."""
+    return f",{_OR}" if word == "or" else ","
 
 
 def _placeholder(word: str, words: list[str]) -> str:
@@ -208,7 +214,9 @@ def _at_words(piece: str, words: list[str]) -> list[tuple[str, tuple[str, ...]]]
 
 
 def _parts(chunk: tuple[str, tuple[str, ...]]) -> list[Part]:
-    formula, words = chunk
+    formula, words = chunk[0].replace(_OR, " "), chunk[1]
+    if _OR in chunk[0] and not formula.strip():
+        words = ("or", *words)  # "42 or so" takes the value back; between two values it only joins them
     formula = _MINUTES.sub(r"(\1+\\frac{\2}{60})^\\circ ", formula)
     is_degrees = bool(_DEGREES.search(formula))
     formula = _DEGREES.sub(" ", formula)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from mel.types import Problem, Verdict
 from mel.verify.answers import BOXED, AnswerFormat, final_answer, last_boxed, plain_integer
+from mel.verify.compare import is_placeholder, repeats_the_problem
 from mel.verify.pool import Limits, WorkerPool
 from mel.verify.worker import Job, Judgment
 
@@ -89,6 +90,8 @@ class MathVerifier:
             return False, "no_final_answer", f"expected {' or '.join(self.format.markers)}"
         if len(answer.text) > self.format.max_answer_chars:
             return False, "answer_too_long", f"{len(answer.text)} characters: {answer.text[:80]}..."
+        if repeats_the_problem(answer.text, gold=problem.answer, question=problem.text):
+            return False, "wrong", f"repeats the problem: {answer.text[:80]}"
         if self.has_fast_path:
             known = _compare_plain(problem.answer, answer.text)
             if known is not None:
@@ -123,6 +126,8 @@ def _compare_plain(gold: str, answer: str) -> bool | None:
     gold_integer, answer_integer = plain_integer(gold), plain_integer(answer)
     if gold_integer is not None and answer_integer is not None:
         return gold_integer == answer_integer
+    if is_placeholder(gold):
+        return None
     return True if gold.strip().strip("$").strip() == answer.strip().strip("$").strip() else None
 
 

@@ -31,7 +31,7 @@ _TELLING = frozenset(
     "twice triple squared cubed square cube factorial percent percentage pct plus minus times negative positive root base "
     "mod modulo divided multiplied power choose infinite infinity infinitely all any every other otherwise instead zero "
     "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety "
-    "first last rejected excluding exclude excluded invalid undefined unknown dne bc ad 万 千 百 亿 不 非 或 半 倍 负".split()
+    "pair pairs couple score gross ten or so else first last rejected excluding exclude excluded invalid undefined unknown dne bc ad 万 千 百 亿 不 非 或 半 倍 负".split()
 )
 _CONNECTIVES = frozenset(("and", "or"))
 _BARE = frozenset(("st", "nd", "rd", "th", "am", "pm", "is", "are", "the", "not", "but", "to", "of", "no", "yes", "per", "day", "men", "man", "box",
@@ -55,6 +55,7 @@ def is_word(run: str) -> bool:
 
 
 def is_connective(word: str) -> bool:
+    """Whether a word joins two values."""
     return word.lower() in _CONNECTIVES
 
 
@@ -65,7 +66,7 @@ def without_letter_unit(formula: str) -> str:
 
 def canonical_words(words: tuple[str, ...]) -> tuple[str, ...]:
     """Words in singular, units by their symbol, fillers dropped, in order."""
-    text = " ".join(words).replace("$", "")
+    text = re.sub(r"n't\b", " not", " ".join(words).replace("$", ""))
     text = re.sub(r"\bsquare[sd]?\s+([a-zA-Z]+)", r"\1^2", re.sub(r"\bcubic\s+([a-zA-Z]+)", r"\1^3", text))
     text = re.sub(r"\bsq\.?\s+([a-zA-Z]+)", r"\1^2", re.sub(r"\s+per\s+|\s*/\s*", "/", text))
     found: list[str] = []
@@ -87,10 +88,6 @@ def words_agree(gold: tuple[str, ...], answer: tuple[str, ...]) -> bool:
     if len(right) > _MAX_WORDS or (set(left) ^ set(right)) & _TELLING_STEMS:
         return False
     return not left or not right or set(left) <= set(right) or set(right) <= set(left)
-
-
-def has_telling(words: tuple[str, ...]) -> bool:
-    return bool(set(canonical_words(words)) & _TELLING_STEMS)
 
 
 def _singular(token: str) -> str:
