@@ -137,7 +137,10 @@ def _distinct_golds(data: Path) -> list[dict]:
 def _problem_with_gold(row: dict) -> Problem:
     has_parts = bool(row.get("is_multiple_answer"))
     return Problem(
-        id="m", text=row.get("problem") or row.get("question") or "", answer=row["answer"], metadata={"has_parts": has_parts}
+        id="m",
+        text=row.get("problem") or row.get("question") or "",
+        answer=row["answer"],
+        metadata={"has_parts": has_parts},
     )
 
 
@@ -170,12 +173,24 @@ def rewrites(gold: str) -> list[tuple[str, str]]:
         ("sized brackets", bare if "\\left" in bare else bare.replace("(", r"\left(").replace(")", r"\right)")),
         ("pi as a sign", bare.replace(r"\pi", "π")), ("slash", re.sub(r"\\frac\{([0-9]+)\}\{([0-9]+)\}$", r"\1/\2", bare)),
     ]  # fmt: skip
-    if _ONE_FORMULA.fullmatch(bare) and "\\text" not in bare and "\\mbox" not in bare and not re.search(r"\\pm|cup|_[0-9]", bare):
+    if (
+        _ONE_FORMULA.fullmatch(bare)
+        and "\\text" not in bare
+        and "\\mbox" not in bare
+        and not re.search(r"\\pm|cup|_[0-9]", bare)
+    ):
         found += [("named", f"x = {bare}"), ("twice", rf"{bare} \text{{ or }} {bare}")]
     if re.fullmatch(r"-?[0-9]+", bare):
-        found += [("decimal", bare + ".0"), ("over one", rf"\frac{{{bare}}}{{1}}"), ("with a unit", rf"{bare} \text{{ cm}}")]
+        found += [
+            ("decimal", bare + ".0"),
+            ("over one", rf"\frac{{{bare}}}{{1}}"),
+            ("with a unit", rf"{bare} \text{{ cm}}"),
+        ]
         if len(bare.strip("-")) > 3:
-            found += [("TeX thousands", f"{int(bare):,}".replace(",", "{,}")), ("thin thousands", f"{int(bare):,}".replace(",", r"\,"))]
+            found += [
+                ("TeX thousands", f"{int(bare):,}".replace(",", "{,}")),
+                ("thin thousands", f"{int(bare):,}".replace(",", r"\,")),
+            ]
     return [(how, text) for how, text in found if how == "as it is" or text != bare]
 
 

@@ -89,11 +89,15 @@ def formula_of_line(line: str) -> str:
 
     A line with several formulas, or with a number beside the formula, is taken as a whole.
     """
-    spans = [match for match in _MATH.finditer(line)]
+    spans = list(_MATH.finditer(line))
     if len(spans) != 1:
         return line
     around = line[: spans[0].start()] + line[spans[0].end() :]
-    return line if re.search(r"[0-9%]|\b(?:not|or|and|percent|pct)\b|n't", around) else next(filter(None, spans[0].groups()))
+    return (
+        line
+        if re.search(r"[0-9%]|\b(?:not|or|and|percent|pct)\b|n't", around)
+        else next(filter(None, spans[0].groups()))
+    )
 
 
 def _without_thinking(text: str) -> str:
@@ -103,7 +107,11 @@ def _without_thinking(text: str) -> str:
     """
     start = max((match.end() for match in _CLOSING.finditer(text)), default=0)
     for opened in _OPENING.finditer(text, start):
-        line = text[text.rfind("\n", start, opened.start()) + 1 if "\n" in text[start : opened.start()] else start : opened.start()]
+        line = text[
+            text.rfind("\n", start, opened.start()) + 1
+            if "\n" in text[start : opened.start()]
+            else start : opened.start()
+        ]
         if start == 0 or not line.strip():
             return text[start : opened.start()]
     return text[start:]

@@ -47,7 +47,9 @@ _SPACES = re.compile(r"\\(?:q?quad|hfill)(?![a-zA-Z])|\\hspace\{[^{}]*\}|(?<!\\)
 _SCIENTIFIC = re.compile(r"(?<![\w.}])([0-9]+(?:\.[0-9]+)?)[eE]([+-]?[0-9]{1,4})(?![\w.])")
 _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar|dot)\s*\{([0-9]+)\}")
 _MIXED = re.compile(r"(?<![\w.^/}_])([0-9]+)\s+([0-9]+)\s*/\s*([0-9]+)(?![\w.])")
-_BARE_FUNCTION = re.compile(r"(?<![\\a-zA-Z])(sqrt|arcsin|arccos|arctan|sin|cos|tan|ln|log|infinity|infty|pi)(?![a-zA-Z])")
+_BARE_FUNCTION = re.compile(
+    r"(?<![\\a-zA-Z])(sqrt|arcsin|arccos|arctan|sin|cos|tan|ln|log|infinity|infty|pi)(?![a-zA-Z])"
+)
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|([0-9]+|[a-zA-Z]))")
 _EDGE = re.compile(r"^(?:[\s.,;:]|\\\\)+(?![0-9])|^[\s,;:]+|(?:[\s,;:]|(?<!\.)\.|\\\\|(?<!\\)\\$)+$")
 _SUPER_FIRST = re.compile(r"([a-zA-Z])\^\s*(\{[^{}]*\}|[0-9a-zA-Z])\s*_\s*(\{[^{}]*\}|[0-9a-zA-Z])")

@@ -21,14 +21,18 @@ _DOMAIN = re.compile(r"\\mathbb\s*\{[A-Z]\}(?:\^?[+*]|_\{?[+*0-9]+\}?)?")
 _PERCENT = re.compile(r"\\?%")
 _DEGREES = re.compile(r"\^\s*\\circ\s*(?:C|F|(?![a-zA-Z]))|\\circ(?![a-zA-Z])")
 _DEGREE_WORD = re.compile(r"(?:\\text\s*\{\s*degrees?[^{}]*\}|(?<![a-zA-Z\\])degrees?(?![a-zA-Z]))")
-_PERCENT_WORD = re.compile(r"(?:\\text\s*\{\s*(?:percent(?:age)?|pct|\\?%)\s*\}|(?<![a-zA-Z\\])(?:percent(?:age)?|pct)(?![a-zA-Z]))")
+_PERCENT_WORD = re.compile(
+    r"(?:\\text\s*\{\s*(?:percent(?:age)?|pct|\\?%)\s*\}|(?<![a-zA-Z\\])(?:percent(?:age)?|pct)(?![a-zA-Z]))"
+)
 _ORDINAL = re.compile(r"(?<=[0-9])\s*\^?\s*\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)(?![a-zA-Z])\s*\}?\s*\}?")
 _MINUTES = re.compile(r"([0-9.]+)\s*\^\s*\\circ\s*([0-9.]+)\s*'")
 _SUBSCRIPT = re.compile(r"_\s*(?:\{[^{}]*\}|\\[a-zA-Z]+|[0-9a-zA-Z])")
 _ARGUMENTS = re.compile(r"(?<=[a-zA-Z}'\x01])\s*\([^()]*\)")
 _NAME_SIGNS = re.compile(r"\\(?:text|frac|d|partial|max|min|sup|inf|lim|to|infty)(?![a-zA-Z])|[\s{}|:,'/()\[\]\\]|->")
-_BASE = re.compile(r"(?<![a-zA-Z}\])_])([0-9A-F]+)\s*_\s*(?:\{\s*([0-9]+)\s*\}|([0-9])|\{\s*\\text\s*\{([a-z]+)\}\s*\})")
-_BASES = dict(zip("two three four five six seven eight nine ten".split(), range(2, 11), strict=True))
+_BASE = re.compile(
+    r"(?<![a-zA-Z}\])_])([0-9A-F]+)\s*_\s*(?:\{\s*([0-9]+)\s*\}|([0-9])|\{\s*\\text\s*\{([a-z]+)\}\s*\})"
+)
+_BASES = dict(zip(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], range(2, 11), strict=True))
 _COMMA_NUMBER = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:,[0-9]{3})+)(?![0-9]|,[0-9])")
 _BARE_CONNECTIVE = re.compile(r"\\text\s*\{[^{}]*\}|(?:(?<![a-zA-Z\\{])|(?<=[0-9)]))(and|or)(?![a-z])")
 _DOMAIN_NOTE = re.compile(r"\(\s*([a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*\\in\s*\\mathbb\s*\{[A-Z]\}[^()]*)\)\s*$")
@@ -73,11 +77,20 @@ def read(text: str) -> Reading:
     """The parts of an answer or a gold."""
     plain = normalized(text)
     whole, one = canonical(plain), plain
-    plain = _ENVIRONMENT.sub(" ", plain).replace("\\\\", ",").replace("&", " ") if "cases" in plain or "align" in plain else plain
+    plain = (
+        _ENVIRONMENT.sub(" ", plain).replace("\\\\", ",").replace("&", " ")
+        if "cases" in plain or "align" in plain
+        else plain
+    )
     inner, is_set = _inside_braces(plain)
     chunks = [chunk for group in split_at(inner, ";") for chunk in _chunks(group)]
     parts = tuple(part for chunk in chunks for part in _parts(chunk))
-    return Reading(text=whole, plain=one, parts=_with_shared_labels(_groups_as_tuples(inner, _with_afterwords(parts))), is_set=is_set)
+    return Reading(
+        text=whole,
+        plain=one,
+        parts=_with_shared_labels(_groups_as_tuples(inner, _with_afterwords(parts))),
+        is_set=is_set,
+    )
 
 
 def is_name(text: str, *, is_loose: bool = False) -> bool:
@@ -174,7 +187,11 @@ def _mark(match: re.Match[str], text: str, depth: int, words: list[str]) -> str:
     if re.fullmatch(r"\(?[a-zA-Z]\)?", content) and not re.search(r"[0-9})]$", before):
         return content.strip("()")
     pieces = re.split(r"\s*\b(and|or)\b\s*|\s*[,;]\s*", content)
-    marks = [_joined(piece) if piece in (None, "and", "or") else _placeholder(piece, words) for piece in pieces if piece != ""]
+    marks = [
+        _joined(piece) if piece in (None, "and", "or") else _placeholder(piece, words)
+        for piece in pieces
+        if piece != ""
+    ]
     if re.match(r"\s*,", content) or re.search(r",\s*$", content):
         marks.append(",")
     if power and marks and not marks[-1].startswith(","):
@@ -205,7 +222,9 @@ def _at_words(piece: str, words: list[str]) -> list[tuple[str, tuple[str, ...]]]
             formula, beside = "", []
         formula += between
         beside.append(words[int(match[1])])
-        is_closed = bool(re.search(r"[0-9a-zA-Z)}\]]", formula)) and not formula.rstrip().endswith(("=", ":", "\\approx"))
+        is_closed = bool(re.search(r"[0-9a-zA-Z)}\]]", formula)) and not formula.rstrip().endswith(
+            ("=", ":", "\\approx")
+        )
         last = match.end()
     rest = piece[last:].strip()
     if is_closed and re.search(r"[0-9a-zA-Z]", rest):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mel.verify.formula import UnreadableFormulaError, is_equal, parse
+from mel.verify.equality import is_equal
+from mel.verify.formula import UnreadableFormulaError, parse
 from mel.verify.reading import depth_of
 
 _SIGN = re.compile(r"\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\neq(?![a-zA-Z])|(?<![:\\])=|[<>]")

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from mel.types import Problem, Verdict
 from mel.verify.answers import BOXED, AnswerFormat, final_answer, last_boxed, plain_integer
-from mel.verify.compare import is_placeholder, repeats_the_problem
+from mel.verify.compare import is_placeholder
 from mel.verify.pool import Limits, WorkerPool
+from mel.verify.restatement import repeats_the_problem
 from mel.verify.worker import Job, Judgment
 
 _ASKS_PERCENT = re.compile(r"%|percent|百分", re.IGNORECASE)

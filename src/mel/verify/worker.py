@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mel.verify.answers import BOXED, formula_of_line
-from mel.verify.compare import Rules, UnreadableAnswerError, UnreadableGoldError, agree
+from mel.verify.compare import agree
+from mel.verify.values import Rules, UnreadableAnswerError, UnreadableGoldError
+
 
 class Job(NamedTuple):
     """One comparison. Plain values only: it crosses a pipe.
