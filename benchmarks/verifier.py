@@ -5,7 +5,8 @@
     python benchmarks/verifier.py mutations --data DIR
     python benchmarks/verifier.py throughput --data DIR
 
-DIR holds `verifier/labelled_generations.jsonl.gz`, `verifier/equivalence_vectors.jsonl` and `benchmarks/*.jsonl`. The figures of the last
+DIR holds `verifier/labelled_generations.jsonl.gz`, `verifier/equivalence_vectors.jsonl` and `benchmarks/*.jsonl`. The
+figures of the last
 measurement stand in docs/verifier.md.
 """
 
@@ -99,7 +100,8 @@ def marked(row: dict) -> tuple[AnswerFormat, str]:
 
 
 _INTEGER = re.compile(r"[0-9]+")
-_LAST_LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])(?=[^a-zA-Z]*$)")
+# The last letter, unless it names the value: "= 5" is "x = 5".
+_LAST_LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z]|\s*=)(?=[^a-zA-Z]*$)")
 _ONE_FORMULA = re.compile(r"[^,;=<>:&|%]*")
 _WIDE = str.maketrans({str(digit): chr(0xFF10 + digit) for digit in range(10)})
 
@@ -165,13 +167,17 @@ def rewrites(gold: str) -> list[tuple[str, str]]:
     """The gold in other notations of the same value."""
     bare = gold.replace("$", "").strip() if "\\$" not in gold else gold
     found = [
-        ("as it is", bare), ("in dollars", f"${bare}$"), ("TeX space behind", bare + r"\,"), ("TeX space before", r"\;" + bare),
-        ("bold", rf"\boldsymbol{{{bare}}}"), ("math bold", rf"\mathbf{{{bare}}}"), ("colored", rf"\color{{red}}{{{bare}}}"),
-        ("displayed", rf"\displaystyle {bare}"), ("full stop", bare + "."), ("phrase", rf"\text{{The answer is }}{bare}"),
-        ("wide digits", bare.translate(_WIDE)), ("typographic minus", bare.replace("-", "\u2212")),
-        ("display fractions", bare.replace(r"\frac", r"\dfrac")), ("spaced commas", re.sub(r",(?!\\!|[0-9]{3})", r", \\ ", bare)),
+        ("as it is", bare), ("in dollars", f"${bare}$"), ("full stop", bare + "."),
+        ("displayed", rf"\displaystyle {bare}"),
+        ("TeX space behind", bare + r"\,"), ("TeX space before", r"\;" + bare),
+        ("bold", rf"\boldsymbol{{{bare}}}"), ("math bold", rf"\mathbf{{{bare}}}"),
+        ("colored", rf"\color{{red}}{{{bare}}}"),
+        ("phrase", rf"\text{{The answer is }}{bare}"), ("wide digits", bare.translate(_WIDE)),
+        ("typographic minus", bare.replace("-", "\u2212")), ("pi as a sign", bare.replace(r"\pi", "\u03c0")),
+        ("display fractions", bare.replace(r"\frac", r"\dfrac")),
+        ("spaced commas", re.sub(r",(?!\\!|[0-9]{3})", r", \\ ", bare)),
         ("sized brackets", bare if "\\left" in bare else bare.replace("(", r"\left(").replace(")", r"\right)")),
-        ("pi as a sign", bare.replace(r"\pi", "π")), ("slash", re.sub(r"\\frac\{([0-9]+)\}\{([0-9]+)\}$", r"\1/\2", bare)),
+        ("slash", re.sub(r"^(-?)\\frac\{([0-9]+)\}\{([0-9]+)\}$", r"\1\2/\3", bare)),
     ]  # fmt: skip
     if (
         _ONE_FORMULA.fullmatch(bare)

@@ -21,6 +21,7 @@ def letters_of(gold: str) -> str:
 
 
 def same_choice(letters: str, answer: str) -> bool:
+    """Whether an answer names the letter, alone or with its content behind it, and no other; several in any order."""
     bare = re.sub(r"\\text\s*\{\s*([^{}]*)\}", r"\1 ", normalized(answer)).strip()
     if len(letters) == 1:
         chosen = _CHOSEN.match(bare)

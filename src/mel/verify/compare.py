@@ -18,6 +18,7 @@ _MAX_PARTS = 40
 _PLACEHOLDERS = frozenset(
     ("see solution", "see the solution", "see above", "solution", "proof", "none given", "unknown", "n/a", "na", "todo")
 )
+_MEMBER = re.compile(r"\\in(?![a-z])")
 _INEQUALITY = re.compile(r"[<>]|\\[lg]e(?![a-z])")
 
 
@@ -37,7 +38,7 @@ def agree(gold_text: str, answer_text: str, rules: Rules) -> bool:
         return same_choice(letters, answer_text)
     if not answer.parts:
         raise UnreadableAnswerError(answer_text)
-    if not rules.has_inequalities and "\\in" in gold.text and _INEQUALITY.search(answer.text):
+    if not rules.has_inequalities and _MEMBER.search(gold.text) and _INEQUALITY.search(answer.text):
         return False
     return _same_parts(gold, answer, rules)
 

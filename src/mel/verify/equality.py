@@ -52,7 +52,7 @@ def _same_matrix(gold: Any, answer: Any, decimals: int) -> bool:
     gold, answer = (each.doit() if isinstance(each, MatrixExpr) else each for each in (gold, answer))
     rows = []
     for each in (gold, answer):
-        rows.append((each.shape, list(each)) if isinstance(each, MatrixBase) else (None, _elements(each)))
+        rows.append((each.shape, each.flat()) if isinstance(each, MatrixBase) else (None, _elements(each)))
     (left_shape, left), (right_shape, right) = rows
     if left is None or right is None or len(left) != len(right):
         return False

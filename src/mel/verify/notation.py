@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 
 _SYMBOLS = {
-    "−": "-", "–": "-", "—": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/",
-    "∞": r"\infty ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "λ": r"\lambda ",
-    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\neq ", "≈": r"\approx ", "≡": r"\equiv ",
-    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "±": r"\pm ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
-    "°": r"^\circ ", "℃": r"^\circ ", "′": "'", "’": "'", "。": ".", "、": ",", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}",
-    "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+    "−": "-", "–": "-", "—": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",  # noqa: RUF001
+    "÷": "/", "∞": r"\infty ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",  # noqa: RUF001
+    "λ": r"\lambda ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\neq ",
+    "≈": r"\approx ", "≡": r"\equiv ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",  # noqa: RUF001
+    "∅": r"\emptyset ", "±": r"\pm ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "°": r"^\circ ",  # noqa: RUF001
+    "℃": r"^\circ ", "′": "'", "’": "'", "。": ".", "、": ",", "½": r"\frac{1}{2}",  # noqa: RUF001
+    "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
+    "\u00a0": " ", "\u2009": " ", "\u202f": " ",
 }  # fmt: skip
 _TABLE = str.maketrans({**_SYMBOLS, **{chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}})
 _SUPERSCRIPT = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+)")
@@ -52,6 +54,10 @@ _BARE_FUNCTION = re.compile(
 )
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|([0-9]+|[a-zA-Z]))")
 _EDGE = re.compile(r"^(?:[\s.,;:]|\\\\)+(?![0-9])|^[\s,;:]+|(?:[\s,;:]|(?<!\.)\.|\\\\|(?<!\\)\\$)+$")
+_PHRASE = re.compile(
+    r"^\s*\\text\s*\{\s*(?:(?:so|thus)\s+)?(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*:?\s*\}",
+    re.IGNORECASE,
+)
 _SUPER_FIRST = re.compile(r"([a-zA-Z])\^\s*(\{[^{}]*\}|[0-9a-zA-Z])\s*_\s*(\{[^{}]*\}|[0-9a-zA-Z])")
 _ARGUMENT = re.compile(r"\s*(\{|\\[a-zA-Z]+|[0-9a-zA-Z])")
 
@@ -64,6 +70,7 @@ def normalized(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda match: "^{" + match[1].translate(_SUPERSCRIPTS) + "}", text)
     text = _ROOT.sub(lambda match: rf"\sqrt{{{match[1] or match[2]}}}", text).translate(_TABLE)
     text = re.sub(r"\\text\s*\{\s*infinity\s*\}", r"\\infty ", text)
+    text = _PHRASE.sub("", text)
     text = re.sub(r"\\mu\s*\\text\{", r"\\text{μ", _unwrapped(_CURRENCY.sub(" ", text)))
     text = _DROPPED.sub(" ", _THOUSANDS.sub("", text))
     for pattern, new in _SAMES:

@@ -34,7 +34,7 @@ class Job(NamedTuple):
     marker: str = BOXED
     float_rounding: int = 6
     strict: bool = True
-    allow_set_relation_comp: bool = False
+    allow_set_relation_comp: bool = True
     tolerance: float = 0.0
     unit: str = ""
     has_parts: bool = False
