@@ -147,7 +147,7 @@ def _problem_with_gold(row: dict) -> Problem:
 
 
 def mutants(gold: str) -> list[tuple[str, str]]:
-    """The gold with one number raised by one, its last letter dropped, or its last part dropped."""
+    """The gold with one number raised by one, its last letter or part or a sign dropped, or a bracket turned."""
     found = [
         (f"number {at + 1} raised", gold[: match.start()] + str(int(match[0]) + 1) + gold[match.end() :])
         for at, match in enumerate(_INTEGER.finditer(gold))
@@ -156,6 +156,9 @@ def mutants(gold: str) -> list[tuple[str, str]]:
     parts = gold.replace("$", "").rpartition(",")
     if parts[0] and parts[0].count("(") == parts[0].count(")") and "\\text" not in gold and not _is_thousands(gold):
         found.append(("last part dropped", parts[0]))
+    found += [("sign dropped", gold[: m.start()] + gold[m.end() :]) for m in re.finditer(r"(?<=[0-9a-z }])-|^-", gold)]
+    if re.match(r"\W*\(.*,.*[)\]]", gold) and "f(" not in gold:
+        found.append(("bracket turned", gold.replace("(", "[", 1)))
     return [(how, mutant) for how, mutant in found if mutant.strip(" $")]
 
 
@@ -197,6 +200,9 @@ def rewrites(gold: str) -> list[tuple[str, str]]:
                 ("TeX thousands", f"{int(bare):,}".replace(",", "{,}")),
                 ("thin thousands", f"{int(bare):,}".replace(",", r"\,")),
             ]
+    parts = bare.split(",")
+    if len(parts) > 1 and not re.search(r"[()=\\]", bare) and not _is_thousands(gold):
+        found.append(("parts reversed", ", ".join(reversed(parts))))
     return [(how, text) for how, text in found if how == "as it is" or text != bare]
 
 

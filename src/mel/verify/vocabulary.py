@@ -30,7 +30,7 @@ TELLING = _set(
     "hundred thousand million billion trillion dozen half halves third thirds quarter quarters fourth fourths "
     "fifth fifths tenth tenths hundredth hundredths double twice triple squared cubed square cube factorial "
     "percent percentage pct plus minus times negative positive root base mod modulo divided multiplied power "
-    "choose infinite infinity infinitely all any every other otherwise instead zero one two three four five six "
+    "choose infinite infinity infinitely any every other otherwise instead zero one two three four five six "
     "seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety first last "
     "rejected excluding exclude excluded invalid undefined unknown dne bc ad 万 千 百 亿 不 非 或 半 倍 负 couple else "
     "gross or pair pairs score so"
