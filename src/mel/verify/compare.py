@@ -54,7 +54,8 @@ def _same_parts(gold: Reading, answer: Reading, rules: Rules) -> bool:
     if _same_part(golds[0], answers[0], rules):
         return True
     # `x=5` is the value 5, which `5x=25` leaves to be found; `y=2x+1` is a line, in whatever form.
-    is_solved = bool(golds[0].label) and not LETTER.search(golds[0].formula)
+    is_solved = bool(golds[0].label) and is_name(golds[0].label) and not LETTER.search(golds[0].formula)
+    is_solved = is_solved and not _INEQUALITY.search(gold.plain)
     return not is_solved and _as_equation(gold, answer)
 
 
@@ -88,11 +89,8 @@ def _without_repetition(golds: list[Part], answers: list[Part]) -> list[Part]:
 
 
 def _distinct(parts: list[Part]) -> list[Part]:
-    found: list[Part] = []
-    for part in parts:
-        if part not in found:
-            found.append(part)
-    return found
+    """The parts without those that repeat an earlier one but for its spaces."""
+    return list({replace(part, formula=canonical(part.formula)): part for part in reversed(parts)}.values())[::-1]
 
 
 def _same_list(golds: list[Part], answers: list[Part], rules: Rules) -> bool:

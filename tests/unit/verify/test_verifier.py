@@ -346,6 +346,6 @@ def test_a_formula_copied_from_the_question_is_no_answer(verifier: MathVerifier)
 
 def test_a_percent_sign_on_a_marked_line_is_a_unit(pool: WorkerPool) -> None:
     verifier = MathVerifier(AnswerFormat(markers=("boxed", "####")), pool=pool)
-    responses = ["#### 36%", r"\boxed{36\%}", "#### 36, in all", "#### 36 pens", "#### 36 or 37"]
+    responses = ["#### 36%", r"\boxed{36\%}", "#### 36, altogether", "#### 36 pens", "#### 36 or 37"]
     verdicts = verifier.verify([problem("36", text="")] * 5, responses)
     assert [v.is_correct for v in verdicts] == [True, False, True, True, False]
