@@ -157,7 +157,7 @@ def mutants(gold: str) -> list[tuple[str, str]]:
     if parts[0] and parts[0].count("(") == parts[0].count(")") and "\\text" not in gold and not _is_thousands(gold):
         found.append(("last part dropped", parts[0]))
     found += [("sign dropped", gold[: m.start()] + gold[m.end() :]) for m in re.finditer(r"(?<=[0-9a-z }])-|^-", gold)]
-    if re.match(r"\W*\(.*,.*[)\]]", gold) and "f(" not in gold:
+    if re.match(r"\W*\((?!-\\infty).*,.*[)\]]", gold) and "f(" not in gold:  # infinity is in no interval anyway
         found.append(("bracket turned", gold.replace("(", "[", 1)))
     return [(how, mutant) for how, mutant in found if mutant.strip(" $")]
 

@@ -47,6 +47,9 @@ def _same_parts(gold: Reading, answer: Reading, rules: Rules) -> bool:
     golds, answers = _without_conditions(gold.parts, answer.parts)
     if len(answers) > len(golds):
         answers = _without_repetition(golds, answers)
+    if len(golds) == 1 and 1 < len(answers) <= _MAX_PARTS and len({part.label for part in answers}) == 1:
+        # One value in two forms (`15\frac12, \frac{31}{2}`), or an alternative.
+        return all(_same_part(golds[0], part, rules) for part in answers) or _as_set(golds, answers, rules)
     if len(golds) != len(answers):
         return _as_tuple(gold, answer, rules) or _as_set(golds, answers, rules) or _as_equation(gold, answer)
     if len(golds) > 1:

@@ -131,6 +131,8 @@ def test_every_number_and_every_word_that_matters_is_accounted_for(gold: str, eq
         ("3,3,8", "3,8,3", "3,8,8"),
         (r"(1,1),(1,1),(2,0)", "(2,0),(1,1),(1,1)", "(1,1),(2,0)"),
         ("19", r"19 \text{ or } 19", "19, 20"),
+        (r"\frac{7}{2}", r"3\frac{1}{2}, \frac{7}{2}", r"3\frac{1}{3}, \frac{7}{2}"),
+        ("19", "x=19, x=19", "x=19, y=19"),
     ],
 )
 def test_a_repeated_value_counts_as_often_as_the_gold_has_it(gold: str, equal: str, other: str) -> None:
