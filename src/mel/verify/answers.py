@@ -37,7 +37,7 @@ class AnswerFormat:
     Args:
         markers: `boxed`, or a literal such as `####` or `Answer:` whose answer is the rest of the line (or the
             formula that starts there). The last marker in the response counts, whichever it is.
-        float_rounding: decimals to which floating-point numbers must agree.
+        float_rounding: decimals, and digits, that a decimal number needs to stand for the exact value it rounds.
         strict: variables must carry the same names, and a tuple is not a set.
         allow_set_relation_comp: an inequality may answer an interval (`-2 <= x <= 7` for `[-2, 7]`).
         max_answer_chars: a longer final answer is wrong unread; no gold of a task here exceeds 300.
