@@ -69,28 +69,17 @@ class Reading:
     text: str
     plain: str
     parts: tuple[Part, ...]
-    is_set: bool = False
 
 
 @lru_cache(maxsize=2048)
 def read(text: str) -> Reading:
     """The parts of an answer or a gold."""
     plain = normalized(text)
-    whole, one = canonical(plain), plain
-    plain = (
-        _ENVIRONMENT.sub(" ", plain).replace("\\\\", ",").replace("&", " ")
-        if "cases" in plain or "align" in plain
-        else plain
-    )
-    inner, is_set = _inside_braces(plain)
+    lines = _ENVIRONMENT.sub(" ", plain).replace("\\\\", ",").replace("&", " ")
+    inner = _inside_braces(lines if "cases" in plain or "align" in plain else plain)
     chunks = [chunk for group in split_at(inner, ";") for chunk in _chunks(group)]
-    parts = tuple(part for chunk in chunks for part in _parts(chunk))
-    return Reading(
-        text=whole,
-        plain=one,
-        parts=_with_shared_labels(_groups_as_tuples(inner, _with_afterwords(parts))),
-        is_set=is_set,
-    )
+    parts = _with_afterwords(tuple(part for chunk in chunks for part in _parts(chunk)))
+    return Reading(text=canonical(plain), plain=plain, parts=_with_shared_labels(_groups_as_tuples(inner, parts)))
 
 
 def is_name(text: str, *, is_loose: bool = False) -> bool:
@@ -117,18 +106,18 @@ def split_at(text: str, separators: str) -> list[str]:
     return [piece.strip() for piece in [*pieces, text[start:]]]
 
 
-def _inside_braces(text: str) -> tuple[str, bool]:
-    r"""The elements of `{1, 2}` or `\{1, 2\}`, and whether it was a set; a set that is described stays as it is."""
+def _inside_braces(text: str) -> str:
+    r"""The elements of `{1, 2}` or `\{1, 2\}`; a set that is described, and anything else, stays as it is."""
     stripped = text.strip()
     assigned = re.fullmatch(r"[a-zA-Z](?:_\w)?\s*(?:=|\\in)\s*(\\\{.*\\\})", stripped)
     stripped = assigned[1] if assigned else stripped
     if stripped.startswith("{") and group_end(stripped, 0) == len(stripped):
-        return stripped[1:-1], True
+        return stripped[1:-1]
     if stripped.startswith("\\{") and stripped.endswith("\\}") and stripped.count("\\{") == 1:
         inner = stripped[2:-2]
         if len(split_at(inner, "|:")) == 1 and "\\mid" not in inner:
-            return inner, True
-    return text, False
+            return inner
+    return text
 
 
 def _chunks(text: str) -> list[tuple[str, tuple[str, ...]]]:
