@@ -51,10 +51,12 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def model(seed: int = 0, *, head_dim: int = 16) -> Qwen3ForCausalLM:
+def model(
+    seed: int = 0, *, head_dim: int = 16, vocab_size: int = 5 + len(WORDS), eos_token_id: int = 1
+) -> Qwen3ForCausalLM:
     torch.manual_seed(seed)
     config = Qwen3Config(
-        vocab_size=5 + len(WORDS),
+        vocab_size=vocab_size,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
@@ -63,7 +65,7 @@ def model(seed: int = 0, *, head_dim: int = 16) -> Qwen3ForCausalLM:
         head_dim=head_dim,
         max_position_embeddings=256,
         tie_word_embeddings=True,
-        eos_token_id=1,
+        eos_token_id=eos_token_id,
         pad_token_id=0,
         bos_token_id=None,
         # Wide initial weights: rollouts of one prompt differ and gradients are far from zero.
