@@ -18,9 +18,9 @@ from torch import Tensor
 from mel import methods, prompts
 from mel.methods import MetaExperienceSettings, Surroundings, drive
 from mel.objective.gradients import add, compare, take
-from mel.objective.logprobs import token_logprobs
 from mel.objective.losses import mean_nll_R, policy_loss, row_loss
 from mel.objective.rows import RowBatch, pad_rows
+from mel.objective.score import token_logprobs
 from mel.objective.weight import GradNorm
 from mel.step import Accounting, Alone, Rolled, learn
 from mel.tasks.segmentation import prose_steps

@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from mel.hosts.trl import StaleEngineError
-from mel.hosts.trl.engine_check import is_comparable, logp_difference
+from mel.hosts.trl.engine_guard import is_comparable, logp_difference
 
 
 def engine(model_of):

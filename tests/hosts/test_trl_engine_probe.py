@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from mel.hosts.trl import StaleEngineError
-from mel.hosts.trl.engine_probe import EngineProbe, rescaled
+from mel.hosts.trl.engine_guard import EngineProbe, rescaled
 
 IDS = torch.tensor([[5, 9, 20, 33]])
 

@@ -22,7 +22,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
-from mel.hosts.trl.engine_probe import rescaled
+from mel.hosts.trl.engine_guard import rescaled
 from mel.hosts.trl.ranks import leave_group
 from mel.objective import gradients
 from mel.objective.weight import Constant, GradNorm

@@ -7,7 +7,7 @@ MEL is carrier `grpo` with the auxiliary `meta_experience`; every rival is anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mel.methods.auxiliaries import AUXILIARIES
@@ -25,7 +25,7 @@ from mel.methods.declaration import (
     Surroundings,
 )
 from mel.methods.drive import GenerationError, adrive, drive
-from mel.naming import did_you_mean
+from mel.naming import known
 from mel.ports import Auxiliary, Carrier, Credit
 
 __all__ = [
@@ -112,15 +112,3 @@ def check_slots(credit: str, auxiliaries: Sequence[AuxiliarySettings]) -> None:
             raise ValueError(f"auxiliary {name!r}: the phase {phase!r} needs another name: {who} under it already")
     if credit == "first_error" and not any(s.keeps_ledger for s in auxiliaries):
         raise ValueError("credit 'first_error' reads s* from meta-experiences; add the auxiliary meta_experience")
-
-
-def known(name: str, table: Iterable[str], what: str) -> str:
-    """`name` if the table has it.
-
-    Raises:
-        ValueError: it has not; the nearest name is suggested.
-    """
-    names = sorted(table)
-    if name in names:
-        return name
-    raise ValueError(f"{what}: expected one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}")

@@ -1,12 +1,15 @@
-"""Run a method's generator function to its end, answering its requests: batch or async, the same method code."""
+"""Requests and their answers: a method's generator function run to its end, batch or async, the same method code.
+
+A method asks with `completions = yield from completed(Generate(...))`, which gives the answer its type.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
-from mel.ports import Answer, Generator, Requests, Scorer, Verifier
+from mel.ports import Answer, Generator, Logprobs, Requests, Scorer, Verifier
 from mel.types import Completion, Generate, Request, Score, Verdict, Verify
 
 T = TypeVar("T")
@@ -84,3 +87,18 @@ def _expected(request: Request) -> tuple[str, int, type]:
     if isinstance(request, Verify):
         return "verdicts", len(request.responses), Verdict
     return "tuples of log-probabilities", len(request.targets), tuple
+
+
+def completed(request: Generate) -> Requests[list[Completion]]:
+    """One completion per prompt, in order; `drive` has checked number and kind."""
+    return cast(list[Completion], list((yield request)))
+
+
+def verified(request: Verify) -> Requests[list[Verdict]]:
+    """One verdict per response, in order; `drive` has checked number and kind."""
+    return cast(list[Verdict], list((yield request)))
+
+
+def scored(request: Score) -> Requests[list[Logprobs]]:
+    """One tuple of log-probabilities per target, in order; `drive` has checked their number and lengths."""
+    return cast(list[Logprobs], list((yield request)))

@@ -15,7 +15,7 @@ import torch
 
 from mel import prompts
 from mel.miniature.tales_corpus import experience_of
-from mel.objective.logprobs import token_logprobs
+from mel.objective.score import token_logprobs
 from mel.ports import Generator
 from mel.prompts.chat import ChatTokenizer
 from mel.stages.experience import construction_turn, parse_experience

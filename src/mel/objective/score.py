@@ -1,4 +1,4 @@
-"""Answers to `Score`: requests as padded batches, and their log-probabilities in the order that was asked for.
+"""Log-probabilities of given tokens, and answers to `Score`: padded batches, and back in the order that was asked for.
 
 Axes: R rows, T target tokens, V vocabulary.
 """
@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mel.objective.logprobs import token_logprobs
 from mel.objective.rows import RowBatch, pad_rows
 from mel.ports import Logprobs
 from mel.types import Row, Score
@@ -32,6 +31,16 @@ class ScoreBatch:
 
     rows: RowBatch
     positions: tuple[int, ...]
+
+
+def token_logprobs(logits_RTV: Float[Tensor, "R T V"], ids_RT: Int[Tensor, "R T"]) -> Float[Tensor, "R T"]:
+    """log softmax(logits)[id] per position, in float32, row by row to bound memory."""
+    rows = []
+    for logits_TV, ids_T in zip(logits_RTV, ids_RT, strict=True):
+        scores_TV = logits_TV.float()
+        picked_T = scores_TV.gather(-1, ids_T[:, None]).squeeze(-1)
+        rows.append(picked_T - scores_TV.logsumexp(-1))
+    return torch.stack(rows)
 
 
 def score_batches(request: Score, *, pad_id: int, rows_per_batch: int, most: int | None = None) -> list[ScoreBatch]:

@@ -49,11 +49,6 @@ class Layout:
         """Each process keeps its share of the gradients only."""
         return self.strategy in ("zero2", "zero3", "fsdp2")
 
-    @property
-    def shards_optimizer(self) -> bool:
-        """Each process holds its share of the optimizer states only."""
-        return self.strategy not in ("single", "ddp")
-
 
 def assumed_layout(processes: int, *, nodes: int = 1) -> Layout:
     """What a plan assumes if no configuration is given: one process as it is, several sharded by FSDP2."""

@@ -9,7 +9,7 @@ import pytest
 from stories import PROBLEM, RIGHT, TASK, WRONG_AT_1, Canned, completion
 
 from mel.methods import GenerationError, adrive, drive
-from mel.methods.requests import completed, verified
+from mel.methods.drive import completed, verified
 from mel.ports import Requests
 from mel.types import Completion, Generate, Request, Sampling, Verdict, Verify
 

@@ -8,7 +8,6 @@ if "mel.objective.rows" not in sys.modules:
     with install_import_hook("mel.objective", "beartype.beartype"):
         import mel.objective.distill
         import mel.objective.gradients
-        import mel.objective.logprobs
         import mel.objective.losses
         import mel.objective.rows
         import mel.objective.score

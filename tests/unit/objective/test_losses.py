@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from mel.objective.distill import distill_loss
-from mel.objective.logprobs import token_logprobs
 from mel.objective.losses import mean_nll_R, micro_step_factor, policy_loss, row_loss
 from mel.objective.rows import pad_rows
+from mel.objective.score import token_logprobs
 from mel.types import Reference, Row
 
 CLIP = {"epsilon_low": 0.2, "epsilon_high": 0.2, "level": "token"}

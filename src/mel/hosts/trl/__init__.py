@@ -5,7 +5,7 @@ from __future__ import annotations
 from mel.hosts.trl.config import MELConfig
 from mel.hosts.trl.contract import ContractError
 from mel.hosts.trl.defaults import plain_method
-from mel.hosts.trl.engine_check import StaleEngineError
+from mel.hosts.trl.engine_guard import StaleEngineError
 from mel.hosts.trl.observer import Observer
 from mel.hosts.trl.problems import example_of, problem_of
 from mel.hosts.trl.surrogates import surrogate_fields

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mel.objective.distill import distill_loss
-from mel.objective.logprobs import token_logprobs
 from mel.objective.losses import mean_nll_R, policy_loss, row_loss
 from mel.objective.rows import RowBatch
+from mel.objective.score import token_logprobs
 
 
 def loss_of(trainer: Any, model: Any, batch: RowBatch) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,7 @@ def log_beside(trainer: Trainer, metrics: Mapping[str, float]) -> None:
 
     `trainer.log` would mix them with what the step has gathered so far and take its own line from it.
     """
-    # A copy: having logged, the handler would strike the line that the step still owes.
+    # A copy: after logging, the handler clears the flag that the step's own line still needs.
     trainer.callback_handler.on_log(trainer.args, trainer.state, copy(trainer.control), dict(metrics))
 
 

@@ -23,8 +23,7 @@ from mel.hosts.trl.defaults import (
     refuse_auxiliaries,
     refuse_early,
 )
-from mel.hosts.trl.engine_check import EngineCheck, is_comparable
-from mel.hosts.trl.engine_probe import EngineProbe
+from mel.hosts.trl.engine_guard import EngineCheck, EngineProbe, is_comparable
 from mel.hosts.trl.learner import Learner, Slot
 from mel.hosts.trl.observer import MetricsToObserver, Observer
 from mel.hosts.trl.policy_rows import check_policy_rows
@@ -32,7 +31,7 @@ from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import check_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate
-from mel.hosts.trl.verdicts import RewardsAlone, verdict_source
+from mel.hosts.trl.verdicts import VerdictsOfSpread, rollout_verifier
 from mel.methods import Method
 from mel.ports import Steps, Task, Verifier
 from mel.step import Accounting, RowLearning
@@ -107,9 +106,9 @@ class MELTrainer(GRPOTrainer):
             self,
             method,
             tokenizer=tokenizer,
-            source=RewardsAlone(int(self.num_generations or 1))
+            source=VerdictsOfSpread(int(self.num_generations or 1))
             if is_plain and verifier is None and task is None
-            else verdict_source(
+            else rollout_verifier(
                 self,
                 tokenizer,
                 verifier=verifier or task,

@@ -12,7 +12,7 @@ from mel.methods.auxiliaries.meta_experience.ledger import tally, truth_of
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.methods.auxiliaries.meta_experience.trials import Trial, by_trial, refusal_of, trials_of
 from mel.methods.declaration import Surroundings
-from mel.methods.requests import completed, scored, verified
+from mel.methods.drive import completed, scored, verified
 from mel.ports import Requests
 from mel.stages.experience import parse_experience
 from mel.stages.guard import states_answer

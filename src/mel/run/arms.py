@@ -1,0 +1,118 @@
+"""Arms: recipes with seeds, trained as one-thread processes, as many at once as there are cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from mel.record.run_directory import METRICS, RECIPE, RunDirectory
+
+POLL_S = 0.5
+
+
+@dataclass(kw_only=True, slots=True)
+class Arm:
+    """One run to be trained, its process, and what has been read of its metrics.
+
+    Args:
+        name: as it is shown.
+        recipe: its name, or its file.
+        path: the run directory; the log lies beside it.
+        changes: of the recipe, as `--set` takes them.
+        steps: optimizer steps of the run, for the bar; None if nobody said.
+    """
+
+    name: str
+    recipe: str
+    path: Path
+    changes: tuple[str, ...] = ()
+    steps: int | None = None
+    process: subprocess.Popen[bytes] | None = None
+    step: int = 0
+    shown: int = 0
+
+    @property
+    def log(self) -> Path:
+        """What the process printed."""
+        return self.path.parent / f"{self.path.name}.log"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run at its path has ended well."""
+        return (self.path / RECIPE).is_file() and RunDirectory.open(self.path).status.state == "finished"
+
+
+def train_arms(arms: Sequence[Arm], *, console: Console) -> None:
+    """Train every arm that is not finished; one that was interrupted goes on from its last checkpoint.
+
+    Raises:
+        RuntimeError: an arm ended with an error; its log is named. The others are ended too.
+    """
+    waiting, running = [arm for arm in arms if not arm.is_finished], list[Arm]()
+    at_once = max(1, min(len(waiting), os.cpu_count() or 1))
+    with ExitStack() as stack:
+        progress = stack.enter_context(_progress(console)) if console.is_terminal else None
+        bars = {a.name: progress.add_task(a.name, total=a.steps, note="starting") for a in waiting} if progress else {}
+        stack.callback(lambda: [arm.process.kill() for arm in running if arm.process and arm.process.poll() is None])
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                arm = waiting.pop(0)
+                arm.process = _start(arm)
+                running.append(arm)
+            for arm in list(running):
+                _advance(arm, console, progress, bars.get(arm.name))
+                if arm.process is not None and arm.process.poll() is not None:
+                    _check(arm)
+                    running.remove(arm)
+            time.sleep(POLL_S)
+
+
+def _start(arm: Arm) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "mel", "train", arm.recipe, "--output", str(arm.path)]
+    command += [part for change in arm.changes for part in ("--set", change)]
+    command += ["--resume"] if (arm.path / RECIPE).is_file() else []
+    # Two OpenMP threads beside another busy process are up to 80 times slower than one thread each.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    with arm.log.open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def _advance(arm: Arm, console: Console, progress: Progress | None, bar: TaskID | None) -> None:
+    rows = RunDirectory.open(arm.path).metrics.read() if (arm.path / METRICS).exists() else []
+    if not rows or rows[-1]["step"] == arm.step:
+        return
+    arm.step = int(rows[-1]["step"])
+    recent = [row["reward/mean"] for row in rows[-5:] if "reward/mean" in row]
+    note = f"reward {sum(recent) / len(recent):.2f}" if recent else ""
+    if progress is not None and bar is not None:
+        progress.update(bar, completed=arm.step, note=note)
+    elif arm.step // 10 > arm.shown // 10 or arm.step == arm.steps:
+        console.print(f"{arm.name}: step {arm.step}{f'/{arm.steps}' if arm.steps else ''}  {note}")
+        arm.shown = arm.step
+
+
+def _check(arm: Arm) -> None:
+    if arm.process is not None and arm.process.returncode != 0:
+        tail = "\n".join(arm.log.read_text(errors="replace").splitlines()[-8:])
+        raise RuntimeError(
+            f"the arm {arm.name} ended with code {arm.process.returncode}; its log {arm.log} ends:\n{tail}"
+        )
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description:>12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    return Progress(*columns, TimeElapsedColumn(), console=console)
