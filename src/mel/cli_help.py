@@ -36,7 +36,8 @@ class GroupedHelp(TyperGroup):
             table.add_column(style=style, no_wrap=True, min_width=11)
         table.add_column(no_wrap=True, overflow="ellipsis")
         for heading in GROUPS:
-            commands = {n: c for n, c in self.commands.items() if (c.rich_help_panel or MACHINE) == heading}
+            everything: dict[str, Any] = dict(self.commands)  # typer's own commands know their panel
+            commands = {name: c for name, c in everything.items() if (c.rich_help_panel or MACHINE) == heading}
             for number, (name, command) in enumerate(commands.items()):
                 about = (command.short_help or command.help or "").strip().split("\n")[0]
                 table.add_row(heading if number == 0 else "", name, Text(about))

@@ -52,8 +52,8 @@ def warm_up(
     quiet_libraries()
     if output.exists() and any(output.iterdir()):
         raise ValueError(f"{output} is not empty: name a new directory, or remove this one first")
-    given = {"steps": steps, "batch_size": batch_size}
-    settings = TalesWarmUp(seed=seed, **{name: value for name, value in given.items() if value is not None})
+    usual = TalesWarmUp()
+    settings = TalesWarmUp(seed=seed, steps=steps or usual.steps, batch_size=batch_size or usual.batch_size)
     tokenizer = load_tokenizer(model, chat_template=None if chat_template == "own" else chat_template)
     policy = load_model(model)
     started = time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mel.types import (
     Completion,
@@ -136,6 +136,28 @@ class Counting(Protocol):
 
     def metrics(self) -> Mapping[str, float]:
         """Metric path (`verifier/<reason>`) -> count since the last call."""
+        ...
+
+
+class Observer(Protocol):
+    """What listens to a run: called on the main process only, with what all ranks did."""
+
+    def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
+        """After the auxiliaries of one generation batch.
+
+        Args:
+            step: 1-based number of the optimizer step that this batch is first used in.
+            outcome: of all ranks: rows and replayed in rank order, counts summed.
+            groups: of all ranks, in rank order.
+        """
+        ...
+
+    def on_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Whenever the trainer logs.
+
+        Args:
+            step: number of optimizer steps done.
+        """
         ...
 
 

@@ -38,7 +38,7 @@ class _Page:
 
     def origin(self, path: Path) -> str:
         """The name of the file that has the last word about that key."""
-        return next(name for name, file in reversed(self.files.items()) if _holds(file.table, path))
+        return next(name for name, file in reversed([*self.files.items()]) if _holds(file.table, path))
 
     def origins(self, value: Any, path: Path) -> list[str]:
         """The origin of every value below that key."""

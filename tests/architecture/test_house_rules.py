@@ -18,7 +18,7 @@ CATCH_ALL = {"util", "utils", "common", "helper", "helpers", "misc", "core", "ba
 HEAVY = {"torch", "transformers", "trl", "datasets", "accelerate", "matplotlib", "numpy", "sympy", "math_verify"}
 
 
-@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks"])
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples"])
 def test_no_file_is_longer_than_the_cap(folder: str) -> None:
     lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in (ROOT / folder).rglob("*.py")}
     assert {name: n for name, n in lengths.items() if n > LONGEST_FILE} == {}

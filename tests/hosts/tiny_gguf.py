@@ -43,7 +43,7 @@ def tiny_llama(vocabulary: int) -> LlamaForCausalLM:
         num_hidden_layers=2,
         num_attention_heads=HEADS,
         num_key_value_heads=KEY_HEADS,
-        max_position_embeddings=256,
+        max_position_embeddings=2048,
         tie_word_embeddings=True,
         rope_theta=10000.0,
         rms_norm_eps=1e-5,
@@ -63,7 +63,7 @@ def write_tiny_gguf(
     model = tiny_llama(len(tokens))
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny")
-    writer.add_context_length(256)
+    writer.add_context_length(2048)
     writer.add_embedding_length(64)
     writer.add_feed_forward_length(96)
     writer.add_block_count(2)
@@ -75,6 +75,7 @@ def write_tiny_gguf(
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
+    writer.add_add_space_prefix(False)
     writer.add_token_list(tokens)
     writer.add_token_types([3 if token in SPECIAL else 1 for token in tokens])
     writer.add_token_merges([" ".join(merge) for merge in table["merges"]])

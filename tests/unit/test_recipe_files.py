@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from mel.config import load_recipe
-from mel.recipe_files import find_recipe, lineage, merged, read_recipe, shipped_bases, shipped_recipes
+from mel.recipe_files import EXTENDS, find_recipe, lineage, merged, read_recipe, shipped_bases, shipped_recipes
 from mel.recipe_text import recipe_text
+from mel.record import RunDirectory
 
 BASE = """\
 # What this one is for.
@@ -144,6 +145,14 @@ def test_a_base_is_refused_as_a_recipe_and_not_as_unknown(name: str) -> None:
 
 def test_bases_and_recipes_share_no_name() -> None:
     assert not set(shipped_bases()) & set(shipped_recipes())
+
+
+def test_a_run_records_the_recipe_whole(tmp_path: Path) -> None:
+    recipe = load_recipe(str(written(tmp_path, mine="extends: recommended\ntrainer: {seed: 7}\n")))
+    with RunDirectory.create(tmp_path / "elsewhere" / "run", recipe.resolved(), {}) as run:
+        assert EXTENDS not in run.recipe
+        assert load_recipe(str(run.path / "recipe.yaml")) == recipe
+    assert (recipe.name, recipe.seed, recipe.trainer["max_steps"]) == ("mine", 7, 60)
 
 
 def test_set_reaches_an_auxiliary_and_a_suite_by_name() -> None:

@@ -6,6 +6,7 @@ the rule by which some vocabularies split numbers, and nothing says whether the 
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -93,9 +94,12 @@ def import_gguf(file: Path, output: Path, *, dtype: str = "float32") -> Imported
     tokenizer = _tokenizer(file, reader)
     compared = _compare(model, reader, file)
     _settle(model, tokenizer)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        check_tokenizer(AutoTokenizer.from_pretrained(folder), tokenizer, splits_digits=_splits_digits(reader))
+    # Nothing is written before all is checked: a directory that exists is one that can be used.
     model.to(getattr(torch, dtype)).save_pretrained(output)
     tokenizer.save_pretrained(output)
-    check_tokenizer(AutoTokenizer.from_pretrained(output), tokenizer, splits_digits=_splits_digits(reader))
     return Imported(
         name=_field(reader, "general.name") or file.stem,
         architecture=str(_field(reader, "general.architecture")),
@@ -165,7 +169,7 @@ def _check_rule(file: Path, reader: Any) -> None:
 def _tokenizer(file: Path, reader: Any) -> Any:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    except (ValueError, KeyError, NotImplementedError, TypeError) as error:
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
         kind = _field(reader, "tokenizer.ggml.model")
         raise ValueError(f"mel import: transformers cannot convert the tokenizer {kind!r} of {file}: {error}") from None
     if _splits_digits(reader) and len(tokenizer.tokenize("2026")) != 4:
@@ -189,7 +193,7 @@ def _split_digits(tokenizer: Any) -> None:
 def _model(file: Path, reader: Any) -> Any:
     try:
         return AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:
         kind = _field(reader, "general.architecture")
         raise ValueError(
             f"mel import: transformers cannot convert the architecture {kind!r} of {file}: {error}"

@@ -34,7 +34,7 @@ def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
     with _named(path):
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
     if chat_template is not None:
-        tokenizer.chat_template = _template(chat_template)
+        tokenizer.chat_template = template_text(chat_template)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -157,6 +157,11 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|accelerate)(\..*)?")
 
 
+def gpu_memory() -> int | None:
+    """Bytes of the first GPU that torch sees; None without one."""
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+
+
 def device_summary() -> str:
     """One line on the accelerators torch sees."""
     if not torch.cuda.is_available():
@@ -194,7 +199,8 @@ def _check_exists(path: str) -> None:
         offline_unless_reachable()
 
 
-def _template(name_or_path: str) -> str:
+def template_text(name_or_path: str) -> str:
+    """The Jinja text of a shipped template or of a file."""
     shipped = Path(str(resources.files("mel.prompts"))) / "templates" / f"{name_or_path}.jinja"
     path = shipped if shipped.is_file() else Path(name_or_path)
     if not path.is_file():

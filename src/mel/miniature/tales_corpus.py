@@ -1,4 +1,4 @@
-"""What the warm-up for tales teaches: solving, comparing two solutions, and making use of a note.
+"""What the warm-up for tales teaches: solving, comparing two solutions, and using a note.
 
 Every prompt is built by the functions that build the method's own, so that the skills are there where training asks for
 them. Verbs that training practices occur in comparisons and beside notes only, with a meaning drawn at random: what a

@@ -1,4 +1,4 @@
-"""What a policy can do with tales: solve, criticize, find the wrong step in three ways, and make use of a note.
+"""What a policy can do with tales: solve, criticize, find the wrong step in three ways, and use a note.
 
 The task knows the truth, so nothing here is judged by a model: the pairs are the policy's own, and the effect of a note
 is the difference between prompts that differ in the note alone. Prompts are built by the functions of the method.
@@ -19,6 +19,7 @@ from mel.objective.logprobs import token_logprobs
 from mel.ports import Generator
 from mel.prompts.chat import ChatTokenizer
 from mel.stages.experience import construction_turn, parse_experience
+from mel.stages.localize import first_difference, least_likely
 from mel.stages.pairs import select_pairs
 from mel.stages.replay import replay_prefix, replay_prompt, strangers
 from mel.tasks.tales import Tales
@@ -72,6 +73,7 @@ def probe_tales(at: Sampler, *, count: int, samples: int, seed: int) -> Facts:
         "pairs": float(len(pairs)),
         **_criticize(at, pairs),
         **_replay(at, pairs, random.Random(seed)),
+        "rule_true_given_step": _share([_states_the_rule(at, m, p) for m, p in _given(at, pairs)]),
     }
 
 
@@ -113,31 +115,44 @@ def _criticize(at: Sampler, pairs: Sequence[tuple[Pair, int]]) -> Facts:
         facts |= {
             f"parsed{suffix}": _share([isinstance(m, MetaExperience) for m in parsed]),
             f"located_own{suffix}": _share([isinstance(m, MetaExperience) and m.bifurcation == e for m, _, e in own]),
-            f"rule_true{suffix}": _share(
-                [
-                    isinstance(m, MetaExperience) and at.task.is_true_rule(p.problem, m.heuristic) is True
-                    for m, p, _ in own
-                ]
-            ),
+            f"rule_true{suffix}": _share([_states_the_rule(at, m, p) for m, p, _ in own]),
         }
-    facts["located_difference"] = _share([pair.shared_steps + 1 == error for pair, error in pairs])
-    facts["located_likelihood"] = _share([least_likely_step(at, pair) == error for pair, error in pairs])
+    facts["located_difference"] = _share([first_difference(pair) == error for pair, error in pairs])
+    facts["located_likelihood"] = _share(
+        [least_likely(pair, logprobs_of_wrong(at, pair), at.chat) == error for pair, error in pairs]
+    )
     facts["located_chance"] = sum(1 / len(p.wrong_steps) for p, _ in pairs) / len(pairs) if pairs else None
     return facts
 
 
+def _given(at: Sampler, pairs: Sequence[tuple[Pair, int]]) -> list[tuple[MetaExperience | str, Pair]]:
+    """What the policy writes greedily where the true step is given to it, as the method gives it."""
+    openings = [at.prompts.sections.opening_at(error) for _, error in pairs]
+    asked = [
+        at.turn(construction_turn(pair, at.prompts)) + at.chat.encode(opening)
+        for (pair, _), opening in zip(pairs, openings, strict=True)
+    ]
+    completions = [
+        replace(c, text=opening + c.text)
+        for c, opening in zip(at.sample(asked, 0.0, room=3 * STEP_TOKENS), openings, strict=True)
+    ]
+    return [
+        (parse_experience(c, at.prompts.sections, steps=pair.whole.wrong, given=error), pair)
+        for c, (pair, error) in zip(completions, pairs, strict=True)
+    ]
+
+
+def _states_the_rule(at: Sampler, experience: MetaExperience | str, pair: Pair) -> bool:
+    return isinstance(experience, MetaExperience) and at.task.is_true_rule(pair.problem, experience.heuristic) is True
+
+
 @torch.no_grad()
-def least_likely_step(at: Sampler, pair: Pair) -> int:
-    """Number of the step of y- whose tokens have the lowest mean log-probability given the problem."""
+def logprobs_of_wrong(at: Sampler, pair: Pair) -> list[float]:
+    """Log-probability (nats) of every token of y- given the problem and the tokens before it."""
     start, ids = len(pair.group.prompt_ids), pair.wrong.token_ids
     whole_1T = torch.tensor([[*pair.group.prompt_ids, *ids]], device=at.model.device)
     logits_1TV = at.model(input_ids=whole_1T, use_cache=False).logits[:, start - 1 : -1]
-    logp_T = token_logprobs(logits_1TV, whole_1T[:, start:])[0].tolist()
-    means = []
-    for step in pair.wrong_steps:
-        first, last = at.chat.token_index(ids, step.start), at.chat.token_index(ids, step.end)
-        means.append(sum(logp_T[first:last]) / max(last - first, 1))
-    return means.index(min(means)) + 1
+    return token_logprobs(logits_1TV, whole_1T[:, start:])[0].tolist()
 
 
 def _replay(at: Sampler, pairs: Sequence[tuple[Pair, int]], rng: random.Random) -> Facts:

@@ -10,7 +10,8 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from mel import prompts
 from mel.miniature.tales_corpus import Item, Mixture, TalesCorpus

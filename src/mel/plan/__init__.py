@@ -9,6 +9,7 @@ from mel.plan.estimate import DoesNotFit, Plan, estimate
 from mel.plan.layout import Layout, assumed_layout, load_layout, parse_layout
 from mel.plan.render import render
 from mel.plan.shapes import ModelShape, shape_from_config, shape_of
+from mel.plan.states import least_bytes
 from mel.plan.tokens import Tokens
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "assumed_layout",
     "check_context",
     "estimate",
+    "least_bytes",
     "load_layout",
     "longest_rows",
     "longest_sequences",

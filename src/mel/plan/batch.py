@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mel.config import Recipe
+from mel.plan.context import group_size
 from mel.plan.layout import Layout
 
 
@@ -45,11 +46,6 @@ class Batch:
     def step_problems(self) -> int:
         """Problems that one optimizer step learns from, over all processes."""
         return self.step_rollouts // self.group_size
-
-
-def group_size(recipe: Recipe) -> int:
-    """Rollouts per problem; GRPOConfig's default is 8."""
-    return int(recipe.trainer.get("num_generations", 8))
 
 
 def batch_of(recipe: Recipe, layout: Layout) -> Batch:

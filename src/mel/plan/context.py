@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mel.config import Recipe
 from mel.methods import Limits, Longest, Needs
-from mel.plan.batch import group_size
 from mel.plan.shapes import ModelShape
 
 PROMPT_TOKENS = 1024
@@ -33,6 +32,11 @@ def _positions(shape: ModelShape | int) -> int:
 def completion_limit(recipe: Recipe) -> int:
     """Tokens of a rollout at most; GRPOConfig's default is 512."""
     return int(recipe.trainer.get("max_completion_length", 512))
+
+
+def group_size(recipe: Recipe) -> int:
+    """Rollouts per problem; GRPOConfig's default is 8."""
+    return int(recipe.trainer.get("num_generations", 8))
 
 
 def auxiliary_needs(

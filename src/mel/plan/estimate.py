@@ -16,7 +16,7 @@ from mel.plan.knobs import notes, refusal
 from mel.plan.layout import Layout, assumed_layout
 from mel.plan.numbers import GIB, Numbers, numbers
 from mel.plan.shapes import ModelShape
-from mel.plan.states import States, measured_auxiliaries, states, trained
+from mel.plan.states import States, measures_gradients, states, trained
 from mel.plan.tokens import Tokens, tokens_per_step
 
 CONTEXT = 1.0 * GIB
@@ -261,7 +261,7 @@ def _check_gpus(recipe: Recipe, layout: Layout, total: int) -> None:
 
 
 def _check_measuring(recipe: Recipe, layout: Layout, batch: Batch) -> None:
-    if not measured_auxiliaries(recipe):
+    if not measures_gradients(recipe):
         return
     if layout.is_deepspeed:
         raise ValueError(

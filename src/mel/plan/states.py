@@ -8,8 +8,8 @@ from typing import Any
 
 from mel.config import Recipe
 from mel.plan.layout import Layout
-from mel.plan.numbers import Numbers
-from mel.plan.shapes import ModelShape
+from mel.plan.numbers import Numbers, numbers
+from mel.plan.shapes import ModelShape, shape_of
 
 OPTIMIZERS = {
     "adamw_torch": 2.0,
@@ -37,7 +37,7 @@ class States:
 
     Args:
         unsharded: gradients that FSDP2 keeps whole while it does not reduce them.
-        set_aside: the rows' gradients, one for each auxiliary whose lambda is measured, held apart meanwhile.
+        set_aside: the rows' gradients, one for each auxiliary, held apart while a lambda is measured.
         buffers: communication buckets and parameters gathered for a moment.
         host: per node, in the host's memory.
     """
@@ -105,16 +105,37 @@ def states(recipe: Recipe, shape: ModelShape, layout: Layout, n: Numbers) -> Sta
         gradients=gradients,
         optimizer=moments,
         unsharded=0.0,
-        set_aside=gradients * measured_auxiliaries(recipe),
+        set_aside=_set_aside(recipe, gradients),
         # DDP reduces through buckets as large as the gradients.
         buffers=gradients if layout.strategy == "ddp" else 0.0,
         host=0.0,
     )
 
 
-def measured_auxiliaries(recipe: Recipe) -> int:
-    """How many have norms measured, for lambda or to be logged: each one's gradient is held beside the policy's."""
-    return sum(a.weight.every > 0 for a in recipe.auxiliaries)
+def measures_gradients(recipe: Recipe) -> bool:
+    """Whether norms are measured, for a lambda or to be logged."""
+    return any(a.weight.every > 0 for a in recipe.auxiliaries)
+
+
+def _set_aside(recipe: Recipe, gradients: float) -> float:
+    """Where one auxiliary is measured, all are held apart: another's rows would pass for the policy's gradient."""
+    return gradients * len(recipe.auxiliaries) if measures_gradients(recipe) else 0.0
+
+
+def least_bytes(recipe: Recipe, model_path: str, *, processes: int) -> float | None:
+    """What one GPU holds at least if nothing is sharded: weights, gradients and optimizer states.
+
+    None where no GPU trains, for a model or an optimizer whose sizes are not known, and for one that pages its states.
+    """
+    layout = Layout(strategy="single" if processes == 1 else "ddp", processes=processes)
+    if recipe.trainer.get("use_cpu", False) or str(recipe.trainer.get("optim", "")).startswith("paged"):
+        return None
+    try:
+        held = states(recipe, shape_of(model_path), layout, numbers(recipe, layout))
+    except ValueError:
+        # What a plan cannot read it has no ground to refuse.
+        return None
+    return held.parameters + held.gradients + held.optimizer
 
 
 def syncs_each_batch(recipe: Recipe) -> bool:
@@ -172,7 +193,7 @@ def _fsdp2(recipe: Recipe, shape: ModelShape, layout: Layout, n: Numbers, of: Tr
         gradients=gradients,
         optimizer=moments / p,
         unsharded=n.model * of.trained if holds_whole else 0.0,
-        set_aside=gradients * measured_auxiliaries(recipe),
+        set_aside=_set_aside(recipe, gradients),
         buffers=n.model * gathered + reduced,
         host=host,
     )

@@ -77,13 +77,7 @@ class RunDirectory:
             RunDirectoryError: the path exists and is not an empty directory.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            is_run = (path / RECIPE).is_file()
-            raise RunDirectoryError(
-                f"{path}: expected a path that does not exist yet; {'a run is' if is_run else 'something is'} already "
-                f"there. {'Continue it with --resume, or choose' if is_run else 'Choose'} another output directory, or "
-                f"delete this one"
-            )
+        cls.check_free(path)
         with disk_full_as_error(path, "creating the run directory"):
             for folder in (EVALUATIONS, CHECKPOINTS):
                 (path / folder).mkdir(parents=True, exist_ok=True)
@@ -96,6 +90,21 @@ class RunDirectory:
         # The recipe comes last: a directory without one was not finished and is not taken for a run.
         run.set_recipe(recipe)
         return run
+
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Refuse a path that a new run cannot take.
+
+        Raises:
+            RunDirectoryError: it exists and is not an empty directory.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            is_run = (path / RECIPE).is_file()
+            raise RunDirectoryError(
+                f"{path}: expected a path that does not exist yet; {'a run is' if is_run else 'something is'} already "
+                f"there. {'Continue it with --resume, or choose' if is_run else 'Choose'} another output directory, or "
+                f"delete this one"
+            )
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:

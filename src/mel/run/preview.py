@@ -8,14 +8,14 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from mel.config import Recipe, SuiteSection, load_recipe
+from mel.config import Recipe, load_recipe
 from mel.evaluate.training_data import Benchmark, TrainingData, examine_training_data
 from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
+from mel.prepared import Suite
 from mel.recipe_files import PLAIN_WORD, find_recipe, lineage, recipes_directory, shipped_bases, shipped_recipes
 from mel.recipe_text import recipe_text
 from mel.report.data_table import training_data_table
-from mel.run.evaluation.suites import suite_task
-from mel.run.wiring import Wiring, model_directory, wire
+from mel.run.prepare import model_directory, prepare_evaluation
 from mel.tasks.account import left_out
 
 
@@ -53,25 +53,23 @@ def show_recipe(name: str, console: Console) -> None:
 
 def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
     """`mel data check`: records, drops and why, prompt lengths, golds, and overlap with every suite of the recipe."""
-    wiring = wire(recipe)
-    suites = {s.name: _benchmark(wiring, s) for s in recipe.evaluation.suites}
+    prepared = prepare_evaluation(recipe, reads_training_set=False)
+    suites = {suite.section.name: _benchmark(suite) for suite in prepared.suites}
     found = examine_training_data(
-        wiring.task,
+        prepared.task,
         suites,
         split=recipe.task.split,
         count=recipe.task.count,
-        tokenizer=wiring.chat,
-        ask=wiring.ask,
+        tokenizer=prepared.chat,
+        ask=prepared.ask,
         max_prompt_tokens=recipe.trainer.get("max_prompt_length"),
     )
     console.print(training_data_table(found))
     return found
 
 
-def _benchmark(wiring: Wiring, suite: SuiteSection) -> Benchmark:
-    task, _ = suite_task(wiring, suite)
-    problems = task.problems(suite.split, suite.count)
-    return Benchmark(problems=problems, task=task, left_out=left_out(task, suite.split))
+def _benchmark(suite: Suite) -> Benchmark:
+    return Benchmark(problems=suite.problems, task=suite.task, left_out=left_out(suite.task, suite.section.split))
 
 
 def show_plan(

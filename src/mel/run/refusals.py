@@ -2,48 +2,97 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
+import sys
+from collections.abc import Sequence
 
-from mel.config import Recipe
-from mel.run.evaluation.suites import longest_sequence
-from mel.run.wiring import Wiring, num_processes
+from mel.config import EvaluationSection, Recipe
+from mel.launch import num_processes, shards_states, shards_weights
+from mel.plan import check_context, least_bytes
+from mel.ports import Ask, Tokenizer
+from mel.types import Problem
 
-
-def refuse_adapter(path: str) -> None:
-    """Refuse to start from an adapter: what is made of its base (another adapter, a reference) would lack it."""
-    from mel.hosts.load import is_adapter
-
-    if is_adapter(path):
-        raise ValueError(
-            f"model.path: {path} is a LoRA adapter, and training starts from a whole model: merge it first, "
-            f"mel merge {path} --output DIR, and give DIR"
-        )
+GIB = 2**30
 
 
-def refuse_evaluating_shards(recipe: Recipe) -> None:
+def refuse_evaluating_shards(section: EvaluationSection) -> None:
     """Refuse to evaluate sharded weights within the run: the main process would wait for the others forever."""
-    section = recipe.evaluation
-    if section.suites and (section.after or section.every) and _is_sharded():
+    if section.suites and (section.after or section.every) and shards_weights():
         raise ValueError(
             "evaluation: the launcher shards the weights (FSDP or ZeRO-3), and within a run one process evaluates: set "
             "evaluation.after: false and evaluation.every: null, and give `mel eval RUN` afterwards"
         )
 
 
-def _is_sharded() -> bool:
-    """Whether no rank holds the whole policy, as accelerate tells the processes that it launches."""
+def refuse_model(path: str) -> int | None:
+    """Positions of a model that training can start from; None if its config.json names no limit.
 
-    def says(name: str, value: str) -> bool:
-        return os.environ.get(name, "").lower() == value
+    Raises:
+        ValueError: no such model, or an adapter: what is made of its base (another adapter, a reference) would lack it.
+    """
+    from mel.hosts.load import context_length, is_adapter
 
-    is_zero3 = says("ACCELERATE_USE_DEEPSPEED", "true") and says("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
-    return num_processes() > 1 and (says("ACCELERATE_USE_FSDP", "true") or is_zero3)
+    if is_adapter(path):
+        raise ValueError(
+            f"model.path: {path} is a LoRA adapter, and training starts from a whole model: merge it first, "
+            f"mel merge {path} --output DIR, and give DIR"
+        )
+    return context_length(path)
 
 
-def check_evaluations(wiring: Wiring, model: Any) -> None:
-    """Refuse suites of this run whose prompts and responses do not fit the model, before hours are spent."""
-    section = wiring.recipe.evaluation
-    if section.is_within_run:
-        for suite in section.suites:
-            longest_sequence(wiring, suite, positions=getattr(model.config, "max_position_embeddings", None))
+def check_lengths(
+    recipe: Recipe,
+    problems: Sequence[Problem],
+    ask: Ask,
+    chat: Tokenizer,
+    *,
+    instructions: Sequence[str],
+    at: int | None,
+) -> None:
+    """Refuse a recipe whose longest sequence does not fit the model's or the engine's context.
+
+    Args:
+        problems: of the training set; the longest prompt is measured under the run's own tokenizer.
+        instructions: user turns that the auxiliaries read, with nothing filled in.
+        at: positions of the model.
+
+    Raises:
+        ValueError: the phases that do not fit, with the numbers and what to turn.
+    """
+    turns = [chat.chat([{"role": "user", "content": turn}]) for turn in instructions]
+    check_context(
+        recipe,
+        # A model of any family; one that names no limit has none to check.
+        at or sys.maxsize,
+        prompt_tokens=longest_prompt(problems, ask, chat),
+        instruction_tokens=max(map(len, turns), default=0),
+    )
+
+
+def longest_prompt(problems: Sequence[Problem], ask: Ask, chat: Tokenizer) -> int:
+    """Tokens of the longest prompt that asks, chat template included; 0 for no problem."""
+    return max((len(chat.chat(ask(p))) for p in problems), default=0)
+
+
+def check_memory(recipe: Recipe, model_path: str) -> None:
+    """Refuse a recipe whose weights, gradients and optimizer states alone exceed the GPU; `mel plan` says much more.
+
+    Only what surely cannot fit is refused: nothing where states are sharded or offloaded, where no GPU trains, or for
+    a model or an optimizer whose sizes a plan does not know.
+
+    Raises:
+        ValueError: with the numbers.
+    """
+    from mel.hosts.load import gpu_memory
+
+    there = None if shards_states() else gpu_memory()
+    if there is not None:
+        refuse_memory(least_bytes(recipe, model_path, processes=num_processes()), there=there)
+
+
+def refuse_memory(needed: float | None, *, there: int) -> None:
+    """Refuse what needs more bytes than there are; None: that is not known."""
+    if needed is not None and needed > there:
+        raise ValueError(
+            f"weights, gradients and optimizer states alone take {needed / GIB:.1f} GiB on each GPU, and the GPU has "
+            f"{there / GIB:.1f} GiB: `mel plan` says which part is how large and what to turn"
+        )

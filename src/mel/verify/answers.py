@@ -18,8 +18,14 @@ _CONNECTIVE = re.compile(
 _BRACE = re.compile(r"(?<!\\)[{}]")
 _MAX_BETWEEN_CHARS = 120
 _MAX_JOINED = 50
-_THINKING = re.compile(r"<think(?:ing)?>")
+_TAG = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis)"
+_OPENING = re.compile(rf"<{_TAG}>|\[{_TAG}\]|<\|begin_of_{_TAG}\|>|◁{_TAG}▷", re.IGNORECASE)
+_CLOSING = re.compile(rf"</{_TAG}>|\[/{_TAG}\]|<\|end_of_{_TAG}\|>|◁/{_TAG}▷", re.IGNORECASE)
+_EDGE = re.compile(r"(?:[\s,;]|(?<!\.)\.(?!\.))+$")
 _DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
+_MATH = re.compile(
+    r"\$\$((?:[^$]|\\\$)+)\$\$|(?<![\\0-9])\$((?:[^$\n]|\\\$)+)(?<!\\)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL
+)
 _COURTESY = re.compile(r"\.?\s*I hope it is correct")
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)|([+-]?)0*([0-9]{1,3}(?:,[0-9]{3})+)")
 
@@ -31,7 +37,7 @@ class AnswerFormat:
     Args:
         markers: `boxed`, or a literal such as `####` or `Answer:` whose answer is the rest of the line (or the
             formula that starts there). The last marker in the response counts, whichever it is.
-        float_rounding: decimals to which floating-point numbers must agree.
+        float_rounding: decimals, and digits, that a decimal number needs to stand for the exact value it rounds.
         strict: variables must carry the same names, and a tuple is not a set.
         allow_set_relation_comp: an inequality may answer an interval (`-2 <= x <= 7` for `[-2, 7]`).
         max_answer_chars: a longer final answer is wrong unread; no gold of a task here exceeds 300.
@@ -40,7 +46,7 @@ class AnswerFormat:
     markers: tuple[str, ...] = (BOXED,)
     float_rounding: int = 6
     strict: bool = True
-    allow_set_relation_comp: bool = False
+    allow_set_relation_comp: bool = True
     max_answer_chars: int = 1000
 
 
@@ -78,10 +84,37 @@ def last_boxed(text: str) -> str | None:
     return answer.text if answer else None
 
 
+def formula_of_line(line: str) -> str:
+    """The one formula that a marked line sets in dollars or brackets, if the words around it hold no number.
+
+    A line with several formulas, or with a number beside the formula, is taken as a whole.
+    """
+    spans = list(_MATH.finditer(line))
+    if len(spans) != 1:
+        return line
+    around = line[: spans[0].start()] + line[spans[0].end() :]
+    return (
+        line
+        if re.search(r"[0-9%]|\b(?:not|or|and|percent|pct)\b|n't", around)
+        else next(filter(None, spans[0].groups()))
+    )
+
+
 def _without_thinking(text: str) -> str:
-    after = re.split(r"</think(?:ing)?>", text)[-1]
-    opened = _THINKING.search(after)
-    return after[: opened.start()] if opened else after
+    """What follows the last thinking block, up to the next one that opens.
+
+    Once a block was closed, a tag in the middle of a line is a word about tags and opens nothing.
+    """
+    start = max((match.end() for match in _CLOSING.finditer(text)), default=0)
+    for opened in _OPENING.finditer(text, start):
+        line = text[
+            text.rfind("\n", start, opened.start()) + 1
+            if "\n" in text[start : opened.start()]
+            else start : opened.start()
+        ]
+        if start == 0 or not line.strip():
+            return text[start : opened.start()]
+    return text[start:]
 
 
 def _last(text: str, marker: str) -> tuple[int, FinalAnswer | None]:
@@ -107,7 +140,7 @@ def _rest_of_line(text: str, start: int) -> str:
             line_end = closed + len(closer)
             break
     line = _COURTESY.split(text[start:line_end], maxsplit=1)[0]
-    return line.strip().strip("*").strip().rstrip(" .,;")
+    return _EDGE.sub("", line.strip().strip("*").strip())
 
 
 def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
@@ -125,7 +158,8 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
             break
         parts.append(content)
         follower = box.start()
-    distinct = list(dict.fromkeys(p.rstrip(" .,;") for p in reversed(parts) if p.rstrip(" .,;")))
+    stripped = [_EDGE.sub("", part) for part in reversed(parts)]
+    distinct = list(dict.fromkeys(part for part in stripped if part))
     last = boxes[-1].start()
     return last, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
 

@@ -7,7 +7,6 @@ and from scripts without an ``if __name__ == "__main__"`` guard. POSIX only.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -15,6 +14,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver, process, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,11 @@ class WorkerPool:
             pool.stop()
             pool.join()
 
+    def forget(self) -> None:
+        """Drop what belongs to the process that this one was forked from."""
+        self._lock = threading.Lock()
+        self._pool = None
+
     def worker_ids(self) -> list[int]:
         """Process ids of the workers that run now."""
         with self._lock:
@@ -113,10 +118,14 @@ class WorkerPool:
         patience_s = _START_S + (len(spans) / self.workers + 1) * (self.limits.timeout_s + _KILL_S)
         failed: dict[tuple[int, int], Judgment] = {}
         pool = self._started()
-        futures = [
-            pool.schedule(judge_all, args=(list(jobs[start:end]),), timeout=self.limits.timeout_s)
-            for start, end in spans
-        ]
+        try:
+            futures = [
+                pool.schedule(judge_all, args=(list(jobs[start:end]),), timeout=self.limits.timeout_s)
+                for start, end in spans
+            ]
+        except RuntimeError as error:  # another thread closed the pool, or its workers are gone for good
+            self.close()
+            return dict.fromkeys(spans, self._failure(error, is_done=True))
         for (start, end), future in zip(spans, futures, strict=True):
             try:
                 judged[start:end] = future.result(timeout=patience_s)
@@ -151,6 +160,8 @@ class WorkerPool:
             raise ValueError(
                 "the verifier needs pebble and math-verify: pip install -e '.[math]' in the clone of mel"
             ) from error
+        _leave_foreign_fork_server()
+        _close_at_exit()
         context = _CleanContext()
         context.set_forkserver_preload(["mel.verify.preload"])
         pool = ProcessPool(
@@ -189,9 +200,21 @@ def _main_hidden() -> Iterator[None]:
             vars(main).update(kept)
 
 
+@contextmanager
+def _as_free_process() -> Iterator[None]:
+    """Let a daemonic process (a data loader's, say) start workers: the kernel ends ours with their host."""
+    config: dict[str, object] = getattr(process.current_process(), "_config", {})
+    is_daemon = config.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if is_daemon is not None:
+            config["daemon"] = is_daemon
+
+
 class _CleanProcess(ForkServerProcess):
     def start(self) -> None:
-        with _main_hidden():
+        with _main_hidden(), _as_free_process():
             super().start()
 
 
@@ -199,8 +222,48 @@ class _CleanContext(ForkServerContext):
     Process = _CleanProcess
 
 
-@atexit.register
+def _leave_foreign_fork_server() -> None:
+    """Forget a fork server that this process inherited by a fork: it is no child of ours to wait for."""
+    server = getattr(forkserver, "_forkserver", None)
+    pid = getattr(server, "_forkserver_pid", None)
+    if server is None or pid is None:
+        return
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        with suppress(OSError, TypeError):
+            os.close(server._forkserver_alive_fd)
+        type(server).__init__(server)
+
+
+_closes_in = 0
+
+
+def _close_at_exit() -> None:
+    """Have multiprocessing close the pools before it waits for children, in this very process.
+
+    `atexit` does not run in a `multiprocessing.Process`, which would wait for our workers for ever.
+    """
+    global _closes_in
+    if _closes_in != os.getpid():
+        _closes_in = os.getpid()
+        util.Finalize(None, _close_all, exitpriority=100)
+
+
 def _close_all() -> None:
     for pool in list(_open_pools):
         with suppress(Exception):
             pool.close()
+
+
+def _after_fork() -> None:
+    """A forked child has neither our threads, nor whoever held our locks, nor our workers for its own to end."""
+    global _main_lock
+    _main_lock = threading.Lock()
+    children: set[object] = getattr(process, "_children", set())
+    children.difference_update([child for child in children if isinstance(child, _CleanProcess)])
+    for pool in list(_open_pools):
+        pool.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

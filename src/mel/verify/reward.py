@@ -38,7 +38,7 @@ def as_reward_function(
             raise ValueError(f"expected a column {answer_column!r} with the answers, got {has}: set answer_column")
         questions = [_text(prompt) for prompt in prompts] if prompts is not None else [""] * len(completions)
         problems = [
-            Problem(id=str(i), text=question, answer=last_boxed(str(gold)) or str(gold))
+            Problem(id=str(i), text=question, answer=_gold(gold))
             for i, (question, gold) in enumerate(zip(questions, golds, strict=True))
         ]
         verdicts = judge.verify(problems, [_text(completion) for completion in completions])
@@ -50,5 +50,22 @@ def as_reward_function(
     return math_reward
 
 
-def _text(turns: str | Sequence[Message]) -> str:
-    return turns if isinstance(turns, str) else turns[-1]["content"] if turns else ""
+def _gold(gold: Any) -> str:
+    """The answer of a column's cell: a worked solution counts by its last box, an empty cell is unreadable."""
+    text = "" if gold is None else str(gold)
+    return last_boxed(text) or text
+
+
+def _text(turns: Any) -> str:
+    """The text of the last message; a message without content (a tool call) says nothing."""
+    if isinstance(turns, str) or not turns:
+        return turns or ""
+    return _content(turns[-1].get("content"))
+
+
+def _content(content: Any) -> str:
+    """A message's text, of which chat formats also make a list of parts; pictures and the like are left out."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    parts = [part if isinstance(part, str) else part.get("text") or "" for part in content]
+    return "\n".join(part for part in parts if part)

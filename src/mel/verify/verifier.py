@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mel.types import Problem, Verdict
-from mel.verify.answers import AnswerFormat, final_answer, plain_integer
+from mel.verify.answers import BOXED, AnswerFormat, final_answer, last_boxed, plain_integer
+from mel.verify.compare import is_placeholder
 from mel.verify.pool import Limits, WorkerPool
+from mel.verify.restatement import repeats_the_problem
 from mel.verify.worker import Job, Judgment
 
 _ASKS_PERCENT = re.compile(r"%|percent|百分", re.IGNORECASE)
@@ -89,6 +91,8 @@ class MathVerifier:
             return False, "no_final_answer", f"expected {' or '.join(self.format.markers)}"
         if len(answer.text) > self.format.max_answer_chars:
             return False, "answer_too_long", f"{len(answer.text)} characters: {answer.text[:80]}..."
+        if repeats_the_problem(answer.text, gold=problem.answer, question=problem.text):
+            return False, "wrong", f"repeats the problem: {answer.text[:80]}"
         if self.has_fast_path:
             known = _compare_plain(problem.answer, answer.text)
             if known is not None:
@@ -98,7 +102,7 @@ class MathVerifier:
     def _job(self, problem: Problem, answer: str, marker: str) -> Job:
         extra: Mapping[str, object] = problem.metadata
         return Job(
-            gold=problem.answer,
+            gold=(last_boxed(problem.answer) if "\\boxed" in problem.answer else None) or problem.answer,
             answer=answer,
             marker=marker,
             float_rounding=self.format.float_rounding,
@@ -107,8 +111,7 @@ class MathVerifier:
             tolerance=float(str(extra.get("tolerance") or 0)),
             unit=str(extra.get("unit") or ""),
             has_parts=bool(extra.get("has_parts")),
-            # Data sets write "what percent" golds as 10, and 10% answers that; elsewhere 42% is not 42.
-            percent_is_free=not problem.text or bool(_ASKS_PERCENT.search(problem.text)),
+            percent_is_free=_is_percent_free(problem, marker),
         )
 
     def _count(self, verdicts: Sequence[Verdict], *, fast: int) -> None:
@@ -124,7 +127,18 @@ def _compare_plain(gold: str, answer: str) -> bool | None:
     gold_integer, answer_integer = plain_integer(gold), plain_integer(answer)
     if gold_integer is not None and answer_integer is not None:
         return gold_integer == answer_integer
+    if is_placeholder(gold):
+        return None
     return True if gold.strip().strip("$").strip() == answer.strip().strip("$").strip() else None
+
+
+def _is_percent_free(problem: Problem, marker: str) -> bool:
+    """Whether `10%` answers a gold `10`: where a percentage was asked for, or the answer stands on a line of its own.
+
+    A line (`#### 72%`) is written in prose, where the sign is a unit. In a box 42% is 0.42.
+    """
+    asked = bool(_ASKS_PERCENT.search(problem.text)) or str(problem.metadata.get("unit") or "").strip("$\\ ") == "%"
+    return asked or (not problem.text and marker != BOXED)
 
 
 def _verdict(judgment: Judgment) -> Verdict:

@@ -11,20 +11,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mel.verify.answers import BOXED
-
-_MATH = re.compile(r"(?<!\\)\$|\\boxed|\\\(|\\\[")
-_DOLLAR = re.compile(r"(?<!\\)\$")
-_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,3}(?:[ ,][0-9]{3})+(?:\.[0-9]+)?|-?[0-9]+(?:[.,][0-9]+)?|-?\.[0-9]+")
-_PERCENT = re.compile(
-    r"\s*(?:\\?%|(?:\\(?:text|mathrm)\s*\{)?\s*(?:percent(?:age)?|pct)\b\s*\}?)\s*\.?\s*$", re.IGNORECASE
-)
-_AND = re.compile(r"\\(?:text|mathrm|textrm)\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![\\a-zA-Z])(?:and|or)(?![a-zA-Z])")
-_ORDINAL = re.compile(r"(?<=\d)\s*\^?\s*\{?\s*\\(?:text|mathrm|textrm)\s*\{\s*(?:st|nd|rd|th)\s*\}\s*\}?")
-_MAX_PARTS = 40
+from mel.verify.answers import BOXED, formula_of_line
+from mel.verify.compare import agree
+from mel.verify.values import Rules, UnreadableAnswerError, UnreadableGoldError
 
 
 class Job(NamedTuple):
@@ -43,7 +34,7 @@ class Job(NamedTuple):
     marker: str = BOXED
     float_rounding: int = 6
     strict: bool = True
-    allow_set_relation_comp: bool = False
+    allow_set_relation_comp: bool = True
     tolerance: float = 0.0
     unit: str = ""
     has_parts: bool = False
@@ -114,111 +105,27 @@ def judge(job: Job) -> Judgment:
 
 
 def _judge(job: Job) -> Judgment:
-    golds = _parsed_gold(job.gold)
-    if not golds:
-        return False, "unreadable_gold", job.gold[:200]
-    answer = _ORDINAL.sub("", job.answer)
-    answer = _strip_unit(answer, job.unit) if job.unit else answer
-    if not job.percent_is_free and _PERCENT.search(answer) and not _PERCENT.search(job.gold.strip("$ ")):
-        answer = rf"\frac{{{_PERCENT.sub('', answer)}}}{{100}}"
-    answers = _parse(answer, job.marker)
-    if not answers:
-        return False, "unreadable_answer", job.answer[:200]
-    is_right = _agree(golds, answers, job) or (
-        (job.has_parts and _parts_agree(job.gold, answer, job)) or (job.tolerance > 0 and _is_near(golds, answers, job))
+    answer, gold = job.answer if job.marker == BOXED else formula_of_line(job.answer), job.gold
+    if job.unit:
+        answer, gold = without_unit(answer, job.unit), without_unit(gold, job.unit)
+    rules = Rules(
+        decimals=job.float_rounding,
+        tolerance=job.tolerance,
+        is_strict=job.strict,
+        has_parts=job.has_parts,
+        is_percent_free=job.percent_is_free,
+        has_inequalities=job.allow_set_relation_comp,
     )
+    try:
+        is_right = agree(gold, answer, rules)
+    except UnreadableGoldError:
+        return False, "unreadable_gold", job.gold[:200]
+    except UnreadableAnswerError:
+        return False, "unreadable_answer", job.answer[:200]
     return (True, "right", job.answer[:200]) if is_right else (False, "wrong", job.answer[:200])
 
 
-def _agree(golds: Sequence[Any], answers: Sequence[Any], job: Job) -> bool:
-    from math_verify import verify
-
-    return bool(
-        verify(
-            list(golds),
-            list(answers),
-            float_rounding=job.float_rounding,
-            strict=job.strict,
-            allow_set_relation_comp=job.allow_set_relation_comp,
-            timeout_seconds=None,
-        )
-    )
-
-
-@lru_cache(maxsize=512)
-def _parsed_gold(gold: str) -> tuple[Any, ...]:
-    """Readings of a gold, which data sets write bare, in dollars or in a box."""
-    if _MATH.search(gold):
-        return tuple(_read(_one_formula(gold)))
-    readings = _read(f"${gold}$")
-    return tuple(readings + _read(gold) if _PLAIN_NUMBER.fullmatch(gold) else readings)
-
-
-def _parse(answer: str, marker: str) -> list[Any]:
-    if marker == BOXED:
-        return _read(f"\\boxed{{{answer}}}")
-    if _MATH.search(answer):
-        return _read(answer)
-    return _read(answer) if _PLAIN_NUMBER.fullmatch(answer) else _read(f"${answer}$")
-
-
-def _one_formula(gold: str) -> str:
-    """`$69$,$84$` as one formula: Math-Verify would read the last one only."""
-    dollars = len(_DOLLAR.findall(gold))
-    return gold if dollars <= 2 or "$$" in gold else "$" + _DOLLAR.sub(" ", gold).strip() + "$"
-
-
-def _read(text: str) -> list[Any]:
-    from math_verify import parse
-
-    return list(parse(text, parsing_timeout=None))  # type: ignore[arg-type]  # None is documented, the annotation is not
-
-
-def _parts_agree(gold: str, answer: str, job: Job) -> bool:
-    """Every listed gold is matched by its own listed answer, in any order."""
-    golds, answers = _split(gold), _split(answer)
-    if len(golds) != len(answers) or not 2 <= len(golds) <= _MAX_PARTS:
-        return False
-    left = [_parse(a, BOXED) for a in answers]
-    for part in golds:
-        parsed = _parsed_gold(part)
-        match = next((i for i, a in enumerate(left) if a and _agree(parsed, a, job)), None)
-        if match is None:
-            return False
-        left.pop(match)
-    return True
-
-
-def _split(text: str) -> list[str]:
-    """Parts at commas, semicolons, `and`, `or` outside any bracket."""
-    text = _AND.sub(",", re.sub(r"\\(?:boxed|left|right|[!;:]|quad|qquad|\[|\]|\(|\))|\$", " ", text))
-    text = text.strip()
-    if text.startswith("\\{") and text.endswith("\\}"):
-        text = text[2:-2]
-    parts, depth, start = [], 0, 0
-    for at, char in enumerate(text):
-        depth += (char in "([{") - (char in ")]}")
-        if depth == 0 and char in ",;":
-            parts.append(text[start:at])
-            start = at + 1
-    return [part.strip() for part in [*parts, text[start:]] if part.strip()]
-
-
-def _is_near(golds: Sequence[Any], answers: Sequence[Any], job: Job) -> bool:
-    """Some numeric reading of the answer lies within the tolerance that the task publishes."""
-    values = [(_value(g), _value(a)) for g in golds for a in answers]
-    # The slack admits a difference that equals the tolerance but for rounding.
-    return any(g is not None and a is not None and abs(g - a) <= job.tolerance * (1 + 1e-9) for g, a in values)
-
-
-def _value(parsed: Any) -> float | None:
-    try:
-        return float(parsed)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _strip_unit(answer: str, unit: str) -> str:
+def without_unit(answer: str, unit: str) -> str:
     """The answer without the unit it may carry, in text, roman or bare, singular or plural."""
     base = re.sub(r"\\(?:text|mathrm)|[\s${}\\^]", "", unit).removesuffix("2")
     names = [re.escape(base.rstrip("s")) + "s?"]

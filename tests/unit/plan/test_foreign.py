@@ -94,13 +94,15 @@ def test_two_auxiliaries_add_up(recipe: Callable[..., Recipe]) -> None:
     assert t.generated_ratio == pytest.approx(18_700 / 16_000)
 
 
-def test_one_gradient_is_set_aside_for_each_auxiliary_that_is_measured(recipe: Callable[..., Recipe]) -> None:
+def test_where_one_auxiliary_is_measured_a_gradient_of_each_is_set_aside(recipe: Callable[..., Recipe]) -> None:
     def set_aside(*auxiliaries: dict[str, Any]) -> float:
         r = recipe(auxiliaries=[*auxiliaries])
         return states(r, SHAPE, ONE, numbers(r, ONE)).set_aside
 
-    assert set_aside(MEL) == set_aside(MEL, HINT | {"weight": CONSTANT}) == 4 * SHAPE.parameters
-    assert set_aside(MEL, HINT) == 8 * SHAPE.parameters
+    constant = {"weight": CONSTANT}
+    assert set_aside(MEL) == 4 * SHAPE.parameters
+    assert set_aside(MEL, HINT | constant) == set_aside(MEL, HINT) == 8 * SHAPE.parameters
+    assert set_aside(MEL | constant, HINT | constant) == 0.0
 
 
 def test_joint_rows_of_two_auxiliaries_keep_their_activations_at_once(recipe: Callable[..., Recipe]) -> None:

@@ -13,7 +13,7 @@ from mel.config import Recipe
 from mel.plan import parse_layout, shape_of
 from mel.plan.layout import Layout
 from mel.plan.numbers import numbers
-from mel.plan.states import States, optimizer_bytes, states
+from mel.plan.states import States, least_bytes, optimizer_bytes, states
 
 P_4B = shape_of("Qwen3-4B-Base").parameters
 AUXILIARY = {"name": "meta_experience"}
@@ -102,6 +102,17 @@ def test_fsdp2_shards_sixteen_bytes_and_keeps_whole_gradients_unless_it_reduces_
 def test_measuring_sets_one_more_gradient_aside(recipe: Callable[..., Recipe]) -> None:
     assert of(recipe(auxiliaries=[AUXILIARY]), ONE).set_aside == 4 * P_4B
     assert of(recipe(auxiliaries=[AUXILIARY | {"weight": CONSTANT}]), ONE).set_aside == 0.0
+
+
+def test_what_a_gpu_holds_at_least_is_its_weights_gradients_and_moments(recipe: Callable[..., Recipe]) -> None:
+    for processes in (1, 8):
+        assert least_bytes(recipe(), "Qwen3-4B-Base", processes=processes) == 16 * P_4B
+
+
+def test_nothing_is_held_at_least_where_that_is_not_known(recipe: Callable[..., Recipe]) -> None:
+    assert least_bytes(recipe(), "somebody/else", processes=1) is None
+    for trainer in ({"optim": "lomo"}, {"optim": "paged_adamw_8bit"}, {"use_cpu": True}):
+        assert least_bytes(recipe(trainer=trainer), "Qwen3-4B-Base", processes=1) is None
 
 
 def test_eight_bit_states_take_two_bytes_and_their_scales_except_for_embeddings() -> None:

@@ -9,7 +9,7 @@ from mel.evaluate.training_data import prompt_lengths
 from mel.hosts.trl.problems import example_of, problem_of
 from mel.ports import Ask
 from mel.prompts.ask import PlainAsk
-from mel.run.wiring import longest_prompt
+from mel.run.refusals import longest_prompt
 from mel.types import Message, Problem, TokenIds
 
 MATH = prompts.load("math")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import pytest
 import torch
 from peft import get_peft_model
 
-from mel import tasks
+from mel import prompts, tasks
 from mel.config import load_recipe
 from mel.hosts.load import load_model, load_tokenizer, lora_config
 from mel.miniature import policies
 from mel.run import train
+from mel.run.refusals import refuse_memory
 from mel.tasks.story_counts import StoryCounts
 from mel.types import Problem, Verdict
 
@@ -129,6 +132,57 @@ def test_sequences_longer_than_the_context_are_refused_with_the_numbers(tmp_path
     message = refused(tmp_path, "auxiliaries.0.settings.construct_max_tokens=4000")
     assert "512" in message
     assert "construct" in message
+
+
+def test_a_context_that_does_not_fit_is_refused_before_weights_are_read(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(policies.path(0), model)
+    (model / "model.safetensors").unlink()
+    message = refused(tmp_path, f"model.path={model}", "auxiliaries.0.settings.construct_max_tokens=4000")
+    assert "max_position_embeddings is 512: lower auxiliaries.0.settings.max_pair_tokens" in message
+    assert "safetensors" in refused(tmp_path, f"model.path={model}"), "one that fits gets as far as the weights"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("task.count=0", "holds no problem"),
+        ("task.prompts=nonesuch", "prompt set 'nonesuch'"),
+        ("task.options={spelling: 3}", "unknown option 'spelling'"),
+        ("output.path=TAKEN", "something is already there"),
+    ],
+)
+def test_names_data_and_the_output_are_refused_before_torch_is_imported(
+    change: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    code = (
+        "import sys; from mel.config import load_recipe; from mel.run import train\n"
+        f"try: train(load_recipe('recommended', {[change.replace('TAKEN', str(tmp_path))]!r}))\n"
+        "except ValueError as error: print(error)\n"
+        "print(sorted({'torch', 'transformers', 'trl'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert message in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_prompt_set_lacks_nothing_that_the_recipe_does_not_read(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(Path(prompts.__file__).parent / "story_counts", mine)
+    (mine / "replay.txt").unlink()
+    assert "replay.txt not found in" in refused(tmp_path, f"task.prompts={mine}")
+    # Without the auxiliary that reads it the run gets as far as the trainer's own fields.
+    message = refused(tmp_path, f"task.prompts={mine}", "auxiliaries=[]", "trainer.nonesuch=1")
+    assert "unknown key 'trainer.nonesuch'" in message
+
+
+def test_only_what_surely_exceeds_the_gpu_is_refused_for_its_memory() -> None:
+    refuse_memory(24 * 2**30, there=24 * 2**30)
+    refuse_memory(None, there=1)
+    with pytest.raises(ValueError, match=r"alone take 60\.0 GiB on each GPU, and the GPU has 24\.0 GiB: `mel plan`"):
+        refuse_memory(60 * 2**30, there=24 * 2**30)
 
 
 class Raising(StoryCounts):

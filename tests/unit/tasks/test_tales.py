@@ -192,6 +192,8 @@ def test_a_problem_of_another_task_is_refused():
     [
         (rule_text("counts", "same"), True),
         ("If someone counts things, then the number stays the same.", True),
+        (rule_text("gets", "more"), True),
+        ("If someone gets things, then the number gets smaller.", False),
         ("When somebody sells or loses things, the number goes down.", True),
         ("If someone counts things, then the number grows.", False),
         ("If someone sells or counts things, then the number gets smaller.", False),
@@ -205,6 +207,12 @@ def test_a_problem_of_another_task_is_refused():
 )
 def test_is_true_rule(heuristic, truth):
     assert Tales().is_true_rule(PROBLEM, heuristic) is truth
+
+
+@pytest.mark.parametrize("verb", MEANING_OF)
+def test_the_rule_of_every_verb_is_true_in_its_own_meaning_only(verb):
+    truths = {m: Tales().is_true_rule(PROBLEM, rule_text(verb, m)) for m in MEANINGS}
+    assert truths == {m: m == MEANING_OF[verb] for m in MEANINGS}
 
 
 def test_the_task_can_be_inspected():

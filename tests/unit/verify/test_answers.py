@@ -5,6 +5,7 @@ import time
 import pytest
 
 from mel.verify import final_answer, last_boxed, plain_integer
+from mel.verify.answers import formula_of_line
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,56 @@ def test_reading_a_megabyte_takes_no_time() -> None:
     for unit in (r"\boxed{", r"\boxed{1}", "{", "\\", "$ ", "<think>", "\n", "Answer: $$"):
         final_answer(r"\boxed{7}" + unit * (1_000_000 // len(unit)), ("boxed", "Answer:"))
     assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ("<think>", "</think>"),
+        ("<THINKING>", "</THINKING>"),
+        ("<thought>", "</thought>"),
+        ("<reasoning>", "</reasoning>"),
+        ("[THINK]", "[/THINK]"),
+        ("<|begin_of_thought|>", "<|end_of_thought|>"),
+        ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+    ],
+)
+def test_no_tag_of_thinking_lets_a_box_inside_count(opening: str, closing: str) -> None:
+    assert final_answer(rf"{opening}so \boxed{{42}}{closing} I am not sure") is None
+    assert final_answer(rf"{opening}so \boxed{{42}}") is None
+    assert final_answer(rf"{opening}a{closing} b {opening} \boxed{{42}}{closing} c") is None
+    assert final_answer(f"{opening}a{closing}\n{opening} \\boxed{{42}}") is None
+    found = final_answer(rf"{opening}so \boxed{{41}}{closing} \boxed{{42}}")
+    assert found is not None
+    assert found.text == "42"
+
+
+def test_a_word_about_a_tag_behind_the_block_voids_nothing() -> None:
+    found = final_answer(r"<think>a</think> The tag <think> opens a block. \boxed{42}")
+    assert found is not None
+    assert found.text == "42"
+    found = final_answer(r"<thought>a</thought> A <reasoning> tag is another. \boxed{43}")
+    assert found is not None
+    assert found.text == "43"
+
+
+@pytest.mark.parametrize("answer", ["42...", r"42\ldots"])
+def test_dots_are_part_of_an_answer(answer: str) -> None:
+    found = final_answer(rf"\boxed{{{answer}}}")
+    assert found is not None
+    assert found.text == answer
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("We find that $x < 3$ holds", "x < 3"),
+        (r"so it is \(\frac12\)", r"\frac12"),
+        ("$5$ hours and $20$ minutes", "$5$ hours and $20$ minutes"),
+        ("3 times $4$", "3 times $4$"),
+        ("it is not $4$", "it is not $4$"),
+        ("72", "72"),
+    ],
+)
+def test_the_only_formula_of_a_line_is_its_answer(line: str, expected: str) -> None:
+    assert formula_of_line(line) == expected

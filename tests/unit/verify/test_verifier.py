@@ -31,7 +31,7 @@ from mel.verify.pool import default_workers
         (r"\text{Evelyn}", "Evelyn", True),
         (r"\$36", "36", True),
         ("12", r"12^{\mathrm{th}} \text{ grade}", True),
-        ("42", "\uff14\uff12", False),
+        ("42", "\uff14\uff12", True),
         ("42", "42, 43", False),
         ("4, 12, 2", "10, 4, 2", False),
     ],
@@ -302,3 +302,50 @@ def test_the_reward_function_speaks_trl(pool: WorkerPool) -> None:
 def test_the_reward_function_names_the_columns_it_got(pool: WorkerPool) -> None:
     with pytest.raises(ValueError, match=r"'answer'.*\['solution'\]"):
         as_reward_function(MathVerifier(pool=pool))(prompts=["x"], completions=["y"], solution=["1"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, [], [{"type": "image"}], [{"type": "text", "text": "I do not know"}]],
+)
+def test_the_reward_function_takes_messages_without_an_answer(pool: WorkerPool, content: object) -> None:
+    reward = as_reward_function(MathVerifier(pool=pool))
+    assert reward(prompts=["x"], completions=[[{"role": "assistant", "content": content}]], answer=["1"]) == [0.0]
+
+
+def test_the_reward_function_reads_the_text_parts_of_a_message(pool: WorkerPool) -> None:
+    reward = as_reward_function(MathVerifier(pool=pool))
+    parts = [{"type": "text", "text": "So"}, {"type": "image"}, {"type": "text", "text": r"\boxed{6}"}]
+    prompt = [{"role": "user", "content": [{"type": "text", "text": "What percent?"}]}]
+    completions = [[{"role": "assistant", "content": parts}], [{"role": "assistant", "content": [r"\boxed{6\%}"]}]]
+    assert reward(prompts=[prompt, prompt], completions=completions, answer=["6", "6"]) == [1.0, 1.0]
+
+
+def test_an_empty_cell_of_the_answer_column_is_an_unreadable_gold(pool: WorkerPool) -> None:
+    verifier = MathVerifier(pool=pool)
+    assert as_reward_function(verifier)(prompts=["x"], completions=[r"\boxed{None}"], answer=[None]) == [0.0]
+    assert verifier.counts["unreadable_gold"] == 1
+
+
+def test_a_formula_copied_from_the_question_is_no_answer(verifier: MathVerifier) -> None:
+    asked = problem("551", r"Compute $19\times 29$.")
+    simplify = problem("t+2", r"Simplify \(\frac{t^2-4}{t-2}\).")
+    find = problem(r"\frac{3}{4}", r"Write $\frac{3}{4}$ and $0.75$ as one fraction, if $a=5$.")
+    cases = [
+        (asked, r"19 \times 29", False),
+        (asked, r"551", True),
+        (asked, r"29 \times 19", True),
+        (simplify, r"\frac{t^2-4}{t-2}", False),
+        (simplify, "2+t", True),
+        (find, r"\frac34", True),
+        (find, "0.75", True),
+    ]
+    verdicts = verifier.verify([p for p, _, _ in cases], [rf"\boxed{{{a}}}" for _, a, _ in cases])
+    assert [v.is_correct for v in verdicts] == [expected for _, _, expected in cases]
+
+
+def test_a_percent_sign_on_a_marked_line_is_a_unit(pool: WorkerPool) -> None:
+    verifier = MathVerifier(AnswerFormat(markers=("boxed", "####")), pool=pool)
+    responses = ["#### 36%", r"\boxed{36\%}", "#### 36, altogether", "#### 36 pens", "#### 36 or 37"]
+    verdicts = verifier.verify([problem("36", text="")] * 5, responses)
+    assert [v.is_correct for v in verdicts] == [True, False, True, True, False]

@@ -31,7 +31,7 @@ ANSWERS: dict[str, str] = {
     "trigonometric tangle": r"\sin(\cos(\tan(" * 30 + "x" + ")))" * 30,
     "code": "__import__('os').system('touch /tmp/mel_was_here')",
     "NUL bytes": "4\x002\x00",
-    "unicode digits": "\uff14\uff12",
+    "circled digits": "\u2463\u2461",
     "superscript digits": "4\u00b2",
     "arabic digits": "\u0664\u0662",
     "lone surrogate": "\ud8004\udfff2",

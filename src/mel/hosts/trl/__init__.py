@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mel.hosts.trl.config import MELConfig
 from mel.hosts.trl.contract import ContractError
+from mel.hosts.trl.defaults import plain_method
 from mel.hosts.trl.engine_check import StaleEngineError
 from mel.hosts.trl.observer import Observer
 from mel.hosts.trl.problems import example_of, problem_of
@@ -19,6 +20,7 @@ __all__ = [
     "StaleEngineError",
     "VerifierReward",
     "example_of",
+    "plain_method",
     "problem_of",
     "surrogate_fields",
 ]

@@ -79,6 +79,7 @@ class MELConfig(GRPOConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_settings(self)
+        check_layout(self)
 
 
 DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(MELConfig) if f.name.startswith("mel_")}
@@ -104,15 +105,24 @@ def check_settings(args: GRPOConfig) -> None:
             f"got {tracked!r}"
         )
     experience_settings(args)
-    weight = row_learning(args).weight
+    row_learning(args)
     check_groups(args)
+
+
+def check_layout(args: GRPOConfig) -> None:
+    """Refuses a weight rule that measures gradients where an optimizer step spans two generation batches.
+
+    Raises:
+        ValueError: both numbers and what to change.
+    """
+    weight = row_learning(args).weight
     steps, accumulation = args.steps_per_generation or 1, int(args.gradient_accumulation_steps or 1)
     if weight.every and steps % accumulation:
         raise ValueError(
             "measuring gradients (mel_weight='grad_norm' or mel_measure_every) needs every optimizer step to fall "
             f"within one generation batch: steps_per_generation ({steps}) must be a multiple of "
             f"gradient_accumulation_steps ({accumulation}); change one of them, or set mel_weight='constant' and "
-            "mel_measure_every=0"
+            "mel_measure_every=0; or pass `method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"
         )
 
 

@@ -2,17 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
+from torch import nn
 from trl.trainer.grpo_config import GRPOConfig
 
 from mel import prompts
-from mel.hosts.trl.config import experience_settings, row_learning, setting
+from mel.hosts.load import template_text
+from mel.hosts.trl.config import check_layout, experience_settings, row_learning, setting
 from mel.hosts.trl.problems import lines_as_steps
-from mel.methods import Method, Surroundings, build
+from mel.methods import CARRIERS, CREDITS, Method, Surroundings, build, known
 from mel.ports import Inspectable, Steps, Task, Tokenizer
+from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
+
+PLAIN = "pass `method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"
+
+
+class PlainText:
+    """The part of the tokenizer port that a method without auxiliaries needs, over any tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
+
+
+def chat_tokenizer(args: GRPOConfig, tokenizer: Any) -> ChatTokenizer:
+    """The tokenizer with the template and the options that the rollouts' prompts are rendered with.
+
+    Raises:
+        ValueError: no template, or one that is neither a name, nor a file, nor Jinja text.
+    """
+    wanted = setting(args, "chat_template")
+    if wanted is None and not getattr(tokenizer, "chat_template", None):
+        raise ValueError(
+            "the tokenizer has no chat template, which auxiliaries need: pass `mel_chat_template=` (`plain` for base "
+            "models, `chatml`, a Jinja file or Jinja text), or `method=plain_method()` (of mel.hosts.trl) for a "
+            "method without auxiliaries"
+        )
+    if wanted is not None and "{" not in wanted:
+        try:
+            wanted = template_text(wanted)
+        except ValueError as error:
+            raise ValueError(str(error).replace("model.chat_template", "mel_chat_template")) from None
+    return ChatTokenizer(tokenizer, wanted, template_options=args.chat_template_kwargs)
+
+
+def refuse_early(given: Mapping[str, Any], *, has_verifier: bool) -> None:
+    """What auxiliaries rule out and the arguments alone show, said before a model is loaded.
+
+    Raises:
+        ValueError: tools, environments, a reward model that should judge, or a tokenizer without a template.
+    """
+    args = given.get("args")
+    if given.get("tools") or given.get("environment_factory") is not None:
+        raise ValueError(f"auxiliaries learn from rollouts of one turn; got tools or environments: {PLAIN}")
+    rewards = given.get("reward_funcs")
+    rewards = rewards if isinstance(rewards, list) else [rewards]
+    which = None if args is None else setting(args, "correctness")
+    if not has_verifier and which is None and isinstance(rewards[0], str | nn.Module):
+        raise ValueError(
+            f"a reward model cannot say right or wrong: pass `verifier=`, name a reward function by mel_correctness, "
+            f"or {PLAIN}"
+        )
+    tokenizer = given.get("processing_class")
+    if args is not None:
+        check_layout(args)
+        if getattr(tokenizer, "is_fast", False):
+            chat_tokenizer(args, tokenizer)
 
 
 def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None, segmenter: Steps | None) -> Method:
@@ -51,6 +112,12 @@ def learning_of(args: GRPOConfig, method: Method, given: Mapping[str, RowLearnin
     return learned
 
 
+def plain_method(carrier: str = "grpo") -> Method:
+    """A method without auxiliaries: the carrier alone, which takes all that GRPOTrainer takes."""
+    known(carrier, CARRIERS, "carrier")
+    return Method(carrier=CARRIERS[carrier](), credit=CREDITS["outcome"](None))
+
+
 def refuse_auxiliaries(method: Method, what: str) -> None:
     """Refuses a method that would make experiences of rollouts which are not text of one turn.
 
@@ -60,5 +127,6 @@ def refuse_auxiliaries(method: Method, what: str) -> None:
     if method.auxiliaries:
         raise ValueError(
             f"meta-experiences are made of text rollouts of one turn; {what} are not supported with auxiliaries "
-            f"({', '.join(a.name for a in method.auxiliaries)}): train without them, or with a method without any"
+            f"({', '.join(a.name for a in method.auxiliaries)}): train without them, or pass "
+            "`method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"
         )

@@ -43,7 +43,7 @@ class TrainerGenerator:
             return []
         trivial = [trainer.eos_token_ids[0]]
         asked = [list(p) for p in prompts] + [trivial] * (count - len(prompts))
-        with sampling_as(trainer, sampling):
+        with sampling_as(trainer, sampling), router_logits_off(trainer):
             answers, _ = trainer._generate_single_turn(asked, None, {}, num_generations=1)
         return [self._completion(ids) for ids in answers[: len(prompts)]]
 
@@ -75,6 +75,20 @@ def sampling_as(trainer: Any, sampling: Sampling) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(owner, name, value)
+
+
+@contextmanager
+def router_logits_off(trainer: Any) -> Iterator[None]:
+    """A mixture of experts returns no router logits inside: its balancing loss rejects the masks of padded prompts."""
+    config = trainer.accelerator.unwrap_model(trainer.model).config
+    configs = [c for c in (config, config.get_text_config()) if getattr(c, "output_router_logits", False)]
+    for each in configs:
+        each.output_router_logits = False
+    try:
+        yield
+    finally:
+        for each in configs:
+            each.output_router_logits = True
 
 
 def hugging_face_kwargs(base: dict[str, Any], sampling: Sampling) -> dict[str, Any]:

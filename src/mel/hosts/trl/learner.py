@@ -17,7 +17,7 @@ from mel.hosts.trl.problems import Scored, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
 from mel.hosts.trl.row_losses import with_sampling_logprobs
 from mel.hosts.trl.scorer import TrainerScorer
-from mel.hosts.trl.verdicts import VerdictSource
+from mel.hosts.trl.verdicts import RewardsAlone, VerdictSource
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
@@ -26,7 +26,9 @@ from mel.step import Accounting, Key, Learned, Rolled, RowLearning, build_groups
 from mel.step.batch import merged
 from mel.step.changes import Advantages
 from mel.step.slots import key_of, spread
-from mel.types import Group, Row
+from mel.types import Group, Problem, Row
+
+_NO_PROBLEM = Problem(id="", text="", answer="")
 
 Slot = Mapping[Key, RowBatch]
 """Rows of one micro-step, by auxiliary and term; the same keys on every rank."""
@@ -108,12 +110,15 @@ class Learner:
     def _groups(self, scored: Scored, output: Mapping[str, Any]) -> list[Group]:
         masks = output["prompt_mask"].bool()
         prompts = [tuple(ids[mask].tolist()) for ids, mask in zip(output["prompt_ids"].cpu(), masks.cpu(), strict=True)]
+        # Rows of any form are fine where nobody reads their problems.
+        is_plain = isinstance(self._source, RewardsAlone)
+        problems = [_NO_PROBLEM if is_plain else problem_of(example) for example in scored.examples]
         return build_groups(
-            [problem_of(example) for example in scored.examples],
+            problems,
             prompts,
             scored.completion_ids,
             scored.rewards,
-            self._source.of_rollouts(scored),
+            self._source.of_rollouts(scored, problems),
             group_size=self._trainer.num_generations,
             tokenizer=self._tokenizer,
             eos_ids=self._trainer.eos_token_ids,

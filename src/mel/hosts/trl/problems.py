@@ -22,16 +22,16 @@ def problem_of(example: Example) -> Problem:
 
     The id is the column `problem_id` or `id`, else a hash of the prompt. The text is the column `problem` or
     `question`, else the prompt's last user turn. The answer is the column `answer`, `solution` or `ground_truth`,
-    else empty. `metadata` is the column of that name (a mapping, or JSON text).
+    else empty. `metadata` is the column of that name (a mapping, or JSON text of one; whatever else stands there
+    is kept under the key `metadata`).
     """
     prompt = example["prompt"]
     default_id = hashlib.sha256(json.dumps(prompt, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    metadata = example.get("metadata") or {}
     return Problem(
         id=str(_first(example, _ID_COLUMNS, default_id)),
         text=str(_first(example, _TEXT_COLUMNS, _last_turn(prompt))),
         answer=str(_first(example, _ANSWER_COLUMNS, "")),
-        metadata=json.loads(metadata) if isinstance(metadata, str) else dict(metadata),
+        metadata=_metadata(example.get("metadata")),
     )
 
 
@@ -78,6 +78,18 @@ class Scored:
     rewards: Sequence[float]
     all_rewards: Sequence[float]
     rewards_per_function: Sequence[Sequence[float]]
+
+
+def _metadata(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            # A column of the user's own that happens to bear this name.
+            return {"metadata": value}
+    if value is None:
+        return {}
+    return dict(value) if isinstance(value, Mapping) else {"metadata": value}
 
 
 def _first(example: Example, columns: Sequence[str], default: Any) -> Any:

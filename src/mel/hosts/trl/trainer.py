@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +15,14 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl import contract, state
 from mel.hosts.trl.config import check_settings, setting
-from mel.hosts.trl.defaults import default_method, learning_of, refuse_auxiliaries
+from mel.hosts.trl.defaults import (
+    PlainText,
+    chat_tokenizer,
+    default_method,
+    learning_of,
+    refuse_auxiliaries,
+    refuse_early,
+)
 from mel.hosts.trl.engine_check import EngineCheck, is_comparable
 from mel.hosts.trl.engine_probe import EngineProbe
 from mel.hosts.trl.learner import Learner, Slot
@@ -24,10 +32,9 @@ from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import check_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate
-from mel.hosts.trl.verdicts import verdict_source
+from mel.hosts.trl.verdicts import RewardsAlone, verdict_source
 from mel.methods import Method
 from mel.ports import Steps, Task, Verifier
-from mel.prompts.chat import ChatTokenizer
 from mel.step import Accounting, RowLearning
 
 ROWS = "mel_rows"
@@ -76,9 +83,15 @@ class MELTrainer(GRPOTrainer):
         **keywords: Any,
     ) -> None:
         contract.require(GRPOTrainer)
+        is_plain = method is not None and not method.auxiliaries
+        given = inspect.signature(GRPOTrainer.__init__).bind_partial(self, *positional, **keywords).arguments
+        if not is_plain:
+            refuse_early(given, has_verifier=(verifier or task) is not None)
         super().__init__(*positional, **keywords)
         check_settings(self.args)
-        tokenizer = ChatTokenizer(self._tokenizer, setting(self.args, "chat_template"))
+        if not any(p.requires_grad for p in self.model.parameters()):
+            raise ValueError("the model has no trainable parameter: expected one with requires_grad at least")
+        tokenizer: Any = PlainText(self._tokenizer) if is_plain else chat_tokenizer(self.args, self._tokenizer)
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         check_surrogate(self.args, method.carrier.surrogate)
         for settings in method.settings:
@@ -93,7 +106,9 @@ class MELTrainer(GRPOTrainer):
             self,
             method,
             tokenizer=tokenizer,
-            source=verdict_source(
+            source=RewardsAlone(self.num_generations)
+            if is_plain and verifier is None and task is None
+            else verdict_source(
                 self,
                 tokenizer,
                 verifier=verifier or task,

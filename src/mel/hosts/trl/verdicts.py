@@ -19,8 +19,8 @@ from mel.types import Problem, Verdict
 class VerdictSource(Verifier, Protocol):
     """A verifier that also knows the verdicts of the rollouts TRL just scored."""
 
-    def of_rollouts(self, scored: Scored) -> list[Verdict]:
-        """One verdict per rollout of this rank, in order."""
+    def of_rollouts(self, scored: Scored, problems: Sequence[Problem]) -> list[Verdict]:
+        """One verdict per rollout of this rank, in order; `problems` are those that the groups will hold."""
         ...
 
 
@@ -43,26 +43,29 @@ class RewardVerifier:
         self._tokenizer = tokenizer
         self._threshold = threshold
         self.index = reward_index(trainer.reward_func_names, which)
-        self._examples: dict[str, Example] = {}
+        self._examples: list[tuple[Problem, Example]] = []
         if isinstance(trainer.reward_funcs[self.index], nn.Module):
             raise ValueError(
                 f"mel_correctness: {trainer.reward_func_names[self.index]!r} is a reward model; verdicts need a "
-                "reward function that says right or wrong: name another one, or pass `verifier=`"
+                "reward function that says right or wrong: name another one, pass `verifier=`, or pass "
+                "`method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"
             )
 
-    def of_rollouts(self, scored: Scored) -> list[Verdict]:
-        self._examples = {problem_of(e).id: e for e in scored.examples}
+    def of_rollouts(self, scored: Scored, problems: Sequence[Problem]) -> list[Verdict]:
+        self._examples = list(zip(problems, scored.examples, strict=True))
         return self._judge([values[self.index] for values in scored.rewards_per_function])
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         if not responses:
             return []
-        examples = [self._examples[p.id] for p in problems]
+        examples = [self._example(p) for p in problems]
         columns = {k: [e[k] for e in examples] for k in examples[0] if k not in ("completion", "completion_ids")}
         prompts = columns.pop("prompt")
         is_chat = not isinstance(prompts[0], str)
         function = self._trainer.reward_funcs[self.index]
-        values = function(
+        values = self._asked(
+            function,
+            len(responses),
             prompts=prompts,
             completions=[[{"role": "assistant", "content": r}] if is_chat else r for r in responses],
             completion_ids=[list(self._tokenizer.encode(r)) for r in responses],
@@ -72,9 +75,39 @@ class RewardVerifier:
             log_metric=_ignore,
             **columns,
         )
-        if inspect.isawaitable(values):
-            values = asyncio.run_coroutine_threadsafe(_awaited(values), self._trainer.async_loop).result()
         return self._judge([math.nan if v is None else float(v) for v in values])
+
+    def _asked(self, function: Any, count: int, **arguments: Any) -> Sequence[float | None]:
+        """Its values, one per replay; what goes wrong names the function and the phase."""
+        name = self._trainer.reward_func_names[self.index]
+        advice = (
+            "replays are judged in numbers that are no multiple of num_generations, so it must judge each completion "
+            "by itself: name another one by mel_correctness, or pass `verifier=`"
+        )
+        try:
+            values = function(**arguments)
+            if inspect.isawaitable(values):
+                values = asyncio.run_coroutine_threadsafe(_awaited(values), self._trainer.async_loop).result()
+        except Exception as error:
+            fault = f"{type(error).__name__}: {error}"
+            raise ValueError(f"reward function {name!r} failed on {count} replays ({fault}); {advice}") from error
+        if len(values) != count:
+            raise ValueError(
+                f"reward function {name!r} on replays: expected {count} values, got {len(values)}; {advice}"
+            )
+        return values
+
+    def _example(self, problem: Problem) -> Example:
+        """The dataset row of the group that this problem stands in: ids need not be unique, objects are."""
+        for known, example in self._examples:
+            if known is problem:
+                return example
+        for known, example in self._examples:
+            if known == problem:
+                return example
+        raise ValueError(
+            f"problem {problem.id!r}: expected one of this generation batch, got one without a dataset row"
+        )
 
     def _judge(self, values: Sequence[float]) -> list[Verdict]:
         return [self._verdict(value) for value in values]
@@ -112,14 +145,45 @@ class GivenVerifier:
         self._reward = reward
         self._tokenizer = tokenizer
 
-    def of_rollouts(self, scored: Scored) -> list[Verdict]:
+    def of_rollouts(self, scored: Scored, problems: Sequence[Problem]) -> list[Verdict]:
         if self._reward is not None:
             return self._reward.verdicts
         texts = [self._tokenizer.decode(ids) for ids in scored.completion_ids]
-        return self._verifier.verify([problem_of(e) for e in scored.examples], texts)
+        return self._verifier.verify(problems, texts)
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         return self._verifier.verify(problems, responses)
+
+
+class RewardsAlone:
+    """Verdicts for a method that replays nothing: those above their group's lowest are right.
+
+    So a group is mixed exactly if its rewards differ, whatever their scale.
+    """
+
+    def __init__(self, group_size: int) -> None:
+        self._size = group_size
+
+    def of_rollouts(self, scored: Scored, problems: Sequence[Problem]) -> list[Verdict]:
+        del problems
+        groups = [scored.rewards[i : i + self._size] for i in range(0, len(scored.rewards), self._size)]
+        return [verdict for group in groups for verdict in _within(group)]
+
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
+        if responses:
+            raise ValueError(f"a method without auxiliaries replays nothing; got {len(responses)} to verify")
+        return []
+
+
+def _within(rewards: Sequence[float]) -> list[Verdict]:
+    known = [r for r in rewards if not math.isnan(r)]
+    lowest = min(known, default=0.0)
+    return [
+        Verdict(is_correct=False, reason="unscored")
+        if math.isnan(r)
+        else Verdict(is_correct=r > lowest, reason="right" if r > lowest else "wrong", detail=f"reward {r:g}")
+        for r in rewards
+    ]
 
 
 def verdict_source(

@@ -9,7 +9,7 @@ from mel.methods.credit.outcome import Outcome
 from mel.methods.declaration import Surroundings
 from mel.ports import Credit
 
-CREDITS: dict[str, Callable[[Surroundings], Credit]] = {
+CREDITS: dict[str, Callable[[Surroundings | None], Credit]] = {
     "outcome": Outcome,
     "first_error": FirstError,
 }

@@ -15,7 +15,9 @@ class FirstError:
 
     name = "first_error"
 
-    def __init__(self, at: Surroundings) -> None:
+    def __init__(self, at: Surroundings | None) -> None:
+        if at is None:
+            raise ValueError("credit 'first_error' reads s* from meta-experiences; add the auxiliary meta_experience")
         self._tokenizer = at.tokenizer
 
     def assign(

@@ -15,7 +15,7 @@ class Outcome:
 
     name = "outcome"
 
-    def __init__(self, at: Surroundings) -> None:
+    def __init__(self, at: Surroundings | None) -> None:
         del at
 
     def assign(

@@ -11,13 +11,15 @@ from mel import tasks
 from mel.config import Recipe, SuiteSection, parse_recipe
 from mel.evaluate.given import score
 from mel.evaluate.result import EvaluationResult, markdown
+from mel.evaluate.training_data import overlapping_ids
+from mel.launch import num_processes
 from mel.record.provenance import fingerprint, versions
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory
 from mel.report.terminal import evaluation_table
 from mel.run.evaluation.engines import EngineChoice, open_engine
-from mel.run.evaluation.suites import contained_in_training, longest_sequence, run_suite
+from mel.run.evaluation.suites import check_suites, run_suite, suite_task
 from mel.run.evaluation.target import Target
-from mel.run.wiring import environment, num_processes, wire
+from mel.run.prepare import environment, prepare_evaluation
 from mel.tasks.account import left_out
 
 EVALUATIONS = Path("runs/eval")
@@ -38,34 +40,33 @@ def evaluate_model(
     Raises:
         ValueError: no such model, responses that do not fit its context, or an output that holds another model's.
     """
-    from mel.hosts.load import context_length, quiet_libraries
+    from mel.hosts.load import context_length
 
     if num_processes() > 1:
         raise ValueError(
             "mel eval: expected one process, got a launcher's several, each of which would do all of it: start it "
             "without accelerate or torchrun; --engine vllm --tensor-parallel N uses several GPUs"
         )
-    quiet_libraries()
-    wiring = wire(recipe)
-    positions = context_length(wiring.model_path)
-    longest = max(longest_sequence(wiring, suite, positions=positions) for suite in recipe.evaluation.suites)
+    prepared = prepare_evaluation(recipe, reads_training_set=look_for_overlap)
+    positions = context_length(prepared.model_path)
+    longest = check_suites(prepared.suites, prepared.chat, positions=positions)
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)
-    weights = fingerprint(wiring.model_path)
-    with _directory(recipe, environment(wiring), target, output) as directory:
-        opened = open_engine(engine, wiring, batch_size=batch_size, longest=longest)
+    weights = fingerprint(prepared.model_path)
+    with _directory(recipe, environment(prepared), target, output) as directory:
+        opened = open_engine(engine, prepared, batch_size=batch_size, longest=longest)
         results = [
             run_suite(
-                wiring,
+                prepared,
                 suite,
                 opened,
-                out=_place(directory, target, suite),
+                out=_place(directory, target, suite.section),
                 batch_size=batch_size,
                 model=target.about,
                 weights=weights,
                 console=console,
                 look_for_overlap=look_for_overlap,
             )
-            for suite in recipe.evaluation.suites
+            for suite in prepared.suites
         ]
         _finish(directory, target, recipe, results, console)
     return directory.path
@@ -84,12 +85,12 @@ def score_responses(
         names = ", ".join(s.name for s in suites)
         raise ValueError(f"mel eval --from: expected one benchmark, got {len(suites)} ({names}); name the one")
     suite, section = suites[0], recipe.task
-    options = suite.options if suite.task else {**section.options, **suite.options}
-    task = tasks.load_benchmark(suite.task or section.name, **options)
+    task = suite_task(section, suite)
     problems = task.problems(suite.split, suite.count)
     contained = None
     if look_for_overlap:
-        contained = contained_in_training(tasks.load(section.name, **section.options), section, problems)
+        trained_on = tasks.load(section.name, **section.options).problems(section.split, section.count)
+        contained = overlapping_ids(trained_on, problems)
     about = {"responses": str(responses), "versions": dict(versions())}
     with _directory(recipe, about, target, output) as directory:
         result = score(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mel.ports import Generator
-from mel.run.wiring import Wiring
+from mel.prepared import Prepared
 
 ENGINES = ("transformers", "vllm")
 DTYPES = ("auto", "float32", "bfloat16")
@@ -57,8 +57,8 @@ class EngineChoice:
         return self.batch_size or (VLLM_BATCH_SIZE if self.engine == "vllm" else recipe_says)
 
 
-def open_engine(choice: EngineChoice, wiring: Wiring, *, batch_size: int, longest: int) -> Engine:
-    """The model of a wiring ready to answer.
+def open_engine(choice: EngineChoice, prepared: Prepared, *, batch_size: int, longest: int) -> Engine:
+    """The model ready to answer.
 
     Args:
         longest: tokens of the longest prompt with its response.
@@ -72,16 +72,16 @@ def open_engine(choice: EngineChoice, wiring: Wiring, *, batch_size: int, longes
     dtype = choice.dtype if choice.dtype != "auto" else "float32" if where == "cpu" else "bfloat16"
     name = f"{choice.engine} {dtype}"
     if choice.engine == "vllm":
-        if is_adapter(wiring.model_path):
+        if is_adapter(prepared.model_path):
             raise ValueError(
-                f"{wiring.model_path} is a LoRA adapter, and the engine vllm takes whole models: merge it first, "
-                f"mel merge {wiring.model_path} --output DIR, or use --engine transformers"
+                f"{prepared.model_path} is a LoRA adapter, and the engine vllm takes whole models: merge it first, "
+                f"mel merge {prepared.model_path} --output DIR, or use --engine transformers"
             )
         from mel.hosts.offline_vllm import VllmGenerator
 
         generator = VllmGenerator(
-            wiring.model_path,
-            wiring.tokenizer,
+            prepared.model_path,
+            prepared.tokenizer,
             dtype=dtype,
             max_model_len=longest,
             tensor_parallel_size=choice.tensor_parallel,
@@ -90,5 +90,5 @@ def open_engine(choice: EngineChoice, wiring: Wiring, *, batch_size: int, longes
         return Engine(name=name, generator=generator)
     from mel.hosts.local import LocalGenerator
 
-    model = load_model(wiring.model_path, dtype=dtype, attention=wiring.recipe.model.attention).to(where)
-    return Engine(name=name, generator=LocalGenerator(model, wiring.tokenizer, batch_size=batch_size))
+    model = load_model(prepared.model_path, dtype=dtype, attention=prepared.recipe.model.attention).to(where)
+    return Engine(name=name, generator=LocalGenerator(model, prepared.tokenizer, batch_size=batch_size))

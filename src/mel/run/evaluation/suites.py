@@ -12,19 +12,19 @@ from mel.config import SuiteSection, TaskSection
 from mel.evaluate.evaluation import evaluate
 from mel.evaluate.result import EvaluationResult
 from mel.evaluate.training_data import overlapping_ids
-from mel.ports import Ask, Task
+from mel.ports import Ask, Task, Tokenizer
+from mel.prepared import Prepared, Suite
 from mel.prompts.ask import PlainAsk
 from mel.record.provenance import versions
 from mel.report.terminal import evaluation_progress
 from mel.run.evaluation.engines import Engine
-from mel.run.wiring import Wiring, longest_prompt
+from mel.run.refusals import longest_prompt
 from mel.tasks.account import left_out
-from mel.types import Problem
 
 
 def run_suite(
-    wiring: Wiring,
-    suite: SuiteSection,
+    prepared: Prepared,
+    suite: Suite,
     engine: Engine,
     *,
     out: Path,
@@ -40,32 +40,55 @@ def run_suite(
         model, weights: in words, and the fingerprint.
         look_for_overlap: score also without the problems that the recipe's training set contains.
     """
-    task, ask = suite_task(wiring, suite)
-    problems = task.problems(suite.split, suite.count)
+    section = suite.section
     with evaluation_progress(console, f"evaluate {out.name}") as progress:
         return evaluate(
-            problems,
-            task,
+            suite.problems,
+            suite.task,
             engine.generator,
-            wiring.chat,
-            ask,
+            prepared.chat,
+            suite.ask,
             out=out,
-            max_tokens=suite.max_tokens,
-            k=suite.k,
-            temperature=suite.temperature,
+            max_tokens=section.max_tokens,
+            k=section.k,
+            temperature=section.temperature,
             batch_size=batch_size,
-            contained=contained_in_training(wiring.task, wiring.recipe.task, problems) if look_for_overlap else None,
+            contained=overlapping_ids(prepared.problems, suite.problems) if look_for_overlap else None,
             model=model,
             weights=weights,
             engine=engine.name,
-            environment={"versions": dict(versions()), "is_benchmark": suite.task is not None},
-            left_out=left_out(task, suite.split),
+            environment={"versions": dict(versions()), "is_benchmark": section.task is not None},
+            left_out=left_out(suite.task, section.split),
             progress=progress,
         )
 
 
-def longest_sequence(wiring: Wiring, suite: SuiteSection, *, positions: int | None) -> int:
-    """Tokens of the longest prompt of a suite with its response.
+def suites_of(sections: Sequence[SuiteSection], training: TaskSection, ask: Ask) -> tuple[Suite, ...]:
+    """The suites of a recipe with their problems.
+
+    Args:
+        training: what the recipe trains on.
+        ask: how the recipe asks. A suite of another task is asked by that task's prompt set if the recipe names none.
+    """
+    return tuple(_suite(training, section, ask) for section in sections)
+
+
+def _suite(training: TaskSection, section: SuiteSection, ask: Ask) -> Suite:
+    task = suite_task(training, section)
+    if section.task is not None:
+        ask = PlainAsk(prompts=prompts.load(training.prompts or task.prompt_set))
+    return Suite(section=section, task=task, ask=ask, problems=tuple(task.problems(section.split, section.count)))
+
+
+def suite_task(training: TaskSection, section: SuiteSection) -> Task:
+    """The task of a suite: that of the recipe with changed options, or another one."""
+    if section.task is None:
+        return tasks.load_benchmark(training.name, **{**training.options, **section.options})
+    return tasks.load_benchmark(section.task, **section.options)
+
+
+def check_suites(suites: Sequence[Suite], chat: Tokenizer, *, positions: int | None) -> int:
+    """Tokens of the longest prompt of any suite with its response; 0 without suites.
 
     Args:
         positions: of the model; None for one that names no limit.
@@ -73,31 +96,16 @@ def longest_sequence(wiring: Wiring, suite: SuiteSection, *, positions: int | No
     Raises:
         ValueError: the model has fewer.
     """
-    task, ask = suite_task(wiring, suite)
-    prompt = longest_prompt(task.problems(suite.split, suite.count), ask, wiring.chat)
-    longest = prompt + suite.max_tokens
+    return max((_longest_sequence(suite, chat, positions) for suite in suites), default=0)
+
+
+def _longest_sequence(suite: Suite, chat: Tokenizer, positions: int | None) -> int:
+    limit, prompt = suite.section.max_tokens, longest_prompt(suite.problems, suite.ask, chat)
+    longest = prompt + limit
     if positions is not None and longest > positions:
         raise ValueError(
-            f"evaluation of {suite.name}: longest prompt {prompt} + max_tokens {suite.max_tokens} = {longest} tokens, "
+            f"evaluation of {suite.section.name}: longest prompt {prompt} + max_tokens {limit} = {longest} tokens, "
             f"but the model has {positions} positions: responses may have at most {max(positions - prompt, 0)}; lower "
             f"--max-tokens, or max_tokens of the recipe's suites"
         )
     return longest
-
-
-def contained_in_training(task: Task, section: TaskSection, problems: Sequence[Problem]) -> frozenset[str]:
-    """Ids of the problems that the recipe's training set contains, by their 13-grams.
-
-    Args:
-        task, section: what the recipe trains on.
-    """
-    return overlapping_ids(task.problems(section.split, section.count), problems)
-
-
-def suite_task(wiring: Wiring, suite: SuiteSection) -> tuple[Task, Ask]:
-    """The task of a suite and how it is asked: the recipe's own with changed options, or another one."""
-    section = wiring.recipe.task
-    if suite.task is None:
-        return tasks.load_benchmark(section.name, **{**section.options, **suite.options}), wiring.ask
-    task = tasks.load_benchmark(suite.task, **suite.options)
-    return task, PlainAsk(prompts=prompts.load(section.prompts or task.prompt_set))

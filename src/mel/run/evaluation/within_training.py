@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -10,12 +9,12 @@ from rich.console import Console
 from mel.config import EvaluationSection
 from mel.evaluate.evaluation import SEED
 from mel.evaluate.result import EvaluationResult
+from mel.prepared import Log, Prepared
 from mel.record.provenance import fingerprint
 from mel.record.run_directory import AFTER, BEFORE, RunDirectory
 from mel.run.evaluation.engines import Engine
-from mel.run.evaluation.suites import run_suite, suite_task
+from mel.run.evaluation.suites import run_suite
 from mel.run.evaluation.target import after_training
-from mel.run.wiring import Wiring
 from mel.types import Sampling
 
 
@@ -26,11 +25,11 @@ class Evaluator:
         directory: where responses and results go, under `evaluations/<when>-<suite>`.
     """
 
-    def __init__(self, wiring: Wiring, directory: RunDirectory, *, console: Console) -> None:
-        self._wiring = wiring
+    def __init__(self, prepared: Prepared, directory: RunDirectory, *, console: Console) -> None:
+        self._prepared = prepared
         self._directory = directory
         self._console = console
-        self.settings: EvaluationSection = wiring.recipe.evaluation
+        self.settings: EvaluationSection = prepared.evaluation
 
     def all_suites(self, when: str, model: Any) -> list[EvaluationResult]:
         """Every suite with all its samples.
@@ -38,24 +37,24 @@ class Evaluator:
         Args:
             when: `before` or `after` training.
         """
-        size, name = self.settings.batch_size, self._wiring.recipe.name
+        size, name = self.settings.batch_size, self._prepared.name
         # Saved before it is evaluated, so that `mel eval RUN` meets the same weights.
-        weights = fingerprint(self._wiring.model_path if when == "before" else str(self._directory.path / "model"))
+        weights = fingerprint(self._prepared.model_path if when == "before" else str(self._directory.path / "model"))
         return [
             run_suite(
-                self._wiring,
+                self._prepared,
                 suite,
                 self._engine(model),
-                out=self._directory.evaluation((BEFORE if when == "before" else AFTER) + suite.name),
+                out=self._directory.evaluation((BEFORE if when == "before" else AFTER) + suite.section.name),
                 batch_size=size,
                 model=f"{name} before training" if when == "before" else after_training(name),
                 weights=weights,
                 console=self._console,
             )
-            for suite in self.settings.suites
+            for suite in self._prepared.suites
         ]
 
-    def between(self, step: int, model: Any, *, log: Callable[[Mapping[str, float]], None]) -> None:
+    def between(self, step: int, model: Any, log: Log) -> None:
         """Greedy Pass@1 every so many steps, unless it is known already: a resumed run asks for its first step too."""
         every = self.settings.every
         if every is None or step % every:
@@ -66,17 +65,16 @@ class Evaluator:
 
     def greedy(self, model: Any) -> dict[str, float]:
         """Greedy Pass@1 on the first suite, as a metric; nothing is kept of the responses."""
-        suite = self.settings.suites[0]
-        task, ask = suite_task(self._wiring, suite)
-        problems = task.problems(suite.split, suite.count)
+        suite, chat = self._prepared.suites[0], self._prepared.chat
+        sampling = Sampling(max_tokens=suite.section.max_tokens, temperature=0.0)
         completions = self._engine(model).generator.generate(
-            [self._wiring.chat.chat(ask(p)) for p in problems], Sampling(max_tokens=suite.max_tokens, temperature=0.0)
+            [chat.chat(suite.ask(p)) for p in suite.problems], sampling
         )
-        verdicts = task.verify(problems, [c.text for c in completions])
-        return {f"evaluation/{suite.name}/pass_at_1": sum(v.is_correct for v in verdicts) / len(verdicts)}
+        verdicts = suite.task.verify(suite.problems, [c.text for c in completions])
+        return {f"evaluation/{suite.section.name}/pass_at_1": sum(v.is_correct for v in verdicts) / len(verdicts)}
 
     def _engine(self, model: Any) -> Engine:
         from mel.hosts.local import LocalGenerator
 
-        generator = LocalGenerator(model, self._wiring.tokenizer, batch_size=self.settings.batch_size, seed=SEED)
+        generator = LocalGenerator(model, self._prepared.tokenizer, batch_size=self.settings.batch_size, seed=SEED)
         return Engine(name=f"transformers {str(model.dtype).removeprefix('torch.')}", generator=generator)

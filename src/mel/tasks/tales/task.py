@@ -120,7 +120,11 @@ class Tales:
     def is_true_rule(self, problem: Problem, heuristic: str) -> bool | None:
         """Whether what the heuristic claims of the verbs it names holds; None without a verb or a single claim."""
         claimed = [meaning for meaning, pattern in _CLAIMS.items() if pattern.search(heuristic)]
-        named = set(_VERB.findall(heuristic))
+        # "gets" is a verb of a tale, but not in "gets smaller".
+        rest = heuristic
+        for pattern in _CLAIMS.values():
+            rest = pattern.sub(" ", rest)
+        named = set(_VERB.findall(rest))
         return all(MEANING_OF[verb] == claimed[0] for verb in named) if named and len(claimed) == 1 else None
 
 

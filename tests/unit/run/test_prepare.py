@@ -10,14 +10,14 @@ from trl import GRPOConfig
 
 from mel.config import load_recipe, parse_recipe
 from mel.run import train
-from mel.run.wiring import build_method, wire
+from mel.run.prepare import build_method, prepare_evaluation
 from mel.types import Generate
 
 
 def replay_limit(**trainer: int) -> int:
     """Tokens that a replay may have under `recommended` with these trainer fields instead of its own."""
     recipe = parse_recipe({**load_recipe("recommended").resolved(), "trainer": trainer})
-    requests = build_method(wire(recipe)).auxiliaries[0].learn([], step=1)
+    requests = build_method(prepare_evaluation(recipe, reads_training_set=False)).auxiliaries[0].learn([], step=1)
     next(requests)  # construct
     replay = requests.send([])
     assert isinstance(replay, Generate)

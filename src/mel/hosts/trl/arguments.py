@@ -1,0 +1,117 @@
+"""From a recipe to the configuration that TRL takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from mel.config import AuxiliarySection, Recipe
+from mel.hosts.load import lora_config
+from mel.hosts.trl.config import MELConfig
+from mel.hosts.trl.surrogates import surrogate_fields
+from mel.hosts.trl.trackers import check_trackers
+from mel.launch import num_processes
+from mel.methods import CARRIERS
+from mel.naming import did_you_mean
+from mel.objective.weight import Constant, GradNorm
+from mel.step import RowLearning
+
+OURS = ("output_dir", "run_name", "logging_dir")
+"""GRPOConfig fields that the run directory settles."""
+
+GUARD = "mel_engine_"
+"""Fields of MELConfig that stand in a recipe's trainer section, beside `use_vllm`; the others are sections of it."""
+
+DEFAULTS: dict[str, Any] = {
+    "logging_steps": 1,
+    "report_to": "none",
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+    "save_strategy": "steps",
+}
+"""Where we start from something else than TRL does; a recipe may say otherwise."""
+
+EVALUATION_TIMEOUT_S = 6 * 3600
+"""How long ranks wait for the main process to evaluate; torch's own half hour is less than five benchmarks take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TRLArguments:
+    """All that this host takes from a recipe.
+
+    Args:
+        lora: the `peft.LoraConfig`; None if every weight is trained.
+        dtype, attention: how the weights are loaded.
+        learning: how the rows of each auxiliary are learned, by its name.
+    """
+
+    config: MELConfig
+    lora: Any
+    dtype: str
+    attention: str | None
+    learning: dict[str, RowLearning] = field(default_factory=dict)
+
+
+def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
+    """The TRL configuration of a recipe: its `trainer` section, the carrier's fields, and how rows are learned.
+
+    Args:
+        path: of the run directory.
+
+    Raises:
+        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker.
+    """
+    _check_names(recipe)
+    surrogate = surrogate_fields(CARRIERS[recipe.carrier]().surrogate)
+    names = {"output_dir": str(path / "checkpoints"), "run_name": path.name}
+    tables = {"mel_tracked_experiences": recipe.output.tracked_experiences}
+    rows = _row_fields(recipe)
+    settings: dict[str, Any] = DEFAULTS | _patience(recipe) | surrogate | recipe.trainer | rows | tables | names
+    try:
+        config: Any = MELConfig(**settings)
+    except ValueError as error:
+        hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
+        raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
+    check_trackers([*config.report_to])
+    return TRLArguments(
+        config=config,
+        lora=None if recipe.model.lora is None else lora_config(recipe.model.lora),
+        dtype=recipe.model.dtype,
+        attention=recipe.model.attention,
+        learning={auxiliary.name: _learning(auxiliary) for auxiliary in recipe.auxiliaries},
+    )
+
+
+def _check_names(recipe: Recipe) -> None:
+    valid = [f.name for f in fields(MELConfig) if f.init and (f.name[:4] != "mel_" or f.name.startswith(GUARD))]
+    for name in recipe.trainer:
+        if name in OURS:
+            raise ValueError(f"trainer.{name}: the run directory settles it; use output.path or --output")
+        if name not in valid:
+            hint = did_you_mean(name, valid) or f"; expected a field of TRL's GRPOConfig, or {GUARD}*"
+            raise ValueError(f"unknown key 'trainer.{name}'{hint}")
+
+
+def _learning(auxiliary: AuxiliarySection) -> RowLearning:
+    rule = auxiliary.weight
+    is_constant = rule.kind == "constant"
+    return RowLearning(
+        weight=Constant(rule.value, every=rule.every)
+        if is_constant
+        else GradNorm(rule.share, every=rule.every, decay=rule.decay),
+        reduction=auxiliary.reduction,
+        backward=auxiliary.backward,
+        rows_per_backward=auxiliary.rows_per_backward,
+    )
+
+
+def _row_fields(recipe: Recipe) -> dict[str, Any]:
+    """What the flat fields say of rows: those of the first auxiliary that is measured, for the check of the layout."""
+    measured = next((a.weight for a in recipe.auxiliaries if a.weight.every), None)
+    return {"mel_weight": "constant", "mel_measure_every": measured.every if measured else 0}
+
+
+def _patience(recipe: Recipe) -> dict[str, Any]:
+    """A longer timeout for the other processes where one of them evaluates within the run."""
+    return {"ddp_timeout": EVALUATION_TIMEOUT_S} if recipe.evaluation.is_within_run and num_processes() > 1 else {}

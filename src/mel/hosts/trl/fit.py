@@ -1,0 +1,117 @@
+"""TRL as the host of a run: a checked recipe is trained by `MELTrainer`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from mel.config import Recipe
+from mel.hosts.load import device, load_model
+from mel.hosts.trl.arguments import TRLArguments, arguments_of
+from mel.hosts.trl.problems import example_of
+from mel.hosts.trl.ranks import leave_group
+from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, log_beside, without_printing
+from mel.hosts.trl.trainer import MELTrainer
+from mel.hosts.trl.verdicts import VerifierReward
+from mel.launch import is_main
+from mel.methods import Method
+from mel.ports import Observer
+from mel.prepared import Checkpoint, Fitted, Host, Log, Prepared
+
+
+class TRLHost:
+    """One process, several, or several nodes, as accelerate launches them."""
+
+    def arguments(self, recipe: Recipe, path: Path) -> TRLArguments:
+        """What TRL takes from a recipe; see `arguments_of`."""
+        return arguments_of(recipe, path)
+
+    def total_steps(self, prepared: Prepared) -> int:
+        """`max_steps`, or as many as the epochs have."""
+        config = prepared.trainer.config
+        if config.max_steps > 0:
+            return config.max_steps
+        rollouts = config.per_device_train_batch_size * config.world_size * config.gradient_accumulation_steps
+        return math.ceil(config.num_train_epochs * len(prepared.problems) * config.num_generations / rollouts)
+
+    def last_checkpoint(self, path: Path) -> Checkpoint | None:
+        """The latest `checkpoints/checkpoint-<step>` that was written to its end."""
+        found = [p for p in (path / "checkpoints").glob("checkpoint-*") if _is_whole(p)]
+        whole = [Checkpoint(path=p, step=int(p.name.rpartition("-")[2])) for p in found]
+        return max(whole, key=lambda checkpoint: checkpoint.step, default=None)
+
+    def load(self, prepared: Prepared) -> Any:
+        """The causal language model on the CPU, from where the trainer places it."""
+        return load_model(prepared.model_path, dtype=prepared.trainer.dtype, attention=prepared.trainer.attention)
+
+    @contextmanager
+    def answering(self, prepared: Prepared, policy: Any) -> Iterator[Any]:
+        """On the device that trains; afterwards on the CPU again, for under FSDP no GPU may hold all of it."""
+        yield policy.to("cpu" if prepared.trainer.config.use_cpu else device())
+        policy.to("cpu")
+
+    def fit(
+        self,
+        prepared: Prepared,
+        method: Method,
+        observer: Observer,
+        *,
+        policy: Any,
+        checkpoint: Checkpoint | None = None,
+        between: Callable[[int, Any, Log], None],
+        save_to: Path | None = None,
+    ) -> Fitted:
+        """Train by `MELTrainer`; SIGTERM ends the step that it is in, saves a checkpoint and stops."""
+        sigterm = SaveOnSigterm()
+
+        def after_step(step: int, model: Any) -> None:
+            # After a signal to stop, the checkpoint comes first; the resumed run evaluates.
+            if is_main() and not sigterm.is_asked:
+                between(step, model, lambda metrics: log_beside(trainer, metrics))
+
+        arguments: TRLArguments = prepared.trainer
+        trainer = MELTrainer(
+            model=policy,
+            reward_funcs=[VerifierReward(prepared.verifier)],
+            args=arguments.config,
+            train_dataset=Dataset.from_list([example_of(p, prepared.ask(p)) for p in prepared.problems]),
+            processing_class=prepared.tokenizer,
+            peft_config=arguments.lora,
+            callbacks=[sigterm, AfterStep(after_step)],
+            method=method,
+            verifier=prepared.verifier,
+            observer=observer,
+            learning=arguments.learning,
+        )
+        without_printing(trainer)
+        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+        if save_to is not None and not sigterm.is_asked:
+            trainer.save_model(str(save_to))
+        return Fitted(
+            step=trainer.state.global_step,
+            is_stopped=sigterm.is_asked,
+            policy=trainer.accelerator.unwrap_model(trainer.model).eval(),
+        )
+
+    def leave(self) -> None:
+        """Ends the process group."""
+        leave_group()
+
+
+HOST: Host = TRLHost()
+"""What `mel.hosts.HOSTS` leads to."""
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether all of a checkpoint was written: the trainer's state file comes last, and a kill may cut it too."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

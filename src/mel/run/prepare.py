@@ -1,0 +1,167 @@
+"""A recipe is checked, what costs least first, and becomes one value that everything after it takes.
+
+Names, then data, then the tokenizer (here torch is first imported), then lengths and memory by the model's
+config.json, then the trainer's own arguments. No weight is read for any of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mel import methods, prompts, tasks
+from mel.config import Recipe
+from mel.hosts import HOSTS
+from mel.launch import num_processes
+from mel.plan.context import completion_limit
+from mel.ports import Inspectable, Task
+from mel.prepared import Host, Prepared
+from mel.prompts.ask import PlainAsk
+from mel.prompts.chat import ChatTokenizer
+from mel.record import provenance
+from mel.run import refusals
+from mel.run.checked import CheckedVerifier
+from mel.run.evaluation.suites import check_suites, suites_of
+from mel.types import Problem
+
+
+def prepare(recipe: Recipe, path: Path) -> Prepared:
+    """The recipe, ready to be trained into the run directory at `path`.
+
+    Raises:
+        ValueError: whatever a part refuses, with its own advice.
+    """
+    refusals.refuse_evaluating_shards(recipe.evaluation)
+    task = tasks.load(recipe.task.name, **recipe.task.options)
+    read = dict.fromkeys(name for auxiliary in recipe.auxiliaries for name in auxiliary.settings.prompts)
+    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, list(read))
+    ask = PlainAsk(prompts=prompt_set)
+    model_path = model_directory(recipe.model.path)
+    problems = training_problems(recipe, task)
+    suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
+    tokenizer, chat = _tokenizer(recipe, model_path)
+    positions = refusals.refuse_model(model_path)
+    refusals.check_lengths(recipe, problems, ask, chat, instructions=[prompt_set.bare(n) for n in read], at=positions)
+    check_suites(suites, chat, positions=positions)
+    refusals.check_memory(recipe, model_path)
+    return Prepared(
+        recipe=recipe,
+        name=recipe.name,
+        task=task,
+        verifier=CheckedVerifier(recipe.task.name, task),
+        prompt_set=prompt_set,
+        ask=ask,
+        problems=problems,
+        evaluation=recipe.evaluation,
+        suites=suites,
+        model_path=model_path,
+        tokenizer=tokenizer,
+        chat=chat,
+        trainer=host_of(recipe).arguments(recipe, path),
+    )
+
+
+def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool) -> Prepared:
+    """The recipe's suites and model, ready to be evaluated; nothing is trained.
+
+    Args:
+        reads_training_set: the training set is looked through for the suites' problems.
+
+    Raises:
+        ValueError: whatever a part refuses, with its own advice.
+    """
+    task = tasks.load(recipe.task.name, **recipe.task.options)
+    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set)
+    ask = PlainAsk(prompts=prompt_set)
+    model_path = model_directory(recipe.model.path)
+    suites = suites_of(recipe.evaluation.suites, recipe.task, ask)
+    problems = task.problems(recipe.task.split, recipe.task.count) if reads_training_set else ()
+    tokenizer, chat = _tokenizer(recipe, model_path)
+    return Prepared(
+        recipe=recipe,
+        name=recipe.name,
+        task=task,
+        verifier=CheckedVerifier(recipe.task.name, task),
+        prompt_set=prompt_set,
+        ask=ask,
+        problems=tuple(problems),
+        evaluation=recipe.evaluation,
+        suites=suites,
+        model_path=model_path,
+        tokenizer=tokenizer,
+        chat=chat,
+    )
+
+
+def training_problems(recipe: Recipe, task: Task) -> tuple[Problem, ...]:
+    """The training set.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    problems = tuple(task.problems(recipe.task.split, recipe.task.count))
+    if not problems:
+        raise ValueError(f"task {recipe.task.name}: split {recipe.task.split!r} holds no problem; nothing to train on")
+    return problems
+
+
+def model_directory(path: str) -> str:
+    """A path, a hub id, or the directory of a shipped policy for `miniature:WORLD`.
+
+    Raises:
+        ValueError: no such world, or its policy is damaged.
+    """
+    scheme, _, world = path.partition(":")
+    if scheme != "miniature":
+        return path
+    from mel.miniature import policies
+
+    if not world.isdecimal():
+        raise ValueError(f"model.path: expected miniature:WORLD with a number, got {path!r}")
+    return str(policies.path(int(world)))
+
+
+def host_of(recipe: Recipe) -> Host:
+    """The host that the recipe names; its package is imported only here."""
+    return import_module(f"{HOSTS[recipe.host]}.fit").HOST
+
+
+def build_method(prepared: Prepared) -> methods.Method:
+    """The three slots of the recipe, filled."""
+    recipe, task = prepared.recipe, prepared.task
+    at = methods.Surroundings(
+        tokenizer=prepared.chat,
+        prompts=prepared.prompt_set,
+        steps=task.steps,
+        rollout_max_tokens=completion_limit(recipe),
+        seed=recipe.seed,
+        inspector=task if isinstance(task, Inspectable) else None,
+    )
+    return methods.build(
+        at=at,
+        carrier=recipe.carrier,
+        credit=recipe.credit,
+        auxiliaries=[auxiliary.settings for auxiliary in recipe.auxiliaries],
+    )
+
+
+def environment(prepared: Prepared) -> dict[str, object]:
+    """What a run records of where it ran and of what its parts declare."""
+    recipe = prepared.recipe
+    return provenance.environment(
+        processes=num_processes(),
+        seed=recipe.seed,
+        recipe_sha256=recipe.sha256(),
+        prompts={prepared.prompt_set.name: prepared.prompt_set.sha256},
+        model=prepared.model_path,
+        rates={a.settings.prefix(): list(a.settings.rates) for a in recipe.auxiliaries},
+    )
+
+
+def _tokenizer(recipe: Recipe, model_path: str) -> tuple[Any, ChatTokenizer]:
+    from mel.hosts.load import load_tokenizer, quiet_libraries
+
+    quiet_libraries()
+    tokenizer = load_tokenizer(model_path, chat_template=recipe.model.chat_template)
+    return tokenizer, ChatTokenizer(tokenizer)

@@ -1,0 +1,42 @@
+"""The words that a verifier knows: units by their symbols, and words that change the value they stand beside."""
+
+from __future__ import annotations
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SYNONYMS = {
+    "metre": "m", "meter": "m", "cm": "cm", "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "km": "km",
+    "kilometer": "km", "kilometre": "km", "inch": "in", "inche": "in", "foot": "ft", "feet": "ft", "yard": "yd",
+    "mile": "mi", "hour": "h", "hr": "h", "minute": "min", "mins": "min", "second": "s", "sec": "s", "gram": "g",
+    "kilogram": "kg", "pound": "lb", "liter": "l", "litre": "l", "dollar": "usd", "cent": "cent", "yuan": "元",
+    "unit": "", "mph": "mi/h", "kph": "km/h", "person": "people", "way": "", "of": "", "the": "", "a": "", "an": "",
+    "is": "", "answer": "", "final": "", "total": "", "altogether": "", "in": "in", "are": "", "there": "", "be": "",
+}  # fmt: skip
+UNITS = _set(
+    "mm cm dm km mi ft yd in kg mg lb lbs oz ml mL min sec hr hrs mph kph km/h Hz kHz eV kJ kW Pa atm mol rad "
+    "deg rpm usd USD RMB Å Ω"
+)
+# One letter is a unit only right behind the number of an answer whose gold has no letters.
+LETTER_UNITS = "mgshLNJWKVAC"
+# What changes a value, hedges it or takes it back; beside a number it is never mere decoration.
+TELLING = _set(
+    "am pm noon midnight not no non never none neither nor wrong incorrect false mistaken error but maybe "
+    "perhaps possibly either between to from until through except unless if when where without too over under "
+    "above below before after north south east west left right up down clockwise counterclockwise counter less "
+    "more greater smaller larger fewer than least most minimum maximum profit loss gain increase decrease "
+    "hundred thousand million billion trillion dozen half halves third thirds quarter quarters fourth fourths "
+    "fifth fifths tenth tenths hundredth hundredths double twice triple squared cubed square cube factorial "
+    "percent percentage pct plus minus times negative positive root base mod modulo divided multiplied power "
+    "choose infinite infinity infinitely any every other otherwise instead zero one two three four five six "
+    "seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety first last "
+    "rejected excluding exclude excluded invalid undefined unknown dne bc ad 万 千 百 亿 不 非 或 半 倍 负 couple else "
+    "gross or pair pairs score so"
+)
+# Short bare words that no product of variables is meant by; longer ones are told by their vowels.
+SHORT = _set(
+    "st nd rd th am pm is are the not but to of no yes per day men man box cup egg cat dog car bus pie toy hat "
+    "pen way bag boy cow key pig row ton"
+)
