@@ -49,7 +49,8 @@ def chat_tokenizer(args: GRPOConfig, tokenizer: Any) -> ChatTokenizer:
             wanted = template_text(wanted)
         except ValueError as error:
             raise ValueError(str(error).replace("model.chat_template", "mel_chat_template")) from None
-    return ChatTokenizer(tokenizer, wanted, template_options=args.chat_template_kwargs)
+    options: Any = args.chat_template_kwargs
+    return ChatTokenizer(tokenizer, wanted, template_options=options)
 
 
 def refuse_early(given: Mapping[str, Any], *, has_verifier: bool) -> None:

@@ -89,7 +89,8 @@ class MELTrainer(GRPOTrainer):
             refuse_early(given, has_verifier=(verifier or task) is not None)
         super().__init__(*positional, **keywords)
         check_settings(self.args)
-        if not any(p.requires_grad for p in self.model.parameters()):
+        model: Any = self.model
+        if not any(p.requires_grad for p in model.parameters()):
             raise ValueError("the model has no trainable parameter: expected one with requires_grad at least")
         tokenizer: Any = PlainText(self._tokenizer) if is_plain else chat_tokenizer(self.args, self._tokenizer)
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
@@ -106,7 +107,7 @@ class MELTrainer(GRPOTrainer):
             self,
             method,
             tokenizer=tokenizer,
-            source=RewardsAlone(self.num_generations)
+            source=RewardsAlone(int(self.num_generations or 1))
             if is_plain and verifier is None and task is None
             else verdict_source(
                 self,
