@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -54,10 +55,45 @@ VIOLATIONS = [
     ("hosts/local.py", "import mel.stages.replay", "Hosts know no stage and no task"),
     ("hosts/local.py", "import mel.tasks", "Hosts know no stage and no task"),
     ("hosts/local.py", "import mel.methods.auxiliaries", "Hosts know no stage and no task"),
+    ("hosts/trl/defaults.py", "import mel.methods.auxiliaries.meta_experience", "Nothing outside methods imports"),
+    ("plan/tokens.py", "from mel.methods.auxiliaries import AUXILIARIES", "Nothing outside methods imports"),
+    ("stages/pairs.py", "def late():\n    import mel.methods.auxiliaries", "Nothing outside methods imports"),
+    ("step/batch.py", "import mel.methods.credit.outcome", "The step knows the slots of a method"),
+    ("step/batch.py", "import mel.stages.credit", "The step knows the slots of a method"),
+    ("step/batch.py", "import mel.hosts.trl.ranks", "Layers import downward only"),
+    ("methods/__init__.py", "def late():\n    import mel.step", "Layers import downward only"),
+    ("objective/rows.py", "import mel.step.slots", "Layers import downward only"),
+    ("step/slots.py", "def late():\n    import torch", "Tensors live in"),
     ("report/__init__.py", "import mel.hosts", "The report reads run directories"),
     ("prompts/chat.py", "import transformers", "Tensors live in"),
     ("methods/__init__.py", "def late():\n    import torch", "Tensors live in"),
 ]
+
+
+def sources(contract: str) -> set[str]:
+    """The modules that a contract of `.importlinter` holds to something."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / ".importlinter")
+    return set(parser[f"importlinter:contract:{contract}"]["source_modules"].split())
+
+
+@pytest.mark.parametrize(
+    ("contract", "free"),
+    [
+        ("auxiliaries", {"methods", "__main__", "naming", "recipe_yaml"}),
+        ("tensors", {"hosts", "miniature", "objective", "__main__", "hub"}),
+    ],
+)
+def test_a_contract_about_everything_else_lists_everything_else(contract: str, free: set[str]) -> None:
+    everything = {p.stem for p in (ROOT / "src" / "mel").iterdir() if (p.is_dir() or p.suffix == ".py")}
+    everything -= {"__init__", "__pycache__", "recipes"}
+    assert sources(contract) == {f"mel.{name}" for name in everything - free}
+
+
+@pytest.mark.parametrize("module", ["mel.step", "mel.methods", "mel.plan"])
+def test_a_room_without_tensors_is_imported_without_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(("module", "line", "contract"), VIOLATIONS)

@@ -28,8 +28,11 @@ class RetellSettings(AuxiliarySettings):
         return Retell(self.max_tokens)
 
     def needs(self, limits: Limits) -> Needs:
-        told = Longest(phase="tell", prompt=limits.prompt, completion=self.max_tokens, knob="settings.max_tokens")
-        return Needs(phases=(told,), row=told)
+        told, learned = (
+            Longest(phase=phase, prompt=limits.prompt, completion=self.max_tokens, knob="settings.max_tokens")
+            for phase in ("tell", "row")
+        )
+        return Needs(phases=(told,), row=learned)
 
     def expected(self, at: Assumptions) -> Expected:
         written, read = {"tell": float(self.max_tokens)}, at.prompt_tokens

@@ -132,5 +132,5 @@ def test_tokens_and_seconds_are_kept_by_phase():
     next(watched)
     with pytest.raises(StopIteration, match="done"):
         watched.send([Completion(token_ids=(5, 6, 1), text="x")])
-    assert accounting.counts() == {"tokens/construct": 3.0}
+    assert accounting.counts() == {"tokens/construct": 3.0, "tokens/rollout": 0.0}
     assert accounting.seconds["construct"] >= 0.0

@@ -124,7 +124,7 @@ def added_to_both(groups):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_second_pass_over_a_batch_has_the_gradient_of_the_clipped_surrogate(tmp_path, loss):
     auxiliary, recorder = tiny.Changes(lambda groups: replaced(added(groups))), tiny.StepGradients()
-    args = still(tmp_path, max_steps=2, num_iterations=2, learning_rate=1e-2, **LOSSES[loss])
+    args = still(tmp_path, max_steps=2, num_iterations=2, learning_rate=1e-2, temperature=0.7, **LOSSES[loss])
     trainer = tiny.mel_trainer(
         args, auxiliary, cls=Watched, callbacks=[recorder], reward_funcs=by_place, rollout_func=fixed_completions
     )
@@ -134,7 +134,7 @@ def test_a_second_pass_over_a_batch_has_the_gradient_of_the_clipped_surrogate(tm
     rollouts = reference.sampled(groups, advantages, loss_type=LOSSES[loss]["loss_type"], most=MOST)
     (then, _, _), (now, _, _) = trainer.seen
     level = LOSSES[loss].get("importance_sampling_level", "token")
-    total, stopped = reference.clipped_loss(now, then, rollouts, level=level)
+    total, stopped = reference.clipped_loss(now, then, rollouts, level=level, temperature=0.7)
     assert 0 < stopped < sum(len(r.target) for r in rollouts)
     assert distance(recorder.steps[1], reference.gradient_of(total, now)) < 1e-5
 
