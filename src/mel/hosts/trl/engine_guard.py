@@ -112,7 +112,7 @@ TOKENS = 16
 
 
 class EngineProbe:
-    """Once per session (a resumed run is another), at its first batch, wherever TRL pushes weights into an engine (vLLM).
+    """Once per session (a resumed run is another), at its first batch, where TRL pushes weights into an engine (vLLM).
 
     Args:
         tolerance: largest mean absolute difference, in nats per token, between the engine and the trainer.
