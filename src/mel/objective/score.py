@@ -16,9 +16,6 @@ from mel.objective.rows import RowBatch, pad_rows
 from mel.ports import Logprobs
 from mel.types import Row, Score
 
-POSITIONS = 1024
-"""Positions per row whose logits are held in float32 at once."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreBatch:
@@ -79,10 +76,3 @@ def in_order(request: Score, batches: Sequence[ScoreBatch], logps: Sequence[Tens
         for i, logp_T in zip(batch.positions, logp_RT.tolist(), strict=False):
             found[i] = tuple(logp_T[: len(request.targets[i])])
     return found
-
-
-@torch.no_grad()
-def target_logprobs(logits_RTV: Float[Tensor, "R T V"], ids_RT: Int[Tensor, "R T"]) -> Float[Tensor, "R T"]:
-    """`token_logprobs` without gradient, a few positions at a time, so that no float32 copy of a whole row is held."""
-    pieces = zip(logits_RTV.split(POSITIONS, 1), ids_RT.split(POSITIONS, 1), strict=True)
-    return torch.cat([token_logprobs(logits, ids) for logits, ids in pieces], dim=1)

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from mel.objective import score
-from mel.objective.score import in_order, score_batches, target_logprobs, token_logprobs
+from mel.objective.score import in_order, score_batches, token_logprobs
 from mel.types import Score
 
 REQUEST = Score(contexts=((1,), (2, 3), (4,), (5, 1, 2)), targets=((2, 3), (), (1, 2, 3, 4), (6,)))
@@ -14,7 +13,7 @@ def answer(request, weights, **settings):
     logps = []
     for batch in batches:
         ids, width = batch.rows.ids_RL, batch.rows.num_targets
-        logps.append(target_logprobs(weights[ids[:, -width - 1 : -1]], ids[:, -width:]))
+        logps.append(token_logprobs(weights[ids[:, -width - 1 : -1]], ids[:, -width:]))
     return in_order(request, batches, logps)
 
 
@@ -58,12 +57,3 @@ def test_more_targets_than_the_most_of_any_rank_are_refused():
 def test_a_target_without_context_is_refused():
     with pytest.raises(ValueError, match="at least one context"):
         score_batches(Score(contexts=((),), targets=((1,),)), pad_id=0, rows_per_batch=1)
-
-
-def test_log_probabilities_by_pieces_are_those_of_the_whole_and_carry_no_gradient(monkeypatch):
-    monkeypatch.setattr(score, "POSITIONS", 2)
-    logits = torch.randn(2, 5, 6, requires_grad=True)
-    ids = torch.tensor([[0, 1, 2, 3, 4], [5, 4, 3, 2, 1]])
-    found = target_logprobs(logits, ids)
-    assert torch.equal(found, token_logprobs(logits, ids))
-    assert not found.requires_grad

@@ -76,6 +76,9 @@ def check_policy_rows(args: GRPOConfig, who: str, *, carrier: str) -> None:
         "off_policy_mask_threshold": None,
         "mask_truncated_completions": False,
     }
+    if args.use_vllm:
+        # TRL multiplies its own tokens by this ratio; a row has none.
+        wanted["vllm_importance_sampling_correction"] = False
     if carrier == "grpo":
         # Unchanged groups have TRL's own advantages and changed ones the carrier's: both must be the same.
         wanted |= {"scale_rewards": "group", "multi_objective_aggregation": "sum_then_normalize"}

@@ -33,7 +33,7 @@ def load(directory: str | Path, learner: Learner, learning: Mapping[str, RowLear
     state = json.loads(path.read_text(encoding="utf-8"))
     learner.batches = state["batches"]
     for name, one in learning.items():
-        kept = state["weights"].get(name, {})
+        kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:
             one.weight.restore(kept)
 

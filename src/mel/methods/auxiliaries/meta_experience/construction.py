@@ -73,4 +73,6 @@ def construction(
     parts = excerpts(pair)[1:]
     prompt_of_part = cache(lambda i: prompt(parts[i]))
     longest = bisect_left(range(len(parts)), True, key=lambda i: fits(prompt_of_part(i)))
-    return prompt_of_part(longest) if longest < len(parts) else None
+    if longest == len(parts) or (step is not None and step not in parts[longest].wrong):
+        return None  # an answer about a step that the prompt does not show would be worth nothing
+    return prompt_of_part(longest)
