@@ -44,6 +44,8 @@ def main() -> None:
     """Run the command line; an error that the user can correct (`ValueError`, `OSError`) is one line."""
     # Before torch is loaded: two threads beside another busy process were measured up to 80 times slower than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # TRL reports every trainer that is made to the hub; a user who sets the variable, to 0 too, has decided.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         app()
     except (ValueError, OSError) as error:

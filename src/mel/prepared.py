@@ -94,7 +94,11 @@ class Host(Protocol):
         ...
 
     def total_steps(self, prepared: Prepared) -> int:
-        """Optimizer steps of the whole run."""
+        """Optimizer steps of the whole run; no weight is read for it.
+
+        Raises:
+            ValueError: there would be none.
+        """
         ...
 
     def last_checkpoint(self, path: Path) -> Checkpoint | None:

@@ -8,6 +8,7 @@ Errors, all with what was expected, what came and what to do:
       StoreError              experiences.db is damaged, foreign, or of a newer version
     OSError
       DiskFullError           no space left; what was written before is whole
+      RunBusyError            another process writes this run directory
       StoreBusyError          another process keeps experiences.db locked
 """
 
@@ -16,6 +17,9 @@ from mel.record.errors import (
 )
 from mel.record.errors import (
     MetricsError as MetricsError,
+)
+from mel.record.errors import (
+    RunBusyError as RunBusyError,
 )
 from mel.record.errors import (
     RunDirectoryError as RunDirectoryError,

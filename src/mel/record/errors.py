@@ -34,6 +34,10 @@ class DiskFullError(OSError):
         )
 
 
+class RunBusyError(OSError):
+    """Another process writes this run directory."""
+
+
 class StoreBusyError(OSError):
     """Another process keeps experiences.db locked."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from mel.config import Recipe
 from mel.launch import is_main
 from mel.prepared import Checkpoint, Host, Prepared
+from mel.record.lock import only_writer
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory, State
 from mel.report.terminal import evaluation_table
 from mel.run.evaluation.within_training import Evaluator
@@ -27,17 +29,20 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
 
     Raises:
         ValueError: bad input, before anything is trained.
+        RunBusyError: another process still writes the run that is to be resumed.
     """
     console = console if console is not None and is_main() else Console(quiet=True)
     path = output or Path(recipe.output.path or f"runs/{recipe.name}-s{recipe.seed}")
-    _check_output(path, recipe, resume=resume)
-    prepared = prepare(recipe, path)
-    host = host_of(recipe)
-    policy = host.load(prepared)
-    directory, checkpoint = _open(path, prepared, host, resume=resume)
-    with directory:
+    with ExitStack() as held:
+        _check_output(path, recipe, resume=resume, held=held)
+        prepared = prepare(recipe, path)
+        host = host_of(recipe)
+        total = host.total_steps(prepared)
+        policy = host.load(prepared)
+        directory, checkpoint = _open(path, prepared, host, resume=resume, held=held)
+        held.enter_context(directory)
         try:
-            state, step = _train(prepared, host, policy, directory, checkpoint=checkpoint, console=console)
+            state, step = _train(prepared, host, policy, directory, checkpoint, total=total, console=console)
         except BaseException as error:
             if is_main():
                 ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -55,8 +60,9 @@ def _train(
     host: Host,
     policy: Any,
     directory: RunDirectory,
-    *,
     checkpoint: Checkpoint | None,
+    *,
+    total: int,
     console: Console,
 ) -> tuple[State, int]:
     """Train and evaluate; returns how it ended and after how many optimizer steps."""
@@ -64,7 +70,6 @@ def _train(
     if checkpoint is None and prepared.evaluation.before and is_main():
         with host.answering(prepared, policy) as model:
             evaluator.all_suites("before", model)
-    total = host.total_steps(prepared)
     _go_on(directory, checkpoint, total=total, console=console)
     with Recorder(directory, prepared.task, total_steps=total, console=console) as recorder:
         fitted = host.fit(
@@ -96,18 +101,24 @@ def _go_on(directory: RunDirectory, checkpoint: Checkpoint | None, *, total: int
         console.print(f"going on from step {done}" if done < total else finished, highlight=False)
 
 
-def _check_output(path: Path, recipe: Recipe, *, resume: bool) -> None:
+def _check_output(path: Path, recipe: Recipe, *, resume: bool, held: ExitStack) -> None:
     """Refuse an output that another run has before anything is loaded; the main process looks, for it writes.
+
+    Args:
+        held: takes the lock of a run that is resumed, for as long as the run lasts.
 
     Raises:
         ValueError: something is there and `resume` was not asked for, or it holds another recipe's run.
+        RunBusyError: it still runs.
     """
     if not is_main():
         return
     if not resume:
         RunDirectory.check_free(path)
         return
-    then, now = RunDirectory.open(path).environment["recipe_sha256"], recipe.sha256()
+    directory = RunDirectory.open(path)
+    held.enter_context(only_writer(path))
+    then, now = directory.environment["recipe_sha256"], recipe.sha256()
     if then != now:
         raise ValueError(
             f"{path} holds a run of another recipe (sha256 {str(then)[:12]}, asked for {now[:12]}): resume it with "
@@ -115,12 +126,16 @@ def _check_output(path: Path, recipe: Recipe, *, resume: bool) -> None:
         )
 
 
-def _open(path: Path, prepared: Prepared, host: Host, *, resume: bool) -> tuple[RunDirectory, Checkpoint | None]:
+def _open(
+    path: Path, prepared: Prepared, host: Host, *, resume: bool, held: ExitStack
+) -> tuple[RunDirectory, Checkpoint | None]:
     """The run directory and the checkpoint to go on from; only the main process makes or truncates it."""
     if not is_main():
         return _wait_for(path), host.last_checkpoint(path) if resume else None
     if not resume:
-        return RunDirectory.create(path, prepared.recipe.resolved(), environment(prepared)), None
+        created = RunDirectory.create(path, prepared.recipe.resolved(), environment(prepared))
+        held.enter_context(only_writer(path))
+        return created, None
     directory, checkpoint = RunDirectory.open(path), host.last_checkpoint(path)
     directory.truncate_after(checkpoint.step if checkpoint else 0)
     return directory, checkpoint

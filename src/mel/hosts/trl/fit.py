@@ -33,12 +33,30 @@ class TRLHost:
         return arguments_of(recipe, path)
 
     def total_steps(self, prepared: Prepared) -> int:
-        """`max_steps`, or as many as the epochs have."""
-        config = prepared.trainer.config
-        if config.max_steps > 0:
-            return config.max_steps
-        rollouts = config.per_device_train_batch_size * config.world_size * config.gradient_accumulation_steps
-        return math.ceil(config.num_train_epochs * len(prepared.problems) * config.num_generations / rollouts)
+        """`max_steps`, or as many as the epochs have; problems that do not fill a last generation batch are left out.
+
+        Raises:
+            ValueError: the run would train no step.
+        """
+        config, problems = prepared.trainer.config, len(prepared.problems)
+        at_once = config.generation_batch_size // config.num_generations
+        if problems < at_once:
+            raise ValueError(
+                f"trainer: expected at least the {at_once} problems of one generation batch ({at_once} x "
+                f"num_generations {config.num_generations} = {config.generation_batch_size} rollouts), got {problems}: "
+                f"the run would train no step. Lower trainer.per_device_train_batch_size or "
+                f"trainer.gradient_accumulation_steps, or give more problems (task.count)"
+            )
+        micro_batches = problems // at_once * config.steps_per_generation * config.num_iterations
+        per_epoch = math.ceil(micro_batches / config.gradient_accumulation_steps)
+        total = config.max_steps if config.max_steps >= 0 else math.ceil(config.num_train_epochs * per_epoch)
+        if total < 1:
+            name = "max_steps" if config.max_steps >= 0 else "num_train_epochs"
+            raise ValueError(
+                f"trainer.{name}: expected more than 0, got {getattr(config, name)}: the run would train no step. "
+                f"`mel eval` evaluates a model without training it"
+            )
+        return total
 
     def last_checkpoint(self, path: Path) -> Checkpoint | None:
         """The latest `checkpoints/checkpoint-<step>` that was written to its end."""

@@ -13,6 +13,7 @@ from mel.evaluate.given import score
 from mel.evaluate.result import EvaluationResult, markdown
 from mel.evaluate.training_data import overlapping_ids
 from mel.launch import num_processes
+from mel.record.lock import only_writer
 from mel.record.provenance import fingerprint, versions
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory
 from mel.report.terminal import evaluation_table
@@ -52,7 +53,7 @@ def evaluate_model(
     longest = check_suites(prepared.suites, prepared.chat, positions=positions)
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)
     weights = fingerprint(prepared.model_path)
-    with _directory(recipe, environment(prepared), target, output) as directory:
+    with _directory(recipe, environment(prepared), target, output) as directory, only_writer(directory.path):
         opened = open_engine(engine, prepared, batch_size=batch_size, longest=longest)
         results = [
             run_suite(
@@ -92,7 +93,7 @@ def score_responses(
         trained_on = tasks.load(section.name, **section.options).problems(section.split, section.count)
         contained = overlapping_ids(trained_on, problems)
     about = {"responses": str(responses), "versions": dict(versions())}
-    with _directory(recipe, about, target, output) as directory:
+    with _directory(recipe, about, target, output) as directory, only_writer(directory.path):
         result = score(
             problems,
             task,
