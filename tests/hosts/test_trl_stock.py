@@ -67,3 +67,12 @@ def test_a_method_without_auxiliaries_takes_steps_that_span_generation_batches(t
     assert trainer.state.global_step == 2
     with pytest.raises(ValueError, match=r"steps_per_generation \(3\).*plain_method"):
         tiny.trainer(MELTrainer, args, model="no/such-model")
+
+
+def test_a_method_without_auxiliaries_takes_groups_that_ranks_share(tmp_path, monkeypatch):
+    # Two ranks of 6 rollouts hold one and a half groups of 4 each: TRL's own advantages need no whole group here.
+    monkeypatch.setattr(GRPOConfig, "world_size", property(lambda self: 2))
+    args = tiny.config(tmp_path, per_device_train_batch_size=6)
+    assert tiny.trainer(MELTrainer, args, method=plain_method()).args.num_generations == 4
+    with pytest.raises(ValueError, match=r"a group of rollouts would be split over ranks.*\(6\)"):
+        tiny.trainer(MELTrainer, args, method=plain_method("rloo"))
