@@ -10,7 +10,7 @@ from mel.hosts.trl import ContractError, MELTrainer, VerifierReward, contract, e
 from mel.hosts.trl.config import experience_settings, row_learning
 from mel.hosts.trl.problems import lines_as_steps
 from mel.hosts.trl.surrogates import SURROGATES
-from mel.hosts.trl.verdicts import RewardVerifier, reward_index, verdict_source
+from mel.hosts.trl.verdicts import VerdictsOfReward, reward_index, rollout_verifier
 from mel.methods import MetaExperienceSettings
 from mel.objective.weight import Constant, GradNorm
 from mel.prompts.chat import ChatTokenizer
@@ -161,7 +161,7 @@ def test_replays_are_judged_by_the_reward_function_with_the_columns_of_their_pro
     )
     trainer.train()
     source = trainer._learner._source
-    assert isinstance(source, RewardVerifier)
+    assert isinstance(source, VerdictsOfReward)
     problem = auxiliary.groups[0][0].problem
     found = source.verify([problem] * 3, [f"w1 {problem.answer}", "w38 w38 w38", "w39"])
     assert [(v.is_correct, v.reason) for v in found] == [(True, "right"), (False, "wrong"), (False, "unscored")]
@@ -204,7 +204,7 @@ def test_a_reward_model_cannot_say_right_or_wrong(tmp_path):
     trainer = tiny.trainer(GRPOTrainer, tiny.config(tmp_path))
     trainer.reward_funcs = [trainer.model]
     with pytest.raises(ValueError, match="is a reward model; verdicts need a reward function"):
-        verdict_source(trainer, ChatTokenizer(tiny.tokenizer()), verifier=None, which=None, threshold=0.5)
+        rollout_verifier(trainer, ChatTokenizer(tiny.tokenizer()), verifier=None, which=None, threshold=0.5)
 
 
 def test_a_tokenizer_without_chat_template_is_refused(tmp_path):

@@ -17,7 +17,7 @@ from mel.hosts.trl.problems import Scored, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
 from mel.hosts.trl.row_losses import with_sampling_logprobs
 from mel.hosts.trl.scorer import TrainerScorer
-from mel.hosts.trl.verdicts import RewardsAlone, VerdictSource
+from mel.hosts.trl.verdicts import VerdictsOfSpread, RolloutVerifier
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
@@ -64,7 +64,7 @@ class Learner:
         method: Method,
         *,
         tokenizer: Tokenizer,
-        source: VerdictSource,
+        source: RolloutVerifier,
         learning: Mapping[str, RowLearning],
         observers: Sequence[Observer],
     ) -> None:
@@ -111,7 +111,7 @@ class Learner:
         masks = output["prompt_mask"].bool()
         prompts = [tuple(ids[mask].tolist()) for ids, mask in zip(output["prompt_ids"].cpu(), masks.cpu(), strict=True)]
         # Rows of any form are fine where nobody reads their problems.
-        is_plain = isinstance(self._source, RewardsAlone)
+        is_plain = isinstance(self._source, VerdictsOfSpread)
         problems = [_NO_PROBLEM if is_plain else problem_of(example) for example in scored.examples]
         return build_groups(
             problems,

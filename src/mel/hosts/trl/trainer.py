@@ -33,7 +33,7 @@ from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import check_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate
-from mel.hosts.trl.verdicts import RewardsAlone, verdict_source
+from mel.hosts.trl.verdicts import VerdictsOfSpread, rollout_verifier
 from mel.methods import Method
 from mel.ports import Steps, Task, Verifier
 from mel.step import Accounting, RowLearning
@@ -110,9 +110,9 @@ class MELTrainer(GRPOTrainer):
             self,
             method,
             tokenizer=tokenizer,
-            source=RewardsAlone(int(self.num_generations or 1))
+            source=VerdictsOfSpread(int(self.num_generations or 1))
             if is_plain and verifier is None and task is None
-            else verdict_source(
+            else rollout_verifier(
                 self,
                 tokenizer,
                 verifier=verifier or task,

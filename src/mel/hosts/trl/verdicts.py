@@ -16,7 +16,7 @@ from mel.ports import Tokenizer, Verifier
 from mel.types import Problem, Verdict
 
 
-class VerdictSource(Verifier, Protocol):
+class RolloutVerifier(Verifier, Protocol):
     """A verifier that also knows the verdicts of the rollouts TRL just scored."""
 
     def of_rollouts(self, scored: Scored, problems: Sequence[Problem]) -> list[Verdict]:
@@ -24,7 +24,7 @@ class VerdictSource(Verifier, Protocol):
         ...
 
 
-class RewardVerifier:
+class VerdictsOfReward:
     """The `Verifier` port over one reward function, called directly with the columns of the problem's dataset row.
 
     Never through `GRPOTrainer._calculate_rewards`, which gathers over ranks and would hang where ranks have
@@ -137,7 +137,7 @@ class VerifierReward:
         return [float(v.is_correct) for v in self.verdicts]
 
 
-class GivenVerifier:
+class VerdictsOfVerifier:
     """Verdicts from the verifier the caller gave, taken over from its `VerifierReward` where that already has them."""
 
     def __init__(self, verifier: Verifier, reward: VerifierReward | None, tokenizer: Tokenizer) -> None:
@@ -155,7 +155,7 @@ class GivenVerifier:
         return self._verifier.verify(problems, responses)
 
 
-class RewardsAlone:
+class VerdictsOfSpread:
     """Verdicts for a method that replays nothing: those above their group's lowest are right.
 
     So a group is mixed exactly if its rewards differ, whatever their scale.
@@ -186,17 +186,17 @@ def _within(rewards: Sequence[float]) -> list[Verdict]:
     ]
 
 
-def verdict_source(
+def rollout_verifier(
     trainer: GRPOTrainer, tokenizer: Tokenizer, *, verifier: Verifier | None, which: str | None, threshold: float
-) -> VerdictSource:
+) -> RolloutVerifier:
     """Who decides: `verifier` if given, else the reward function that `which` names."""
     rewards = [r for r in trainer.reward_funcs if isinstance(r, VerifierReward)]
     if verifier is None:
         chosen = trainer.reward_funcs[reward_index(trainer.reward_func_names, which)]
         if not isinstance(chosen, VerifierReward):
-            return RewardVerifier(trainer, tokenizer, which=which, threshold=threshold)
-        return GivenVerifier(chosen.verifier, chosen, tokenizer)
-    return GivenVerifier(verifier, next((r for r in rewards if r.verifier is verifier), None), tokenizer)
+            return VerdictsOfReward(trainer, tokenizer, which=which, threshold=threshold)
+        return VerdictsOfVerifier(chosen.verifier, chosen, tokenizer)
+    return VerdictsOfVerifier(verifier, next((r for r in rewards if r.verifier is verifier), None), tokenizer)
 
 
 def reward_index(names: Sequence[str], which: str | None) -> int:
