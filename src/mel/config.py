@@ -215,6 +215,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _slots_are_known(self) -> Recipe:
         known(self.host, HOSTS, "host")
+        seed = self.trainer.get("seed", 42)
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"trainer.seed: expected a whole number, got {seed!r}")
         known(self.carrier, CARRIERS, "carrier")
         known(self.credit, CREDITS, "credit rule")
         check_slots(self.credit, [auxiliary.settings for auxiliary in self.auxiliaries])
@@ -223,7 +226,7 @@ class Recipe(Section):
     @property
     def seed(self) -> int:
         """The run's seed: TRL's own field."""
-        return int(self.trainer.get("seed", 42))
+        return self.trainer.get("seed", 42)
 
     def resolved(self) -> dict[str, Any]:
         """Plain values with every default filled in, as the run directory records them."""

@@ -30,7 +30,6 @@ from mel.types import Problem, Verdict
         ({"mel_tracked_experiences": "few"}, "mel_tracked_experiences: expected the number .*, got 'few'"),
         ({"mel_choose": "best"}, "meta_experience.choose: expected one of"),
         ({"mel_share": -1.0}, "share: expected a finite number"),
-        ({"gradient_accumulation_steps": 4, "steps_per_generation": 2}, "multiple of gradient_accumulation_steps"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_work_are_refused_at_once(tmp_path, changes, message):
@@ -38,13 +37,20 @@ def test_settings_that_cannot_work_are_refused_at_once(tmp_path, changes, messag
         tiny.config(tmp_path, **changes)
 
 
-def test_a_group_split_over_ranks_is_refused_with_the_numbers(tmp_path, monkeypatch):
+def test_a_group_split_over_ranks_is_refused_with_the_numbers_before_a_model_is_loaded(tmp_path, monkeypatch):
     # Two ranks of 6 rollouts: a whole number of groups of 4 together, but not on each.
     monkeypatch.setattr(GRPOConfig, "world_size", property(lambda self: 2))
+    args = tiny.config(tmp_path, per_device_train_batch_size=6, num_generations=4)
     with pytest.raises(
         ValueError, match=r"\(6\) x steps_per_generation \(1\) = 6 must be a multiple of num_generations \(4\)"
     ):
-        tiny.config(tmp_path, per_device_train_batch_size=6, num_generations=4)
+        tiny.trainer(MELTrainer, args, model="no/such-model")
+
+
+def test_gradients_measured_in_steps_that_span_batches_are_refused_before_a_model_is_loaded(tmp_path):
+    args = tiny.config(tmp_path, gradient_accumulation_steps=4, steps_per_generation=2)
+    with pytest.raises(ValueError, match=r"steps_per_generation \(2\) must be a multiple of .* \(4\)"):
+        tiny.trainer(MELTrainer, args, model="no/such-model")
 
 
 def test_a_constant_weight_allows_any_layout(tmp_path):

@@ -79,7 +79,6 @@ class MELConfig(GRPOConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_settings(self)
-        check_layout(self)
 
 
 DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(MELConfig) if f.name.startswith("mel_")}
@@ -94,7 +93,7 @@ def check_settings(args: GRPOConfig) -> None:
     """Refuses settings that cannot work, saying what to change.
 
     Raises:
-        ValueError: an unknown choice, a group split over ranks, or a weight rule that the batch layout rules out.
+        ValueError: an unknown choice or a number out of its range.
     """
     if setting(args, "weight") not in WEIGHTS:
         raise ValueError(f"mel_weight: expected one of {', '.join(WEIGHTS)}, got {setting(args, 'weight')!r}")
@@ -106,15 +105,16 @@ def check_settings(args: GRPOConfig) -> None:
         )
     experience_settings(args)
     row_learning(args)
-    check_groups(args)
 
 
 def check_layout(args: GRPOConfig) -> None:
-    """Refuses a weight rule that measures gradients where an optimizer step spans two generation batches.
+    """Refuses batches that auxiliaries cannot work with; without auxiliaries any layout that TRL takes will do.
 
     Raises:
-        ValueError: both numbers and what to change.
+        ValueError: a group split over ranks, or gradients measured where an optimizer step spans two generation
+            batches; the numbers and what to change.
     """
+    check_groups(args)
     weight = row_learning(args).weight
     steps, accumulation = args.steps_per_generation or 1, int(args.gradient_accumulation_steps or 1)
     if weight.every and steps % accumulation:
@@ -126,6 +126,12 @@ def check_layout(args: GRPOConfig) -> None:
         )
 
 
+def splits_groups(args: GRPOConfig) -> bool:
+    """Whether the rollouts of one problem lie on two ranks."""
+    local = args.per_device_train_batch_size * (args.steps_per_generation or 1)
+    return local % (args.num_generations or 1) != 0
+
+
 def check_groups(args: GRPOConfig) -> None:
     """Refuses a layout in which the rollouts of one problem lie on two ranks.
 
@@ -133,7 +139,7 @@ def check_groups(args: GRPOConfig) -> None:
         ValueError: with the three numbers and what to change.
     """
     local = args.per_device_train_batch_size * (args.steps_per_generation or 1)
-    if local % (args.num_generations or 1):
+    if splits_groups(args):
         raise ValueError(
             f"a group of rollouts would be split over ranks: per_device_train_batch_size "
             f"({args.per_device_train_batch_size}) x steps_per_generation ({args.steps_per_generation}) = {local} must "

@@ -11,7 +11,7 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from mel import prompts
 from mel.hosts.load import template_text
-from mel.hosts.trl.config import check_layout, experience_settings, row_learning, setting
+from mel.hosts.trl.config import check_groups, check_layout, experience_settings, row_learning, setting
 from mel.hosts.trl.problems import lines_as_steps
 from mel.methods import CARRIERS, CREDITS, Method, Surroundings, build, known
 from mel.ports import Inspectable, Steps, Task, Tokenizer
@@ -117,6 +117,18 @@ def plain_method(carrier: str = "grpo") -> Method:
     """A method without auxiliaries: the carrier alone, which takes all that GRPOTrainer takes."""
     known(carrier, CARRIERS, "carrier")
     return Method(carrier=CARRIERS[carrier](), credit=CREDITS["outcome"](None))
+
+
+def check_batches(args: GRPOConfig, method: Method) -> None:
+    """Refuses batches that the method cannot work with; TRL's own method, without auxiliaries, works with all.
+
+    Raises:
+        ValueError: the numbers and what to change.
+    """
+    if method.auxiliaries:
+        check_layout(args)
+    elif (method.carrier.name, method.credit.name) != ("grpo", "outcome"):
+        check_groups(args)
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:

@@ -14,10 +14,11 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl import contract, state
-from mel.hosts.trl.config import check_settings, setting
+from mel.hosts.trl.config import check_settings, setting, splits_groups
 from mel.hosts.trl.defaults import (
     PlainText,
     chat_tokenizer,
+    check_batches,
     default_method,
     learning_of,
     refuse_auxiliaries,
@@ -94,6 +95,8 @@ class MELTrainer(GRPOTrainer):
         tokenizer: Any = PlainText(self._tokenizer) if is_plain else chat_tokenizer(self.args, self._tokenizer)
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         check_surrogate(self.args, method.carrier.surrogate)
+        check_batches(self.args, method)
+        self._has_whole_groups = not splits_groups(self.args)
         for settings in method.settings:
             if settings.changes_groups:
                 check_policy_rows(self.args, f"auxiliary {settings.name!r}", carrier=method.carrier.name)
@@ -156,6 +159,10 @@ class MELTrainer(GRPOTrainer):
             return output
         self._note(self._check_engine(output))
         self._note(self._probe_engine(output))
+        if not self._has_whole_groups:
+            # A method without auxiliaries leaves the batch as TRL made it; only our metrics need whole groups.
+            self._scored = None
+            return output
         accounting = Accounting()
         accounting.add_seconds("rollout", begin)
         accounting.tokens["rollout"] += sum(len(ids) for ids in self._scored.completion_ids)
