@@ -126,3 +126,11 @@ def test_text_that_looks_like_such_a_number_is_recorded_as_text(tmp_path: Path) 
     with RunDirectory.create(tmp_path / "run", recipe.resolved(), {}) as run:
         assert load_recipe(str(run.path / "recipe.yaml")).sha256() == recipe.sha256()
         assert parse_recipe(run.recipe) == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"), [("trainer.seed=", "None"), ("trainer.seed=x", "'x'"), ("trainer.seed=true", "True")]
+)
+def test_a_seed_that_is_no_whole_number_is_refused_by_its_key(change: str, shown: str) -> None:
+    with pytest.raises(ValueError, match=f"trainer.seed: expected a whole number, got {shown}"):
+        load_recipe("recommended", [change])
