@@ -143,7 +143,9 @@ class Observer(Protocol):
     """What listens to a run: called on the main process only, with what all ranks did."""
 
     def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
-        """After the auxiliaries of one generation batch.
+        """After the auxiliaries of one generation batch: once for every batch, also for one that gave nothing.
+
+        The recorder counts batches by these calls, since a line of metrics holds means over some number of them.
 
         Args:
             step: 1-based number of the optimizer step that this batch is first used in.

@@ -6,11 +6,11 @@ from mel.hosts.trl.config import MELConfig
 from mel.hosts.trl.contract import ContractError
 from mel.hosts.trl.defaults import plain_method
 from mel.hosts.trl.engine_guard import StaleEngineError
-from mel.hosts.trl.observer import Observer
 from mel.hosts.trl.problems import example_of, problem_of
 from mel.hosts.trl.surrogates import surrogate_fields
 from mel.hosts.trl.trainer import MELTrainer
 from mel.hosts.trl.verdicts import VerifierReward
+from mel.ports import Observer
 
 __all__ = [
     "ContractError",

@@ -11,17 +11,17 @@ from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.generator import TrainerGenerator
-from mel.hosts.trl.observer import Observer
 from mel.hosts.trl.policy_rows import PolicyScale
 from mel.hosts.trl.problems import Scored, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
 from mel.hosts.trl.row_losses import with_sampling_logprobs
 from mel.hosts.trl.scorer import TrainerScorer
+from mel.hosts.trl.update import Slot
 from mel.hosts.trl.verdicts import RolloutVerifier, VerdictsOfSpread
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
-from mel.ports import Tokenizer
+from mel.ports import Observer, Tokenizer
 from mel.step import Accounting, Key, Learned, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
@@ -30,12 +30,9 @@ from mel.types import Group, Problem, Row
 
 _NO_PROBLEM = Problem(id="", text="", answer="")
 
-Slot = Mapping[Key, RowBatch]
-"""Rows of one micro-step, by auxiliary and term; the same keys on every rank."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class MicroSteps:
     """What a generation batch adds to the micro-steps that use it.
 
     Args:
@@ -80,7 +77,7 @@ class Learner:
         self.batches = 0
         """Generation batches so far; seeds our sampling, so it is part of a checkpoint."""
 
-    def learn(self, scored: Scored, output: Mapping[str, Any], accounting: Accounting) -> Prepared:
+    def learn(self, scored: Scored, output: Mapping[str, Any], accounting: Accounting) -> MicroSteps:
         """Drive the method; the same collective calls on every rank, whatever its groups hold.
 
         Args:
@@ -101,7 +98,7 @@ class Learner:
         self.batches += 1
         self._tell(step, groups, learned)
         scale = PolicyScale.of(trainer, learned.share, output)
-        return Prepared(
+        return MicroSteps(
             slots=self._slots(learned, scale),
             advantages=_tensor(learned, output, scale.of_host),
             metrics=learned.metrics,

@@ -1,37 +1,13 @@
-"""What a run may listen to: the outcome of every generation batch and every line of metrics."""
+"""What TRL logs, told to whoever listens to a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from mel.types import Group, Outcome
-
-
-class Observer(Protocol):
-    """Called on the main process only, with what all ranks did."""
-
-    def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
-        """After the auxiliaries of one generation batch: once for every batch, also for one that gave nothing.
-
-        The recorder counts batches by these calls, since a line of metrics holds means over some number of them.
-
-        Args:
-            step: 1-based number of the optimizer step that this batch is first used in.
-            outcome: of all ranks: rows and replayed in rank order, counts summed.
-            groups: of all ranks, in rank order.
-        """
-        ...
-
-    def on_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Whenever the trainer logs.
-
-        Args:
-            step: number of optimizer steps done.
-        """
-        ...
+from mel.ports import Observer
 
 
 class MetricsToObserver(TrainerCallback):

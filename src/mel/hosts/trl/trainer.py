@@ -25,16 +25,16 @@ from mel.hosts.trl.defaults import (
     refuse_early,
 )
 from mel.hosts.trl.engine_guard import EngineCheck, EngineProbe, is_comparable
-from mel.hosts.trl.learner import Learner, Slot
-from mel.hosts.trl.observer import MetricsToObserver, Observer
+from mel.hosts.trl.learner import Learner
+from mel.hosts.trl.observer import MetricsToObserver
 from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import check_surrogate
 from mel.hosts.trl.trackers import experience_tables
-from mel.hosts.trl.update import RowUpdate
+from mel.hosts.trl.update import RowUpdate, Slot
 from mel.hosts.trl.verdicts import VerdictsOfSpread, rollout_verifier
 from mel.methods import Method
-from mel.ports import Steps, Task, Verifier
+from mel.ports import Observer, Steps, Task, Verifier
 from mel.step import Accounting, RowLearning
 
 ROWS = "mel_rows"

@@ -19,6 +19,7 @@ from mel.objective.rows import RowBatch
 from mel.step import Key, RowLearning
 
 Slot = Mapping[Key, RowBatch]
+"""Rows of one micro-step, by auxiliary and term; the same keys on every rank."""
 
 
 @dataclass(kw_only=True, slots=True)
