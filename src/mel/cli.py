@@ -96,6 +96,33 @@ def train(
     run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
 
 
+@app.command(rich_help_panel=TRAIN, short_help="Train recipes x seeds x changes, and compare them")
+def study(
+    study: Annotated[Path, typer.Argument(help="A YAML file that names arms and seeds (docs/studies.md).")],
+    output: Annotated[
+        Path | None, typer.Option(help="Directory of runs and results; default runs/studies/<name>.")
+    ] = None,
+    short: Annotated[bool, typer.Option("--short", help="The short form that the file describes.")] = False,
+    at_once: Annotated[int | None, typer.Option(min=1, help="Runs side by side; default one for each core.")] = None,
+    gpus: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as 0,1,2; one run on each.")] = None,
+    results_only: Annotated[bool, typer.Option("--results-only", help="Train nothing; compare what there is.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Train what is missing of a study and write its tables and its page; a killed study goes on where it was."""
+    from mel.run.study import run_study
+
+    run_study(
+        study,
+        output=output,
+        short=short,
+        at_once=at_once,
+        gpus=gpus.split(",") if gpus else (),
+        changes=changes or (),
+        train=not results_only,
+        console=Console(),
+    )
+
+
 app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass@1, Avg@k, Pass@k")(cli_models.evaluate)
 app.command("merge", rich_help_panel=MODELS, short_help="Merge a LoRA adapter into its base model")(cli_models.merge)
 app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into a model directory")(
