@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 Curve = Sequence[tuple[float, float]]
@@ -10,7 +11,7 @@ Curve = Sequence[tuple[float, float]]
 
 def score_at(curve: Curve, cost: float) -> float | None:
     """The score at that cost, linear between two measurements; None before the first and after the last."""
-    for (x, y), (next_x, next_y) in zip(curve, curve[1:], strict=False):
+    for (x, y), (next_x, next_y) in itertools.pairwise(curve):
         if x <= cost <= next_x:
             return y if next_x == x else y + (next_y - y) * (cost - x) / (next_x - x)
     return None
@@ -20,7 +21,7 @@ def area_under(curve: Curve) -> float | None:
     """The mean score over the range of costs, by trapezoids; None with fewer than two costs."""
     if len(curve) < 2 or curve[-1][0] <= curve[0][0]:
         return None
-    pieces = ((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False))
+    pieces = ((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in itertools.pairwise(curve))
     return sum(pieces) / (curve[-1][0] - curve[0][0])
 
 

@@ -225,9 +225,7 @@ def _summary(
     )
 
 
-def _difference(
-    ours: Mapping[int | None, Curves], baseline: Mapping[int | None, Curves], axis: str
-) -> Interval | None:
+def _difference(ours: Mapping[int | None, Curves], baseline: Mapping[int | None, Curves], axis: str) -> Interval | None:
     differences = []
     for seed in ours:
         a, b = ours[seed][axis], baseline.get(seed, {}).get(axis, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -78,7 +79,7 @@ def _results(study: Study, cells: Sequence[Cell], arms: Sequence[Arm]) -> Result
     for cell, arm in zip(cells, arms, strict=True):
         is_begun = (arm.path / RECIPE).is_file()
         status = RunDirectory.open(arm.path).status if is_begun else None
-        told = (arm.failure.splitlines() or [status.message if status else ""])[0 if not arm.failure else -1]
+        told = arm.failure.splitlines()[-1] if arm.failure else status.message if status else ""
         state = CellState(
             arm=cell.arm,
             point=cell.point,
@@ -102,7 +103,11 @@ def _write(results: Results, output: Path, console: Console) -> None:
         if point.label:
             console.print(f"\n{point.label}")
         console.print(comparison_table(point.comparison))
-    arms = [arm for point in results.points for arm in point.arms]
+    arms = [
+        replace(arm, name=f"{arm.name} ({point.label})" if point.label else arm.name)
+        for point in results.points
+        for arm in point.arms
+    ]
     if arms:
         page = output / "report.html"
         page.write_text(render(arms), encoding="utf-8")

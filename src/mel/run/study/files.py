@@ -49,7 +49,7 @@ class Study(Section):
 
     name: PlainWord
     question: str = ""
-    arms: dict[PlainWord, StudyArm] = Field(min_length=2)
+    arms: dict[PlainWord, StudyArm] = Field(min_length=1)
     baseline: str = ""
     seeds: Seeds = Field(default_factory=lambda: [0])
     set: dict[str, Any] = Field(default_factory=dict)
