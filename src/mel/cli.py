@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -22,7 +22,10 @@ app = typer.Typer(
 experiences = typer.Typer(help="Browse the meta-experiences of a run.", no_args_is_help=True)
 data = typer.Typer(help="Look at training data.", no_args_is_help=True)
 app.add_typer(
-    experiences, name="experiences", rich_help_panel=RUNS, short_help="list, show: the meta-experiences of a run"
+    experiences,
+    name="experiences",
+    rich_help_panel=RUNS,
+    short_help="list, show, export: the meta-experiences of a run",
 )
 app.add_typer(data, name="data", rich_help_panel=DATA, short_help="check: rows, lengths, overlap with benchmarks")
 app.add_typer(
@@ -37,6 +40,7 @@ app.add_typer(
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")]
+Format = Literal["parquet", "jsonl"]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 
 
@@ -253,3 +257,15 @@ def show_experience(
         typer.echo(as_json(experience(run, number)))
     else:
         Console().print(experience_panel(run, number))
+
+
+@experiences.command("export")
+def export_experiences(
+    run: RunPath,
+    to: Annotated[Format, typer.Option(help="Kind of file; both load with `datasets`.")] = "parquet",
+    output: Annotated[Path | None, typer.Option(help="A new directory; default <run>/export-<kind>.")] = None,
+) -> None:
+    """Write all meta-experiences as a data set with a data card."""
+    from mel.record.export import export
+
+    Console().print(f"experiences: {export(run, to, output or run / f'export-{to}')}", soft_wrap=True)
