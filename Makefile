@@ -30,7 +30,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart smollm2 test check format files bench vllm test-vllm clean
+.PHONY: help install quickstart smollm2 test check format files bench study vllm test-vllm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,9 +64,15 @@ files: $(STAMP)  ## write docs/files.md, the list of all modules
 bench: $(STAMP)  ## measure what MEL costs; the table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
+study: $(STAMP)  ## train the short forms of all studies (docs/studies.md), to see that they run
+	for file in studies/*.yaml; do $(BIN)/mel study $$file --short || exit 1; done
+
 vllm: $(VLLM_STAMP)  ## make .venv-vllm, with vLLM for the CPU (docs/engines.md)
 
-test-vllm: $(VLLM_STAMP)  ## run the tests that need vLLM
+test-study: $(STAMP)  ## train the short forms of all studies (docs/studies.md), to see that they run
+	for file in studies/*.yaml; do $(BIN)/mel study $$file --short || exit 1; done
+
+vllm: $(VLLM_STAMP)  ## run the tests that need vLLM
 	$(VLLM_BIN)/python -m pytest $(VLLM_TESTS) $(PYTEST)
 
 clean:  ## remove the environments and every cache (runs/ is kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -22,7 +22,10 @@ app = typer.Typer(
 experiences = typer.Typer(help="Browse the meta-experiences of a run.", no_args_is_help=True)
 data = typer.Typer(help="Look at training data.", no_args_is_help=True)
 app.add_typer(
-    experiences, name="experiences", rich_help_panel=RUNS, short_help="list, show: the meta-experiences of a run"
+    experiences,
+    name="experiences",
+    rich_help_panel=RUNS,
+    short_help="list, show, export: the meta-experiences of a run",
 )
 app.add_typer(data, name="data", rich_help_panel=DATA, short_help="check: rows, lengths, overlap with benchmarks")
 app.add_typer(
@@ -37,6 +40,7 @@ app.add_typer(
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")]
+Format = Literal["parquet", "jsonl"]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 
 
@@ -94,6 +98,33 @@ def train(
     from mel.run import train as run
 
     run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
+
+
+@app.command(rich_help_panel=TRAIN, short_help="Train recipes x seeds x changes, and compare them")
+def study(
+    study: Annotated[Path, typer.Argument(help="A YAML file that names arms and seeds (docs/studies.md).")],
+    output: Annotated[
+        Path | None, typer.Option(help="Directory of runs and results; default runs/studies/<name>.")
+    ] = None,
+    short: Annotated[bool, typer.Option("--short", help="The short form that the file describes.")] = False,
+    at_once: Annotated[int | None, typer.Option(min=1, help="Runs side by side; default one for each core.")] = None,
+    gpus: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as 0,1,2; one run on each.")] = None,
+    results_only: Annotated[bool, typer.Option("--results-only", help="Train nothing; compare what there is.")] = False,
+    changes: Changes = None,
+) -> None:
+    """Train what is missing of a study and write its tables and its page; a killed study goes on where it was."""
+    from mel.run.study import run_study
+
+    run_study(
+        study,
+        output=output,
+        short=short,
+        at_once=at_once,
+        gpus=gpus.split(",") if gpus else (),
+        changes=changes or (),
+        train=not results_only,
+        console=Console(),
+    )
 
 
 app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass@1, Avg@k, Pass@k")(cli_models.evaluate)
@@ -226,3 +257,15 @@ def show_experience(
         typer.echo(as_json(experience(run, number)))
     else:
         Console().print(experience_panel(run, number))
+
+
+@experiences.command("export")
+def export_experiences(
+    run: RunPath,
+    to: Annotated[Format, typer.Option(help="Kind of file; both load with `datasets`.")] = "parquet",
+    output: Annotated[Path | None, typer.Option(help="A new directory; default <run>/export-<kind>.")] = None,
+) -> None:
+    """Write all meta-experiences as a data set with a data card."""
+    from mel.record.export import export
+
+    Console().print(f"experiences: {export(run, to, output or run / f'export-{to}')}", soft_wrap=True)

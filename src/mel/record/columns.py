@@ -44,6 +44,7 @@ class Column:
 class _Kind:
     """How values of one Python type are stored."""
 
+    name: str
     sql: str
     write: Callable[[Any], Stored]
     read: Callable[[Any], object]
@@ -140,9 +141,9 @@ def _read_spans(text: str) -> Spans:
 
 
 _KINDS: dict[object, _Kind] = {
-    int: _Kind("INTEGER", int, int),
-    float: _Kind("REAL", float, float),
-    bool: _Kind("INTEGER", int, bool),
-    str: _Kind("TEXT", _text, str),
-    Spans: _Kind("TEXT", _spans, _read_spans),
+    int: _Kind("int", "INTEGER", int, int),
+    float: _Kind("float", "REAL", float, float),
+    bool: _Kind("bool", "INTEGER", int, bool),
+    str: _Kind("str", "TEXT", _text, str),
+    Spans: _Kind("spans", "TEXT", _spans, _read_spans),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mel.report.arms import read_arms, read_run
-from mel.report.comparison import Cell, compare
+from mel.report.comparison import Cell, Comparison, compare
 
 
 def as_json(value: object) -> str:
@@ -24,8 +24,12 @@ def comparison_values(runs: Sequence[str | Path]) -> dict[str, Any]:
     Raises:
         ValueError: a path that is no run directory.
     """
-    comparison = compare(read_arms(runs))
-    rows = [
+    return {"runs": [str(run) for run in runs], "arms": rows_of(compare(read_arms(runs)))}
+
+
+def rows_of(comparison: Comparison) -> list[dict[str, Any]]:
+    """A comparison's arms with their scores."""
+    return [
         {
             "arm": row.arm,
             "seeds": row.seeds,
@@ -38,7 +42,6 @@ def comparison_values(runs: Sequence[str | Path]) -> dict[str, Any]:
         }
         for row in comparison.rows
     ]
-    return {"runs": [str(run) for run in runs], "arms": rows}
 
 
 def evaluation_values(run: str | Path, names: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,11 @@ def results_table(runs: Sequence[str | Path]) -> Table:
     Raises:
         ValueError: a path that is no run directory.
     """
-    comparison = compare(read_arms(runs))
+    return comparison_table(compare(read_arms(runs)))
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """The same of a comparison that is made already."""
     return _wide(comparison) if len(comparison.columns) <= WIDE else _tall(comparison)
 
 

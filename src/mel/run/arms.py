@@ -29,6 +29,8 @@ class Arm:
         path: the run directory; the log lies beside it.
         changes: of the recipe, as `--set` takes them.
         steps: optimizer steps of the run, for the bar; None if nobody said.
+        gpu: the only one that the process sees; None for all of them.
+        failure: how the process ended and the end of its log, if it ended with an error.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Arm:
     path: Path
     changes: tuple[str, ...] = ()
     steps: int | None = None
+    gpu: str | None = None
+    failure: str = ""
     process: subprocess.Popen[bytes] | None = None
     step: int = 0
     shown: int = 0
@@ -51,29 +55,62 @@ class Arm:
         return (self.path / RECIPE).is_file() and RunDirectory.open(self.path).status.state == "finished"
 
 
-def train_arms(arms: Sequence[Arm], *, console: Console) -> None:
+def train_arms(
+    arms: Sequence[Arm],
+    *,
+    console: Console,
+    at_once: int | None = None,
+    gpus: Sequence[str] = (),
+    stop_at_failure: bool = True,
+) -> None:
     """Train every arm that is not finished; one that was interrupted goes on from its last checkpoint.
+
+    Args:
+        at_once: processes side by side; None for as many as there are GPUs in `gpus`, or else cores.
+        gpus: numbers of the GPUs to use, one for each process.
+        stop_at_failure: end the others when one ends with an error; otherwise it is noted in `Arm.failure`.
 
     Raises:
         RuntimeError: an arm ended with an error; its log is named. The others are ended too.
     """
     waiting, running = [arm for arm in arms if not arm.is_finished], list[Arm]()
-    at_once = max(1, min(len(waiting), os.cpu_count() or 1))
+    at_once = max(1, min(len(waiting), at_once or len(gpus) or os.cpu_count() or 1))
+    clock = _Clock(waiting)
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console)) if console.is_terminal else None
-        bars = {a.name: progress.add_task(a.name, total=a.steps, note="starting") for a in waiting} if progress else {}
+        bars = {a.name: progress.add_task(a.name, total=a.steps, note="waiting") for a in waiting} if progress else {}
         stack.callback(lambda: [arm.process.kill() for arm in running if arm.process and arm.process.poll() is None])
         while waiting or running:
             while waiting and len(running) < at_once:
                 arm = waiting.pop(0)
+                arm.gpu = next((gpu for gpu in gpus if gpu not in [other.gpu for other in running]), None)
                 arm.process = _start(arm)
                 running.append(arm)
             for arm in list(running):
                 _advance(arm, console, progress, bars.get(arm.name))
                 if arm.process is not None and arm.process.poll() is not None:
-                    _check(arm)
                     running.remove(arm)
+                    _end(arm, stop_at_failure=stop_at_failure)
+                    if len(arms) > at_once:
+                        console.print(clock.line(arm))
             time.sleep(POLL_S)
+
+
+class _Clock:
+    """How much is done and how long the rest will take, if steps go on taking as long as they did."""
+
+    def __init__(self, arms: Sequence[Arm]) -> None:
+        self._arms, self._started, self._ended = list(arms), time.monotonic(), 0
+
+    def line(self, ended: Arm) -> str:
+        """What to tell a person when that arm has ended."""
+        self._ended += 1
+        how = "failed" if ended.failure else "done"
+        left = len(self._arms) - self._ended
+        seconds = (time.monotonic() - self._started) / self._ended * left
+        return f"{ended.name} {how}: {self._ended}/{len(self._arms)} runs" + (
+            f", about {seconds / 60:.0f} min left" if left else ""
+        )
 
 
 def _start(arm: Arm) -> subprocess.Popen[bytes]:
@@ -82,6 +119,7 @@ def _start(arm: Arm) -> subprocess.Popen[bytes]:
     command += ["--resume"] if (arm.path / RECIPE).is_file() else []
     # Two OpenMP threads beside another busy process are up to 80 times slower than one thread each.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    environment |= {"CUDA_VISIBLE_DEVICES": arm.gpu} if arm.gpu is not None else {}
     with arm.log.open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
@@ -100,12 +138,13 @@ def _advance(arm: Arm, console: Console, progress: Progress | None, bar: TaskID 
         arm.shown = arm.step
 
 
-def _check(arm: Arm) -> None:
-    if arm.process is not None and arm.process.returncode != 0:
-        tail = "\n".join(arm.log.read_text(errors="replace").splitlines()[-8:])
-        raise RuntimeError(
-            f"the arm {arm.name} ended with code {arm.process.returncode}; its log {arm.log} ends:\n{tail}"
-        )
+def _end(arm: Arm, *, stop_at_failure: bool) -> None:
+    if arm.process is None or arm.process.returncode == 0:
+        return
+    tail = "\n".join(arm.log.read_text(errors="replace").splitlines()[-8:])
+    arm.failure = f"ended with code {arm.process.returncode}; its log {arm.log} ends:\n{tail}"
+    if stop_at_failure:
+        raise RuntimeError(f"the arm {arm.name} {arm.failure}")
 
 
 def _progress(console: Console) -> Progress:

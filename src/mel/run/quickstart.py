@@ -1,4 +1,4 @@
-"""`mel quickstart`: the arms side by side, then examples, tables and the page."""
+"""`mel quickstart`: a study of a few recipes with one seed, then examples of what was learned, tables and the page."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from mel.report.page import build
 from mel.report.results_table import results_table
 from mel.report.terminal import experience_panel
 from mel.run.arms import Arm, train_arms
+from mel.run.study.cells import cells_of
+from mel.run.study.files import Study
 
 EXAMPLES = 3
 """Experiences shown per arm, of different problems."""
@@ -28,13 +30,12 @@ def quickstart(
         ValueError: an unknown recipe, or an output directory that holds runs already.
         RuntimeError: an arm ended with an error; its log is named.
     """
-    changes = [f"trainer.max_steps={steps}", f"trainer.seed={seed}", *changes]
-    for name in names:
-        load_recipe(name, changes)
     arms = [
-        Arm(name=name, recipe=name, path=output / f"{name}-s{seed}", changes=tuple(changes), steps=steps)
-        for name in names
+        Arm(name=cell.arm, recipe=cell.recipe, path=output / cell.name, changes=cell.changes, steps=steps)
+        for cell in cells_of(_study(names, steps, seed), beside=Path(), changes=tuple(changes))
     ]
+    for arm in arms:
+        load_recipe(arm.recipe, arm.changes)
     taken = [str(arm.path) for arm in arms if arm.path.exists()]
     if taken:
         raise ValueError(f"quickstart: {', '.join(taken)} exists already; remove it or choose another --output")
@@ -45,6 +46,15 @@ def quickstart(
     page = build([arm.path for arm in arms], output / "report.html")
     console.print(f"\n{(time.monotonic() - started) / 60:.1f} minutes. Curves, ledger and all experiences: {page}")
     return page
+
+
+def _study(names: Sequence[str], steps: int, seed: int) -> Study:
+    arms = {Path(name).stem: {"recipe": name} for name in names}
+    if len(arms) < len(names):
+        raise ValueError(f"quickstart: expected every recipe once, got {', '.join(names)}")
+    return Study.model_validate(
+        {"name": "quickstart", "arms": arms, "seeds": [seed], "set": {"trainer.max_steps": steps}}
+    )
 
 
 def _show(arms: Sequence[Arm], console: Console) -> None:

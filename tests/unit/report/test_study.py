@@ -1,0 +1,79 @@
+"""What a study says of its cells, from run directories as training leaves them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mel.report.arms import Run, read_run
+from mel.report.study import CellState, Results, results_of
+from mel.report.study_text import markdown, values
+
+SUITES = {"evaluation": {"suites": [{"name": "heldout"}]}}
+
+
+def _run(path: Path, curve: dict[int, float], cost: float) -> Run:
+    """The run with greedy scores between, at that many tokens and seconds a step, and none after training."""
+    run = read_run(path)
+    rows = [
+        {"step": step, "tokens/generated": step * cost, "time_s/total": step * cost, "evaluation/heldout/pass_at_1": s}
+        for step, s in curve.items()
+    ]
+    return replace(run, recipe=SUITES, metrics=tuple(rows), evaluations={})
+
+
+@pytest.fixture
+def results(make_run: Callable[..., Path]) -> Results:
+    cells = [CellState(arm=arm, point=(), seed=seed, state="finished") for seed in (0, 1) for arm in ("grpo", "mel")]
+    cells.append(CellState(arm="mel", point=(), seed=2, state="failed", message="OSError: no space"))
+    paths = {arm: make_run(arm, steps=2, mel=arm == "mel") for arm in ("grpo", "mel")}
+    curves = {
+        ("grpo", 0): {1: 0.2, 3: 0.6}, ("mel", 0): {1: 0.3, 3: 0.9},
+        ("grpo", 1): {1: 0.2, 3: 0.4}, ("mel", 1): {1: 0.2, 3: 0.4},
+    }  # fmt: skip
+    runs = {
+        cell: replace(
+            _run(paths[cell.arm], curves[cell.arm, cell.seed], 2.0 if cell.arm == "mel" else 1.0), seed=cell.seed
+        )
+        for cell in cells[:4]
+    }
+    return results_of(name="two", question="", order=["grpo", "mel"], target=0.5, cells=cells, runs=runs)
+
+
+def test_differences_at_equal_tokens_are_taken_at_the_cost_of_the_cheaper_run(results: Results) -> None:
+    # At 3 tokens MEL has made 1.5 steps: 0.3 + 0.6/4 = 0.45 against 0.6, and 0.25 against 0.4.
+    difference = results.points[0].summaries[1].at_equal_tokens
+    assert difference is not None
+    assert difference.value == pytest.approx(-0.15)
+    assert results.points[0].summaries[0].at_equal_tokens is None
+
+
+def test_the_area_is_over_steps_and_the_target_is_paid_in_tokens(results: Results) -> None:
+    grpo, mel = results.points[0].summaries
+    assert grpo.area is not None
+    assert mel.area is not None
+    assert (grpo.area.value, mel.area.value) == (pytest.approx(0.35), pytest.approx(0.45))
+    # 0.5 is reached by seed 0 only: GRPO at step 2.5 of one token each, MEL at step 1 + 2/3 of two tokens each.
+    assert grpo.to_target == (pytest.approx(2.5), 1)
+    assert mel.to_target == (pytest.approx(2 * (1 + 2 / 3)), 1)
+
+
+def test_a_failed_cell_is_shown_with_its_reason_and_not_counted(results: Results) -> None:
+    text = markdown(results)
+    assert "4 of 5 runs finished" in text
+    assert "* mel, seed 2: failed (OSError: no space)" in text
+    assert "| mel | 2 of 3 |" in text
+
+
+def test_retention_of_an_arm_is_over_all_its_runs(results: Results) -> None:
+    mel = results.points[0].summaries[1]
+    assert mel.ledger.replayed > 0
+    assert f"| {mel.ledger.kept / mel.ledger.replayed:.2f} |" in markdown(results)
+
+
+def test_the_json_holds_what_the_markdown_shows(results: Results) -> None:
+    found = json.loads(values(results))
+    assert found["points"][0]["costs"][1]["at_equal_tokens"]["value"] == pytest.approx(-0.15)
+    assert [cell["state"] for cell in found["cells"]] == ["finished"] * 4 + ["failed"]

@@ -1,0 +1,95 @@
+"""Study files and their cells; no training."""
+
+from pathlib import Path
+
+import pytest
+
+from mel.run.study.cells import cells_of
+from mel.run.study.files import Study, load_study
+
+FILE = """
+question: Which?
+arms:
+  grpo: grpo
+  mine: {recipe: mine.yaml, set: {trainer.learning_rate: 1.0e-4}}
+baseline: mine
+seeds: [3, 1]
+set: {trainer.max_steps: 2, evaluation.suites: [], evaluation.every: null}
+axes: {task.options.world: [0, 1]}
+short: {seeds: [7], set: {trainer.max_steps: 1}, axes: {}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "mine.yaml").write_text("extends: grpo\n")
+    path = tmp_path / "which.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_cells_go_seed_by_seed_with_the_baseline_first(file: Path) -> None:
+    cells = cells_of(load_study(file), beside=file.parent)
+    assert [cell.name for cell in cells] == [
+        "mine-world_0-s3", "grpo-world_0-s3", "mine-world_1-s3", "grpo-world_1-s3",
+        "mine-world_0-s1", "grpo-world_0-s1", "mine-world_1-s1", "grpo-world_1-s1",
+    ]  # fmt: skip
+
+
+def test_a_cell_has_the_changes_of_its_study_its_arm_its_point_and_the_command_line(file: Path) -> None:
+    cells = cells_of(load_study(file), beside=file.parent, changes=("trainer.beta=0.1",))
+    recipe = cells[2].load()
+    assert recipe.trainer["learning_rate"] == 1e-4
+    assert recipe.trainer["max_steps"] == 2
+    assert recipe.trainer["beta"] == 0.1
+    assert recipe.seed == 3
+    assert recipe.task.options["world"] == 1
+    assert recipe.evaluation.suites == []
+
+
+def test_only_the_first_cell_of_each_combination_evaluates_the_untrained_policy(file: Path) -> None:
+    cells = cells_of(load_study(file), beside=file.parent)
+    assert [cell.name for cell in cells if cell.load().evaluation.before] == ["mine-world_0-s3", "mine-world_1-s3"]
+
+
+def test_the_short_form_has_a_directory_of_its_own(file: Path) -> None:
+    short = load_study(file).shortened()
+    assert short.name == "which-short"
+    assert [cell.name for cell in cells_of(short, beside=file.parent)] == ["mine-s7", "grpo-s7"]
+    assert cells_of(short, beside=file.parent)[0].load().trainer["max_steps"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arms: {a: grpo}\nbaseline: b", "baseline: expected one of a, got 'b'"),
+        ("arms: {a: grpo}\nseeds: [1, 1]", "seeds: expected each once, got \\[1, 1\\]"),
+        ("arms: {a: grpo}\nseed: 1", "unknown key 'seed'; a study has name, question"),
+        ("arms: {a/b: grpo}", "expected a plain word"),
+        ("arms: {}", "arms: "),
+        ("- grpo", "expected a mapping with the key arms, got list"),
+        ("arms: {a: grpo", "expected YAML"),
+    ],
+)
+def test_a_bad_study_is_refused_with_its_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as refusal:
+        load_study(path)
+    assert str(refusal.value).startswith(str(path))
+    assert "\n" not in str(refusal.value)
+
+
+def test_two_cells_never_share_a_directory() -> None:
+    study = Study.model_validate({"name": "x", "arms": {"a": "grpo"}, "axes": {"model.path": ["models/a", "models_a"]}})
+    with pytest.raises(ValueError, match="a-path_models_a-s0' twice"):
+        cells_of(study, beside=Path())
+
+
+def test_every_study_of_the_repository_names_recipes_that_exist() -> None:
+    files = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
+    assert files
+    for file in files:
+        for study in (load_study(file), load_study(file).shortened()):
+            for cell in cells_of(study, beside=file.parent):
+                assert cell.load().seed == cell.seed
