@@ -69,10 +69,7 @@ study: $(STAMP)  ## train the short forms of all studies (docs/studies.md), to s
 
 vllm: $(VLLM_STAMP)  ## make .venv-vllm, with vLLM for the CPU (docs/engines.md)
 
-test-study: $(STAMP)  ## train the short forms of all studies (docs/studies.md), to see that they run
-	for file in studies/*.yaml; do $(BIN)/mel study $$file --short || exit 1; done
-
-vllm: $(VLLM_STAMP)  ## run the tests that need vLLM
+test-vllm: $(VLLM_STAMP)  ## run the tests that need vLLM
 	$(VLLM_BIN)/python -m pytest $(VLLM_TESTS) $(PYTEST)
 
 clean:  ## remove the environments and every cache (runs/ is kept)
