@@ -87,7 +87,7 @@ def test_two_cells_never_share_a_directory() -> None:
 
 
 def test_every_study_of_the_repository_names_recipes_that_exist() -> None:
-    files = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
+    files = sorted((Path(__file__).parents[3] / "studies").rglob("*.yaml"))
     assert files
     for file in files:
         for study in (load_study(file), load_study(file).shortened()):
