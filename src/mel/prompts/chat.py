@@ -45,9 +45,11 @@ class ChatTokenizer:
 
     def chat(self, messages: Sequence[Message]) -> TokenIds:
         # A template renders text that is tokenized as a whole: `<|im_end|>` in a problem would end its turn.
-        safe = [{**turn, "content": broken_specials(turn["content"], self._specials)} for turn in messages]
+        # The turns before are nobody's data to quote: they stay as the rollouts had them, whatever they hold.
+        *opening, last = messages
+        safe = {**last, "content": broken_specials(last["content"], self._specials)}
         ids = self._tokenizer.apply_chat_template(
-            safe,
+            [*opening, safe],
             chat_template=self._template,
             add_generation_prompt=True,
             tokenize=True,

@@ -12,7 +12,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.generator import TrainerGenerator
 from mel.hosts.trl.policy_rows import PolicyScale
-from mel.hosts.trl.problems import Scored, problem_of
+from mel.hosts.trl.problems import Scored, opening_of, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
 from mel.hosts.trl.row_losses import with_sampling_logprobs
 from mel.hosts.trl.scorer import TrainerScorer
@@ -119,6 +119,10 @@ class Learner:
             group_size=self._trainer.num_generations,
             tokenizer=self._tokenizer,
             eos_ids=self._trainer.eos_token_ids,
+            # Only auxiliaries ask in the place of the last turn.
+            openings=[opening_of(example["prompt"]) for example in scored.examples]
+            if self._method.auxiliaries
+            else None,
         )
 
     def _rolled(self, scored: Scored, groups: Sequence[Group], output: Mapping[str, Any]) -> Rolled:
