@@ -222,6 +222,17 @@ class AuxiliarySettings(BaseModel):
         return {name: counts.get(top, 0.0) / counts[under] for name, (top, under) in parts if counts.get(under)}
 
     @classmethod
+    def idle(cls, counts: Mapping[str, float]) -> Mapping[str, str] | None:
+        """Why a generation batch with these counts, summed over all ranks, gave it nothing to learn.
+
+        Returns:
+            A word for each reason -> what to say of it and what to turn, causes first; nothing if it learned or could
+            have. None if it had nothing to work with, as when no group was mixed, or if it has no opinion.
+        """
+        del counts
+        return None
+
+    @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
         """The settings that a recipe gives.
 

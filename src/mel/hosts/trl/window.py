@@ -98,8 +98,8 @@ def _prompts(dataset: Any) -> Iterator[Any]:
     """The prompts of a data set whose rows can be read twice at no cost."""
     if not isinstance(dataset, Dataset) or dataset.format["type"] == "custom":
         return
-    batches: Iterator[Any] = dataset.select_columns("prompt").with_format(None).iter(batch_size=1000)
-    for row, prompt in enumerate(prompt for batch in batches for prompt in batch["prompt"]):
+    alone: Any = dataset.select_columns("prompt").with_format(None)
+    for row, prompt in enumerate(prompt for batch in alone.iter(batch_size=1000) for prompt in batch["prompt"]):
         try:
             opening_of(prompt)
         except ValueError as error:
