@@ -71,11 +71,15 @@ class Patience:
 
     def __init__(self, batches: int = BATCHES) -> None:
         self._batches = batches
-        self._in_a_row: dict[str, dict[str, int]] = {}
+        self._in_a_row: Counter[str] = Counter()
+        self._held: dict[str, Counter[str]] = {}
         self._said: set[tuple[str, str]] = set()
+        self._texts: dict[tuple[str, str], str] = {}
 
     def after(self, idle: Mapping[str, Reasons | None]) -> list[str]:
-        """What to warn of after a batch: of the reasons that held long enough the first, unless it was said before.
+        """What to warn of after a batch: once so many in a row taught nothing, the reason that most of them had.
+
+        Of reasons that hold equally often the first counts, and none is said twice.
 
         Args:
             idle: by whose they are; empty reasons for one that learned, None for one that had nothing to learn from,
@@ -84,11 +88,16 @@ class Patience:
         return [text for owner, reasons in idle.items() if reasons is not None for text in self._due(owner, reasons)]
 
     def _due(self, owner: str, reasons: Reasons) -> list[str]:
-        before = self._in_a_row.get(owner, {})
-        held = self._in_a_row[owner] = {name: before.get(name, 0) + 1 for name in reasons}
-        due = next((name for name, count in held.items() if count >= self._batches), None)
-        if due is None or (owner, due) in self._said:
+        if not reasons:
+            self._in_a_row[owner], self._held[owner] = 0, Counter()
             return []
-        self._said.add((owner, due))
+        self._in_a_row[owner] += 1
+        held = self._held.setdefault(owner, Counter())
+        held.update(reasons.keys())
+        self._texts |= {(owner, name): text for name, text in reasons.items()}
+        due = owner, max(held, key=lambda name: held[name])
+        if self._in_a_row[owner] < self._batches or due in self._said:
+            return []
+        self._said.add(due)
         whose = f"{owner}: " if owner else ""
-        return [f"{whose}nothing was learned in {self._batches} generation batches: {reasons[due]}"]
+        return [f"{whose}nothing was learned in {self._batches} generation batches: {self._texts[due]}"]

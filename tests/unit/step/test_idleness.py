@@ -66,6 +66,12 @@ def test_a_batch_with_nothing_to_learn_from_leaves_the_count_as_it_is() -> None:
     assert spoken(UNMIXED, None, UNMIXED, owner="notes") == told
 
 
+def test_reasons_that_take_turns_count_together_and_the_most_frequent_is_said() -> None:
+    long, short = {"no_pairs": "longer"}, {"nothing_parses": "another"}
+    told = spoken(long, {}, short, long, long, owner="notes")
+    assert [(batch, text.rpartition(": ")[2]) for batch, text in told] == [(4, "another"), (5, "longer")]
+
+
 def test_each_reason_that_lasts_is_said_by_itself() -> None:
     told = spoken(CUT, CUT, UNMIXED, UNMIXED)
     assert [(batch, text.rpartition(": ")[2]) for batch, text in told] == [(2, "raise it"), (3, "harder")]
