@@ -22,6 +22,7 @@ from mel.hosts import HOSTS
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, AuxiliarySettings, check_slots, known
 from mel.naming import did_you_mean
 from mel.recipe_files import PLAIN_WORD, read_recipe
+from mel.types import Message
 
 
 def _plain_word(value: str) -> str:
@@ -57,6 +58,13 @@ class ModelSection(Section):
     lora: dict[str, Any] | None = None
 
 
+class TurnSection(Section):
+    """A turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class TaskSection(Section):
     """What is asked.
 
@@ -66,6 +74,8 @@ class TaskSection(Section):
         split: where the training problems come from.
         count: how many of them; null for all.
         prompts: a prompt set's name or directory; null for the task's own.
+        opening: turns before every problem, in training and in evaluation: a system prompt (its text alone will do),
+            solved examples as pairs of a user's and an assistant's turn, or both.
     """
 
     name: str
@@ -73,6 +83,29 @@ class TaskSection(Section):
     split: str = "train"
     count: int | None = None
     prompts: str | None = None
+    opening: list[TurnSection] = Field(default_factory=list)
+
+    @field_validator("opening", mode="before")
+    @classmethod
+    def _text_is_a_system_prompt(cls, value: Any) -> Any:
+        return [{"role": "system", "content": value}] if isinstance(value, str) else [] if value is None else value
+
+    @field_validator("opening")
+    @classmethod
+    def _turns_alternate(cls, value: list[TurnSection]) -> list[TurnSection]:
+        roles = [turn.role for turn in value]
+        examples = roles[1:] if roles[:1] == ["system"] else roles
+        if examples != ["user", "assistant"] * (len(examples) // 2):
+            raise ValueError(
+                "expected a system prompt, pairs of a user's and an assistant's turn, or both in this order, got the "
+                f"roles {', '.join(roles)}"
+            )
+        return value
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The opening as chat templates take it."""
+        return tuple({"role": turn.role, "content": turn.content} for turn in self.opening)
 
 
 class WeightSection(Section):

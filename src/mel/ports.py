@@ -67,7 +67,10 @@ class Tokenizer(Protocol):
     """Text to tokens and back, for the model being trained. `mel.prompts.chat.ChatTokenizer` is the real one."""
 
     def chat(self, messages: Sequence[Message]) -> TokenIds:
-        """Tokens of a conversation, up to and including the start of the assistant's turn."""
+        """Tokens of a conversation, up to and including the start of the assistant's turn.
+
+        Special tokens in the last turn are plain text; the turns before it are rendered as they are.
+        """
         ...
 
     def encode(self, text: str) -> TokenIds:

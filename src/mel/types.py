@@ -94,11 +94,14 @@ class Group:
 
     Args:
         prompt_ids: the tokens the rollouts were sampled from, chat template included.
+        opening: the turns of that prompt before the one that asks: a system prompt, solved examples, earlier turns.
+            Whatever else the policy is asked about this problem begins with them too.
     """
 
     problem: Problem
     prompt_ids: TokenIds
     rollouts: tuple[Rollout, ...]
+    opening: tuple[Message, ...] = ()
 
     @property
     def pass_rate(self) -> float:

@@ -63,7 +63,7 @@ def model(
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=head_dim,
-        max_position_embeddings=256,
+        max_position_embeddings=4096,
         tie_word_embeddings=True,
         eos_token_id=eos_token_id,
         pad_token_id=0,

@@ -50,5 +50,5 @@ def test_a_solution_can_be_cut_just_before_a_step(chat):
 
 
 def test_another_role_is_refused(chat):
-    with pytest.raises(Exception, match="knows the roles user and assistant; got tool"):
+    with pytest.raises(ValueError, match=r"roles tool: .*knows the roles user and assistant; got tool"):
         chat.chat([{"role": "tool", "content": "start 53"}])

@@ -54,6 +54,11 @@ def test_names_of_recipes_are_unique() -> None:
         ({"carrier": "dr_gprpo"}, "did you mean 'dr_grpo'?"),
         ({"credit": "first_eror"}, "did you mean 'first_error'?"),
         ({"task": {"name": "story_counts", "count": "many"}}, "task.count"),
+        ({"task": {"name": "x", "opening": [{"role": "tool", "content": "a"}]}}, "task.opening.0.role"),
+        (
+            {"task": {"name": "x", "opening": [{"role": "user", "content": "a"}]}},
+            "or both in this order, got the roles user",
+        ),
         ({"output": {"tracked_experiences": -1}}, "output.tracked_experiences: expected the number of experiences"),
     ],
 )

@@ -111,8 +111,12 @@ def context_length(path: str) -> int | None:
     """
     base = _base_of(path)
     with _named(base):
-        config = AutoConfig.from_pretrained(base).get_text_config()
-    return getattr(config, "max_position_embeddings", None)
+        return positions_of(AutoConfig.from_pretrained(base))
+
+
+def positions_of(config: Any) -> int | None:
+    """Most tokens, prompt and completion together, of a model with that configuration; None if it does not say."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def stop_tokens(settings: Any, tokenizer: Any) -> tuple[int, ...]:

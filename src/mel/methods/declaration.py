@@ -7,7 +7,7 @@ whatever its `build` returns. Nothing outside `mel.methods` names one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -58,6 +58,7 @@ class Longest:
 
     Args:
         knob: what to turn to make it shorter; of an auxiliary, relative to its section: `settings.max_tokens`.
+        completion_knob: what to turn where the completion alone is too long; `knob` unless said otherwise.
         per_group: at most so many sequences per group of rollouts.
     """
 
@@ -65,11 +66,27 @@ class Longest:
     prompt: int
     completion: int
     knob: str
+    completion_knob: str = ""
     per_group: int = 1
 
     @property
     def tokens(self) -> int:
         return self.prompt + self.completion
+
+    def of_section(self, old: str, new: str) -> Longest:
+        """The same with knobs as they are called where one sets them: `new` in the place of the beginning `old`."""
+        knobs = {name: getattr(self, name) for name in ("knob", "completion_knob")}
+        return replace(self, **{name: new + knob.removeprefix(old) for name, knob in knobs.items() if knob})
+
+    def fault(self, name: str, limit: int, *, or_else: str = "") -> str:
+        """That it exceeds the limit of that name, with the numbers and what to turn."""
+        spare = limit - self.completion
+        knob = self.knob if spare > 0 else self.completion_knob or self.knob
+        room = f" (the prompt may have {spare} tokens)" if spare > 0 else ""
+        return (
+            f"{self.phase}: prompt {self.prompt} + completion {self.completion} = {self.tokens} tokens, but {name} is "
+            f"{limit}: lower {knob}{room}{or_else}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +220,17 @@ class AuxiliarySettings(BaseModel):
         """Rates, 0 to 1, out of its summed counts; a rate with nothing to count is left out."""
         parts = cls.rates.items()
         return {name: counts.get(top, 0.0) / counts[under] for name, (top, under) in parts if counts.get(under)}
+
+    @classmethod
+    def idle(cls, counts: Mapping[str, float]) -> Mapping[str, str] | None:
+        """Why a generation batch with these counts, summed over all ranks, gave it nothing to learn.
+
+        Returns:
+            A word for each reason -> what to say of it and what to turn, causes first; nothing if it learned or could
+            have. None if it had nothing to work with, as when no group was mixed, or if it has no opinion.
+        """
+        del counts
+        return None
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:

@@ -189,7 +189,7 @@ def _succeed(
         prompted.append(
             pair.group.prompt_ids + prefix
             if note is None
-            else replay_prompt(pair.problem, note, prefix, at.chat, at.prompts)
+            else replay_prompt(pair.group, note, prefix, at.chat, at.prompts)
         )
     found = at.sample([p for p in prompted for _ in range(ATTEMPTS)], 1.0, room=at.room)
     texts = [at.chat.decode(prefixes[i // ATTEMPTS] + c.token_ids) for i, c in enumerate(found)]

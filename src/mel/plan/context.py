@@ -50,10 +50,10 @@ def auxiliary_needs(
     found: list[Needs] = []
     for index, auxiliary in enumerate(recipe.auxiliaries):
         needs, section = auxiliary.settings.needs(limits), f"auxiliaries.{index}."
-        row = needs.row and replace(needs.row, knob=section + needs.row.knob)
+        row = needs.row and needs.row.of_section("", section)
         if row and len(recipe.auxiliaries) > 1:
             row = replace(row, phase=f"{row.phase} of {auxiliary.name}")
-        found.append(Needs(phases=tuple(replace(x, knob=section + x.knob) for x in needs.phases), row=row))
+        found.append(Needs(phases=tuple(phase.of_section("", section) for phase in needs.phases), row=row))
     return found
 
 
@@ -132,10 +132,4 @@ def _suites(recipe: Recipe, prompt_tokens: int) -> Sequence[Longest]:
 
 
 def _fault(item: Longest, name: str, limit: int) -> str:
-    spare = limit - item.completion
-    hint = f"{item.knob} (the prompt may have {spare} tokens)" if spare > 0 else item.knob
-    raised = f", or raise {name}" if name.startswith("trainer.") else ""
-    return (
-        f"{item.phase}: prompt {item.prompt} + completion {item.completion} = {item.tokens} tokens, but {name} is "
-        f"{limit}: lower {hint}{raised}"
-    )
+    return item.fault(name, limit, or_else=f", or raise {name}" if name.startswith("trainer.") else "")

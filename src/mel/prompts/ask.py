@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mel.prompts import PromptSet
 from mel.types import Message, Problem
+
+
+def conversation(opening: Sequence[Message], turn: str) -> list[Message]:
+    """The turns that stand before every question, then the user's turn: so rollouts, construction, replay and
+    evaluation are all asked.
+    """
+    return [*opening, {"role": "user", "content": turn}]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,9 +31,13 @@ class PlainAsk:
 
     @property
     def name(self) -> str:
-        """Name and hash of the prompt set."""
-        return f"{self.prompts.name}@{self.prompts.sha256[:12]}"
+        """Name and hash of the prompt set, and the hash of the opening if there is one."""
+        name = f"{self.prompts.name}@{self.prompts.sha256[:12]}"
+        if not self.opening:
+            return name
+        text = json.dumps(self.opening, sort_keys=True, ensure_ascii=False)
+        return f"{name}+opening@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def __call__(self, problem: Problem) -> list[Message]:
         """The conversation that asks for a solution of this problem."""
-        return [*self.opening, {"role": "user", "content": self.prompts.solve(problem.text)}]
+        return conversation(self.opening, self.prompts.solve(problem.text))

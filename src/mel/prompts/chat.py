@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from mel.prompts.quoting import broken_specials
 from mel.types import Message, TokenIds
 
@@ -45,15 +47,21 @@ class ChatTokenizer:
 
     def chat(self, messages: Sequence[Message]) -> TokenIds:
         # A template renders text that is tokenized as a whole: `<|im_end|>` in a problem would end its turn.
-        safe = [{**turn, "content": broken_specials(turn["content"], self._specials)} for turn in messages]
-        ids = self._tokenizer.apply_chat_template(
-            safe,
-            chat_template=self._template,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            **self._options,
-        )["input_ids"]
+        # The turns before are nobody's data to quote: they stay as the rollouts had them, whatever they hold.
+        *opening, last = messages
+        safe = {**last, "content": broken_specials(last["content"], self._specials)}
+        try:
+            ids = self._tokenizer.apply_chat_template(
+                [*opening, safe],
+                chat_template=self._template,
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                **self._options,
+            )["input_ids"]
+        except TemplateError as error:
+            roles = ", ".join(turn["role"] for turn in messages)
+            raise ValueError(f"the chat template refuses a conversation with the roles {roles}: {error}") from None
         return tuple(ids)
 
     def encode(self, text: str) -> TokenIds:

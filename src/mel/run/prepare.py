@@ -6,6 +6,7 @@ config.json, then the trainer's own arguments. No weight is read for any of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     task = tasks.load(recipe.task.name, **recipe.task.options)
     read = dict.fromkeys(name for auxiliary in recipe.auxiliaries for name in auxiliary.settings.prompts)
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, list(read))
-    ask = PlainAsk(prompts=prompt_set)
+    ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
     model_path = model_directory(recipe.model.path)
     problems = training_problems(recipe, task)
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
@@ -73,7 +74,7 @@ def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool) -> Prepared:
     """
     task = tasks.load(recipe.task.name, **recipe.task.options)
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set)
-    ask = PlainAsk(prompts=prompt_set)
+    ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
     model_path = model_directory(recipe.model.path)
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask)
     problems = task.problems(recipe.task.split, recipe.task.count) if reads_training_set else ()
@@ -164,4 +165,10 @@ def _tokenizer(recipe: Recipe, model_path: str) -> tuple[Any, ChatTokenizer]:
 
     quiet_libraries()
     tokenizer = load_tokenizer(model_path, chat_template=recipe.model.chat_template)
-    return tokenizer, ChatTokenizer(tokenizer)
+    # The trainer renders the rollouts' prompts with the same options.
+    options = recipe.trainer.get("chat_template_kwargs")
+    if not (options is None or isinstance(options, Mapping)):
+        raise ValueError(
+            f"trainer.chat_template_kwargs: expected a mapping of options to their values, got {options!r}"
+        )
+    return tokenizer, ChatTokenizer(tokenizer, template_options=options)

@@ -8,7 +8,8 @@ from typing import Literal
 
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
-from mel.types import Attempt, Candidate, Completion, MetaExperience, Problem, Replayed, TokenIds, Truth, Verdict
+from mel.prompts.ask import conversation
+from mel.types import Attempt, Candidate, Completion, Group, MetaExperience, Replayed, TokenIds, Truth, Verdict
 
 Start = Literal["start", "bifurcation"]
 Accept = Literal["right", "uplift", "all"]
@@ -24,11 +25,15 @@ def replay_prefix(candidate: Candidate, tokenizer: Tokenizer, *, start: Start) -
 
 
 def replay_prompt(
-    problem: Problem, experience: MetaExperience, prefix_ids: TokenIds, tokenizer: Tokenizer, prompts: PromptSet
+    group: Group, experience: MetaExperience, prefix_ids: TokenIds, tokenizer: Tokenizer, prompts: PromptSet
 ) -> TokenIds:
-    """Tokens to sample a replay from: x with M in the user's turn, then the kept beginning of y-."""
-    turn = prompts.replay(problem.text, experience.text)
-    return tokenizer.chat([{"role": "user", "content": turn}]) + prefix_ids
+    """Tokens to sample a replay from: x with M in the user's turn, then the kept beginning of y-.
+
+    Args:
+        group: of the rollouts of x, whose opening comes first here too.
+    """
+    turn = prompts.replay(group.problem.text, experience.text)
+    return tokenizer.chat(conversation(group.opening, turn)) + prefix_ids
 
 
 def strangers(candidates: Sequence[Candidate]) -> list[MetaExperience | None]:

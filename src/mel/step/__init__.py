@@ -7,6 +7,7 @@ tensor or knows an auxiliary by name.
 from mel.step.accounting import Accounting
 from mel.step.batch import Learned, Rolled, learn
 from mel.step.groups import build_groups
+from mel.step.idleness import Patience
 from mel.step.learning import RowLearning
 from mel.step.ranks import Alone, Ranks
 from mel.step.slots import Key, Totals, lay_out
@@ -16,6 +17,7 @@ __all__ = [
     "Alone",
     "Key",
     "Learned",
+    "Patience",
     "Ranks",
     "Rolled",
     "RowLearning",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from mel.methods import Method
+from mel.methods import AuxiliarySettings, Method
 from mel.ports import Requests
 from mel.step.accounting import Accounting
 from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
+from mel.step.idleness import ROLLOUTS, Reasons, idle_rollouts, signs_of
 from mel.step.ranks import Ranks, sum_counts
 from mel.step.slots import Totals
 from mel.types import Group, Outcome, Row
@@ -47,6 +48,7 @@ class Learned:
         share: sizes of the policy loss over all ranks.
         outcomes: of this rank, by auxiliary.
         metrics: over all ranks.
+        idle: why the batch taught nothing, by whose reasons these are; see `mel.step.idleness`.
     """
 
     rows: tuple[Row, ...]
@@ -55,6 +57,7 @@ class Learned:
     share: Share
     outcomes: Mapping[str, Outcome]
     metrics: Mapping[str, float]
+    idle: Mapping[str, Reasons | None] = field(default_factory=dict)
 
     @property
     def outcome(self) -> Outcome:
@@ -67,6 +70,7 @@ class _Report:
     """What every rank tells the others, once per generation batch."""
 
     counts: dict[str, float]
+    signs: dict[str, float]
     seconds: dict[str, float]
     totals: Totals
     share: Share
@@ -90,18 +94,21 @@ def learn(
         rows += policy_rows(rolled.groups, groups, advantages)
     report = _Report(
         counts=_counts(method, rolled.groups, outcomes, rows, accounting),
+        signs=signs_of(groups),
         seconds=accounting.seconds,
         totals=Totals.of(rows),
         share=Share.of(rolled.groups, groups),
     )
     reports = ranks.all_of(report)
+    metrics = _metrics(method, reports, rolled.rewards)
     return Learned(
         rows=tuple(rows),
         totals=Totals.sum([r.totals for r in reports]),
         advantages=None if advantages is None else host_advantages(rolled.groups, groups, advantages),
         share=Share.sum([r.share for r in reports]),
         outcomes=outcomes,
-        metrics=_metrics(method, reports, rolled.rewards),
+        metrics=metrics,
+        idle=_idle(method, reports, metrics),
     )
 
 
@@ -245,11 +252,23 @@ def _metrics(method: Method, reports: Sequence[_Report], rewards: Sequence[Seque
     }
 
 
+def _idle(method: Method, reports: Sequence[_Report], metrics: Mapping[str, float]) -> dict[str, Reasons | None]:
+    """Why the batch taught nothing: the rollouts, unless an auxiliary made rows of them, and each auxiliary."""
+    signs = sum_counts(r.signs for r in reports)
+    rollouts = {} if metrics["rows/real"] else idle_rollouts(signs, reward=metrics["reward/mean"])
+    return {ROLLOUTS: rollouts, **{s.name: s.idle(_counts_of(s, metrics)) for s in method.settings}}
+
+
+def _counts_of(settings: AuxiliarySettings, counts: Mapping[str, float]) -> dict[str, float]:
+    """Those of one auxiliary, without its namespace."""
+    prefix = f"{settings.prefix()}/"
+    return {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
+
+
 def _rates(method: Method, counts: Mapping[str, float]) -> dict[str, float]:
     """Each auxiliary's declared rates out of the sums over all ranks."""
     found: dict[str, float] = {}
     for settings in method.settings:
-        prefix = f"{settings.prefix()}/"
-        own = {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
-        found |= {prefix + name: rate for name, rate in settings.rates_of(own).items()}
+        rates = settings.rates_of(_counts_of(settings, counts))
+        found |= {f"{settings.prefix()}/{name}": rate for name, rate in rates.items()}
     return found

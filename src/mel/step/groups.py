@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mel.ports import Tokenizer
-from mel.types import Group, Problem, Rollout, TokenIds, Verdict
+from mel.types import Group, Message, Problem, Rollout, TokenIds, Verdict
 
 
 def build_groups(
@@ -18,12 +18,14 @@ def build_groups(
     group_size: int,
     tokenizer: Tokenizer,
     eos_ids: Sequence[int],
+    openings: Sequence[Sequence[Message]] | None = None,
 ) -> list[Group]:
     """The groups of this rank: every `group_size` consecutive rollouts share their problem.
 
     Args:
         problems, prompt_ids, completion_ids, rewards, verdicts: one per rollout; a prompt is what it was sampled from.
         eos_ids: a rollout that ends with none of them was cut by the token limit.
+        openings: turns of each rollout's prompt before the one that asks; None: there are none.
     """
     rollouts = [
         Rollout(
@@ -40,6 +42,7 @@ def build_groups(
             problem=problems[start],
             prompt_ids=prompt_ids[start],
             rollouts=tuple(rollouts[start : start + group_size]),
+            opening=tuple(openings[start]) if openings else (),
         )
         for start in range(0, len(rollouts), group_size)
     ]

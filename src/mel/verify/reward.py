@@ -60,10 +60,10 @@ def _text(turns: Any) -> str:
     """The text of the last message; a message without content (a tool call) says nothing."""
     if isinstance(turns, str) or not turns:
         return turns or ""
-    return _content(turns[-1].get("content"))
+    return content_text(turns[-1].get("content"))
 
 
-def _content(content: Any) -> str:
+def content_text(content: Any) -> str:
     """A message's text, of which chat formats also make a list of parts; pictures and the like are left out."""
     if content is None or isinstance(content, str):
         return content or ""

@@ -54,7 +54,7 @@ def test_a_candidate_without_an_experience_keeps_nothing() -> None:
 
 def test_the_replay_prompt_holds_the_problem_m_and_the_kept_beginning() -> None:
     kept = ids("1) finds plus 3 = 53")
-    prompt = replay_prompt(PROBLEM, experience(), kept, words(), PROMPTS)
+    prompt = replay_prompt(group(), experience(), kept, words(), PROMPTS)
     assert prompt == ids(f"<user> {PROBLEM.text} note {M_AT_2} <assistant> 1) finds plus 3 = 53")
 
 

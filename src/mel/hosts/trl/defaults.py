@@ -15,6 +15,7 @@ from mel.hosts.trl.config import check_groups, check_layout, experience_settings
 from mel.hosts.trl.problems import lines_as_steps
 from mel.methods import CARRIERS, CREDITS, Method, Surroundings, build, known
 from mel.ports import Inspectable, Steps, Task, Tokenizer
+from mel.prompts import PromptSet
 from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
 
@@ -77,6 +78,11 @@ def refuse_early(given: Mapping[str, Any], *, has_verifier: bool) -> None:
             chat_tokenizer(args, tokenizer)
 
 
+def default_prompts(args: GRPOConfig, task: Task | None) -> PromptSet:
+    """The task's prompt set where there is a task, or else the one that `mel_prompts` names."""
+    return prompts.load(task.prompt_set if task is not None else setting(args, "prompts"))
+
+
 def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None, segmenter: Steps | None) -> Method:
     """GRPO with meta-experience learning; prompts and steps are the task's where there is one.
 
@@ -85,7 +91,7 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
     """
     surroundings = Surroundings(
         tokenizer=tokenizer,
-        prompts=prompts.load(task.prompt_set if task is not None else setting(args, "prompts")),
+        prompts=default_prompts(args, task),
         steps=segmenter or (task.steps if task is not None else lines_as_steps),
         rollout_max_tokens=args.max_completion_length or setting(args, "construct_max_tokens"),
         seed=args.seed,

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.utils import logging
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.generator import TrainerGenerator
 from mel.hosts.trl.policy_rows import PolicyScale
-from mel.hosts.trl.problems import Scored, problem_of
+from mel.hosts.trl.problems import Scored, opening_of, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
 from mel.hosts.trl.row_losses import with_sampling_logprobs
 from mel.hosts.trl.scorer import TrainerScorer
@@ -22,11 +23,13 @@ from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
 from mel.ports import Observer, Tokenizer
-from mel.step import Accounting, Key, Learned, Rolled, RowLearning, build_groups, lay_out, learn
+from mel.step import Accounting, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
 from mel.step.slots import key_of, spread
 from mel.types import Group, Problem, Row
+
+logger = logging.get_logger(__name__)
 
 _NO_PROBLEM = Problem(id="", text="", answer="")
 
@@ -74,6 +77,7 @@ class Learner:
         self._generator = TrainerGenerator(trainer, tokenizer)
         self._scorer = TrainerScorer(trainer)
         self._ranks = TrainerRanks(trainer.accelerator)
+        self._patience = Patience()
         self.batches = 0
         """Generation batches so far; seeds our sampling, so it is part of a checkpoint."""
 
@@ -97,6 +101,9 @@ class Learner:
             )
         self.batches += 1
         self._tell(step, groups, learned)
+        for warning in self._patience.after(learned.idle):
+            if trainer.accelerator.is_main_process:
+                logger.warning("%s", warning)
         scale = PolicyScale.of(trainer, learned.share, output)
         return MicroSteps(
             slots=self._slots(learned, scale),
@@ -119,6 +126,10 @@ class Learner:
             group_size=self._trainer.num_generations,
             tokenizer=self._tokenizer,
             eos_ids=self._trainer.eos_token_ids,
+            # Only auxiliaries ask in the place of the last turn.
+            openings=[opening_of(example["prompt"]) for example in scored.examples]
+            if self._method.auxiliaries
+            else None,
         )
 
     def _rolled(self, scored: Scored, groups: Sequence[Group], output: Mapping[str, Any]) -> Rolled:

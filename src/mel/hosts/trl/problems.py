@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mel.types import Message, Problem, Step
+from mel.verify.reward import content_text
 
 Example = Mapping[str, Any]
 
@@ -21,9 +22,9 @@ def problem_of(example: Example) -> Problem:
     """The problem in a dataset row, whatever columns it has.
 
     The id is the column `problem_id` or `id`, else a hash of the prompt. The text is the column `problem` or
-    `question`, else the prompt's last user turn. The answer is the column `answer`, `solution` or `ground_truth`,
-    else empty. `metadata` is the column of that name (a mapping, or JSON text of one; whatever else stands there
-    is kept under the key `metadata`).
+    `question`, else the text of the prompt's last user turn. The answer is the column `answer`, `solution` or
+    `ground_truth`, else empty. `metadata` is the column of that name (a mapping, or JSON text of one; whatever else
+    stands there is kept under the key `metadata`).
     """
     prompt = example["prompt"]
     default_id = hashlib.sha256(json.dumps(prompt, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -33,6 +34,24 @@ def problem_of(example: Example) -> Problem:
         answer=str(_first(example, _ANSWER_COLUMNS, "")),
         metadata=_metadata(example.get("metadata")),
     )
+
+
+def opening_of(prompt: Any) -> tuple[Message, ...]:
+    """The turns of a conversation before the one that asks, just as they are; none of a prompt that is plain text.
+
+    Raises:
+        ValueError: the last turn is not the user's, so that nothing could be asked in its place.
+    """
+    if isinstance(prompt, str):
+        return ()
+    roles = [str(turn["role"]) for turn in prompt]
+    if not roles or roles[-1] != "user":
+        raise ValueError(
+            f"prompt: expected a conversation that ends with the user's turn, in whose place auxiliaries ask, got the "
+            f"roles {', '.join(roles) or '(none)'}: end it with the user's turn, or pass `method=plain_method()` (of "
+            "mel.hosts.trl) for a method without auxiliaries"
+        )
+    return tuple(prompt[:-1])
 
 
 def example_of(problem: Problem, messages: Sequence[Message]) -> dict[str, Any]:
@@ -99,4 +118,4 @@ def _first(example: Example, columns: Sequence[str], default: Any) -> Any:
 def _last_turn(prompt: Any) -> str:
     if isinstance(prompt, str):
         return prompt
-    return next((str(m["content"]) for m in reversed(prompt) if m["role"] == "user"), "")
+    return next((content_text(m["content"]) for m in reversed(prompt) if m["role"] == "user"), "")

@@ -20,6 +20,7 @@ from mel.hosts.trl.defaults import (
     chat_tokenizer,
     check_batches,
     default_method,
+    default_prompts,
     learning_of,
     refuse_auxiliaries,
     refuse_early,
@@ -33,6 +34,7 @@ from mel.hosts.trl.surrogates import check_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate, Slot
 from mel.hosts.trl.verdicts import VerdictsOfSpread, rollout_verifier
+from mel.hosts.trl.window import check_window, window_of
 from mel.methods import Method
 from mel.ports import Observer, Steps, Task, Verifier
 from mel.step import Accounting, RowLearning
@@ -93,6 +95,7 @@ class MELTrainer(GRPOTrainer):
         if not any(p.requires_grad for p in model.parameters()):
             raise ValueError("the model has no trainable parameter: expected one with requires_grad at least")
         tokenizer: Any = PlainText(self._tokenizer) if is_plain else chat_tokenizer(self.args, self._tokenizer)
+        own_prompts = default_prompts(self.args, task) if method is None else None
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         check_surrogate(self.args, method.carrier.surrogate)
         check_batches(self.args, method)
@@ -103,6 +106,8 @@ class MELTrainer(GRPOTrainer):
         learned = learning_of(self.args, method, learning or {})
         if self._is_vlm or self.tools or self.environment_factories is not None:
             refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
+        if method.auxiliaries:
+            check_window(window_of(self, method.settings, own_prompts, tokenizer), self.train_dataset, tokenizer)
         tables = experience_tables(self, setting(self.args, "tracked_experiences"))
         observers = [o for o in (observer, tables) if o is not None]
         self._learner = Learner(

@@ -68,7 +68,8 @@ def suites_of(sections: Sequence[SuiteSection], training: TaskSection, ask: Ask)
 
     Args:
         training: what the recipe trains on.
-        ask: how the recipe asks. A suite of another task is asked by that task's prompt set if the recipe names none.
+        ask: how the recipe asks. A suite of another task is asked by that task's prompt set if the recipe names none,
+            after the same opening.
     """
     return tuple(_suite(training, section, ask) for section in sections)
 
@@ -76,7 +77,7 @@ def suites_of(sections: Sequence[SuiteSection], training: TaskSection, ask: Ask)
 def _suite(training: TaskSection, section: SuiteSection, ask: Ask) -> Suite:
     task = suite_task(training, section)
     if section.task is not None:
-        ask = PlainAsk(prompts=prompts.load(training.prompts or task.prompt_set))
+        ask = PlainAsk(prompts=prompts.load(training.prompts or task.prompt_set), opening=training.turns)
     return Suite(section=section, task=task, ask=ask, problems=tuple(task.problems(section.split, section.count)))
 
 

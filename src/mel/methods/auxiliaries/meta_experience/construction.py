@@ -9,6 +9,7 @@ from functools import cache
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
+from mel.prompts.ask import conversation
 from mel.stages.excerpt import excerpts
 from mel.stages.experience import construction_turn
 from mel.types import Excerpt, Pair, TokenIds
@@ -46,10 +47,11 @@ def construction(
 ) -> Construction | None:
     """The prompt of the whole pair; if that is too long, with `long_pairs: cut`, of as much of it as fits; else None.
 
-    Prompts are measured as they will be sent, and searched by bisection: about seven tokenizations for a pair of
-    fifty steps, one for a pair that fits. The search takes each excerpt's prompt to be shorter than the one before.
-    Where a step is shorter than the line that takes its place, this fails by a few tokens: then a step more may go
-    than must, or a pair be passed over whose least excerpts differ by such a step. What is returned always fits.
+    Prompts are measured as they will be sent, the group's opening included, and searched by bisection: about seven
+    tokenizations for a pair of fifty steps, one for a pair that fits. The search takes each excerpt's prompt to be
+    shorter than the one before. Where a step is shorter than the line that takes its place, this fails by a few tokens:
+    then a step more may go than must, or a pair be passed over whose least excerpts differ by such a step. What is
+    returned always fits.
 
     Args:
         step: s* if something else than the policy says it; the answer then begins with the prompt set's statement of
@@ -59,7 +61,7 @@ def construction(
     opening_ids = tokenizer.encode(opening) if opening else ()
 
     def prompt(shown: Excerpt) -> Construction:
-        context_ids = tokenizer.chat([{"role": "user", "content": construction_turn(pair, prompts, shown)}])
+        context_ids = tokenizer.chat(conversation(pair.group.opening, construction_turn(pair, prompts, shown)))
         return Construction(pair=pair, shown=shown, context_ids=context_ids + opening_ids, step=step, opening=opening)
 
     def fits(asked: Construction) -> bool:

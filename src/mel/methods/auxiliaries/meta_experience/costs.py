@@ -24,6 +24,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
             prompt=pair_prompt,
             completion=s.construct_max_tokens,
             knob="settings.max_pair_tokens",
+            completion_knob="settings.construct_max_tokens",
             per_group=s.pairs_per_group,
         )
     ]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mel.methods.auxiliaries.meta_experience import costs
+from mel.methods.auxiliaries.meta_experience import costs, idleness
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Needs, Surroundings
 from mel.ports import Auxiliary
 from mel.stages.internalize import ALLOWED, Context, Target
@@ -113,6 +113,10 @@ class MetaExperienceSettings(AuxiliarySettings):
     @property
     def needs_whole_batch(self) -> bool:
         return self.filter == "shuffled"
+
+    @classmethod
+    def idle(cls, counts: Mapping[str, float]) -> Mapping[str, str] | None:
+        return idleness.idle(counts)
 
     def build(self, at: Surroundings) -> Auxiliary:
         from mel.methods.auxiliaries.meta_experience.learner import MetaExperienceLearning

@@ -58,7 +58,7 @@ def _trial(
     return Trial(
         candidate=candidate,
         prefix_ids=prefix_ids,
-        prompt_ids=replay_prompt(candidate.pair.problem, experience, prefix_ids, at.tokenizer, at.prompts),
+        prompt_ids=replay_prompt(candidate.pair.group, experience, prefix_ids, at.tokenizer, at.prompts),
     )
 
 

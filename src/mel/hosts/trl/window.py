@@ -1,0 +1,113 @@
+"""What auxiliaries can ask for at most, against the positions of the model, before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from mel.hosts.load import positions_of
+from mel.hosts.trl.problems import opening_of
+from mel.methods import AuxiliarySettings, Limits
+from mel.ports import Tokenizer
+from mel.prompts import PromptSet
+from mel.verify.reward import content_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """How long the sequences of some auxiliaries may get.
+
+    Args:
+        sizes: what bounds a sequence -> tokens.
+        settings: of the auxiliaries.
+        instruction: tokens of the longest instruction that they read, without anything filled in.
+        completion: limit of a rollout.
+        prefix: of the settings' names where they are set; empty for a method that was given.
+    """
+
+    sizes: Mapping[str, int]
+    settings: Sequence[AuxiliarySettings]
+    instruction: int
+    completion: int
+    prefix: str = ""
+
+    def faults(self, prompt: int) -> list[str]:
+        """The phases that do not fit with a prompt of so many tokens, each with the numbers and what to turn."""
+        limits = Limits(prompt=prompt, instruction=self.instruction, completion=self.completion)
+        return [
+            phase.of_section("settings.", self.prefix or f"{settings.name}.").fault(name, size)
+            for settings in self.settings
+            for phase in settings.needs(limits).phases
+            for name, size in self.sizes.items()
+            if phase.tokens > size
+        ]
+
+
+def window_of(
+    trainer: GRPOTrainer, settings: Sequence[AuxiliarySettings], prompts: PromptSet | None, tokenizer: Tokenizer
+) -> Window:
+    """The window of the trainer's model, and of its engine where that has one of its own.
+
+    Args:
+        prompts: of the method that the `mel_*` fields describe; None for a method that was given, whose instructions
+            are not known and count as nothing.
+    """
+    args: Any = trainer.args
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    engine = args.vllm_max_model_length if args.use_vllm else None
+    found = {"the model's max_position_embeddings": positions_of(model.config), "vllm_max_model_length": engine}
+    turns = [prompts.bare(name) for one in settings for name in one.prompts] if prompts else []
+    return Window(
+        sizes={name: size for name, size in found.items() if size is not None},
+        settings=settings,
+        instruction=max((len(tokenizer.chat([{"role": "user", "content": turn}])) for turn in turns), default=0),
+        completion=args.max_completion_length or 0,
+        prefix="mel_" if prompts else "",
+    )
+
+
+def check_window(window: Window, dataset: Any, tokenizer: Tokenizer) -> None:
+    """Refuses sequences that would run out of positions, and prompts in whose place nothing can be asked.
+
+    Nearly every prompt is short enough by its number of bytes, of which a token has at least one; only the others are
+    tokenized. A stream of data is not read for it: its prompts count as nothing.
+
+    Raises:
+        ValueError: the phases that do not fit, with the numbers and what to turn; or a row that does not end with the
+            user's turn.
+    """
+    per_turn = len(tokenizer.chat([{"role": "user", "content": ""}]))
+    rows: Any = dataset
+    most = [(_most_tokens(prompt, per_turn), row) for row, prompt in enumerate(_prompts(dataset))]
+    longest = 0
+    for bound, row in sorted(most, reverse=True):
+        if bound <= longest or not window.faults(bound):
+            break
+        prompt = rows[row]["prompt"]
+        longest = max(longest, len(tokenizer.encode(prompt) if isinstance(prompt, str) else tokenizer.chat(prompt)))
+    faults = window.faults(longest)
+    if faults:
+        raise ValueError("sequences of the auxiliaries do not fit their context: " + "; ".join(faults))
+
+
+def _prompts(dataset: Any) -> Iterator[Any]:
+    """The prompts of a data set whose rows can be read twice at no cost."""
+    if not isinstance(dataset, Dataset) or dataset.format["type"] == "custom":
+        return
+    alone: Any = dataset.select_columns("prompt").with_format(None)
+    for row, prompt in enumerate(prompt for batch in alone.iter(batch_size=1000) for prompt in batch["prompt"]):
+        try:
+            opening_of(prompt)
+        except ValueError as error:
+            raise ValueError(f"train_dataset, row {row}: {error}") from None
+        yield prompt
+
+
+def _most_tokens(prompt: Any, per_turn: int) -> int:
+    """More than the prompt can have: its bytes, and what the chat template puts around each turn."""
+    turns = [prompt] if isinstance(prompt, str) else [content_text(turn["content"]) for turn in prompt]
+    return sum(len(turn.encode(errors="replace")) for turn in turns) + per_turn * (1 + len(turns))
