@@ -186,13 +186,20 @@ class Carrier(Protocol):
 
     name: str
     surrogate: str
-    """Name the hosts know: ``grpo``, ``dr_grpo``, ``dapo``, ``gspo``."""
+    """Name the hosts know: ``grpo``, ``dr_grpo``, ``dapo``, ``gspo``, ``maspo``."""
     needs_whole_batch: bool
     """Whether an advantage depends on other groups: then the host must show the groups of all ranks at once."""
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
         """One advantage per rollout; ``rewards`` holds one list per group, over all groups of the batch."""
         ...
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A carrier whose surrogate takes numbers of its own, beside the trust region."""
+
+    surrogate_settings: Mapping[str, float]
 
 
 class Credit(Protocol):

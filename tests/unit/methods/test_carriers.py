@@ -39,7 +39,7 @@ def test_advantages_have_the_shape_of_the_rewards(name: str) -> None:
     assert [len(g) for g in advantages(name, MIXED, [1.0, 0.0], RIGHT)] == [4, 2, 4]
 
 
-@pytest.mark.parametrize("name", ["grpo", "dapo", "gspo"])
+@pytest.mark.parametrize("name", ["grpo", "dapo", "gspo", "maspo"])
 def test_grpo_divides_by_the_sample_deviation(name: str) -> None:
     # mean 1/4; squares 9/16 + 3/16 = 3/4; over 3: 1/4; root 1/2. 0.75 / 0.5001 and -0.25 / 0.5001
     assert advantages(name, MIXED) == [pytest.approx([1.49970006, *[-0.49990002] * 3])]
@@ -98,6 +98,7 @@ def test_surrogates_are_those_the_formulas_belong_to() -> None:
         "rloo": "grpo",
         "dapo": "dapo",
         "gspo": "gspo",
+        "maspo": "maspo",
         "reinforce_pp": "grpo",
         "rft": "grpo",
     }
