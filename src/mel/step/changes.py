@@ -37,9 +37,9 @@ class Share:
         final = [rollout for group in learned for rollout in group.rollouts]
         return cls(
             host_rollouts=len(host),
-            host_tokens=sum(map(num_sampled, host)),
+            host_tokens=sum(rollout.num_sampled for rollout in host),
             rollouts=len(final),
-            tokens=sum(map(num_sampled, final)),
+            tokens=sum(rollout.num_sampled for rollout in final),
         )
 
     @classmethod
@@ -52,11 +52,6 @@ class Share:
             rollouts=sum(part.rollouts for part in parts),
             tokens=sum(part.tokens for part in parts),
         )
-
-
-def num_sampled(rollout: Rollout) -> int:
-    """Tokens that the policy sampled itself."""
-    return len(rollout.token_ids) - len(rollout.hint)
 
 
 def check_changes(given: Sequence[Group], changed: Sequence[Group], who: str) -> None:
@@ -75,7 +70,7 @@ def check_changes(given: Sequence[Group], changed: Sequence[Group], who: str) ->
                 f"(replace one in its place, add behind them), got {len(new.rollouts)}"
             )
         hosts = [id(rollout) for rollout in old.rollouts]
-        if any(num_sampled(rollout) < 1 for rollout in new.rollouts if id(rollout) not in hosts):
+        if any(rollout.num_sampled < 1 for rollout in new.rollouts if id(rollout) not in hosts):
             raise ValueError(f"auxiliary {who!r}: a rollout of problem {old.problem.id} holds no sampled token")
 
 
