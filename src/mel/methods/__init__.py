@@ -125,12 +125,16 @@ def check_slots(credit: CreditSettings, auxiliaries: Sequence[AuxiliarySettings]
     """Refuses slots that do not go together.
 
     Raises:
-        ValueError: an auxiliary twice, a phase that two of them generate in, or a credit rule without what it reads.
+        ValueError: an auxiliary twice, one that must come first behind another, a phase that two of them generate in,
+            or a credit rule without what it reads.
     """
     names = [settings.name for settings in auxiliaries]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"auxiliaries: expected each at most once, got {twice!r} {names.count(twice)} times")
+    late = next((s.name for s in auxiliaries[1:] if s.comes_first), None)
+    if late is not None:
+        raise ValueError(f"auxiliary {late!r}: expected it as the first one, got it behind {auxiliaries[0].name!r}")
     phases = [(phase, s.name) for s in auxiliaries for phase in s.phases]
     for phase, name in phases:
         rivals = [other for p, other in phases if p == phase and other != name]
