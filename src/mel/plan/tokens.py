@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mel.config import Recipe
 from mel.methods import Assumptions
 from mel.plan.batch import Batch
-from mel.plan.context import completion_limit
+from mel.plan.context import completion_limit, group_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ def tokens_per_step(recipe: Recipe, batch: Batch, at: Assumptions) -> Tokens:
     solution = min(at.solution_tokens, float(completion_limit(recipe)))
     groups, generating = batch.step_problems, batch.step_problems / batch.iterations
     rollouts = batch.step_rollouts / batch.iterations
-    bounded = replace(at, solution_tokens=solution)
+    bounded = replace(at, solution_tokens=solution, rollouts=group_size(recipe))
     expected = [auxiliary.settings.expected(bounded) for auxiliary in recipe.auxiliaries]
     return Tokens(
         generated={"rollout": rollouts * solution} | _summed([x.generated for x in expected], generating),

@@ -9,10 +9,10 @@ from typing import Any
 from mel.config import AuxiliarySection, Recipe
 from mel.hosts.load import lora_config
 from mel.hosts.trl.config import MELConfig
-from mel.hosts.trl.surrogates import surrogate_fields
+from mel.hosts.trl.policy_rows import check_policy_rows
+from mel.hosts.trl.surrogates import check_surrogate, surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes
-from mel.methods import CARRIERS
 from mel.naming import did_you_mean
 from mel.objective.weight import Constant, GradNorm
 from mel.step import RowLearning
@@ -63,7 +63,7 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker.
     """
     _check_names(recipe)
-    surrogate = surrogate_fields(CARRIERS[recipe.carrier]().surrogate)
+    surrogate = surrogate_fields(recipe.carrier.settings.surrogate)
     names = {"output_dir": str(path / "checkpoints"), "run_name": path.name}
     tables = {"mel_tracked_experiences": recipe.output.tracked_experiences}
     rows = _row_fields(recipe)
@@ -73,6 +73,10 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
     except ValueError as error:
         hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
         raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
+    check_surrogate(config, recipe.carrier.settings.surrogate)
+    for auxiliary in recipe.auxiliaries:
+        if auxiliary.settings.changes_groups:
+            check_policy_rows(config, f"auxiliary {auxiliary.name!r}", carrier=recipe.carrier.name)
     check_trackers([*config.report_to])
     return TRLArguments(
         config=config,

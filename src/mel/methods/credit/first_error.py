@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from mel.methods.declaration import Surroundings
-from mel.ports import Requests
+from mel.methods.declaration import CreditSettings, Surroundings
+from mel.ports import Credit, Requests
 from mel.stages.credit import weights_from_bifurcation
 from mel.types import Group, Outcome
+
+
+class FirstErrorSettings(CreditSettings):
+    """Nothing to set."""
+
+    name: ClassVar[str] = "first_error"
+    reads_ledger: ClassVar[bool] = True
+
+    def build(self, at: Surroundings | None) -> Credit:
+        return FirstError(at)
 
 
 class FirstError:
     """Advantage 0 on the tokens of y- before the s* of a kept experience; needs an auxiliary that keeps a ledger."""
 
-    name = "first_error"
+    name = FirstErrorSettings.name
 
     def __init__(self, at: Surroundings | None) -> None:
         if at is None:
