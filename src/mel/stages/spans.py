@@ -1,4 +1,4 @@
-"""Spans: which tokens of a rollout are which step's, for any tokenizer; every credit rule reads steps through this map."""
+"""Spans: which tokens of a rollout are which step's, for any tokenizer; the one map that credit rules read steps by."""
 
 from __future__ import annotations
 
