@@ -35,10 +35,11 @@ def covering(spans: Sequence[range], length: int) -> tuple[range, ...]:
     return tuple(range(start, stop) for start, stop in pairwise(cuts))
 
 
-def merged(spans: Sequence[range], most: int) -> tuple[range, ...]:
-    """At most `most` spans over the same tokens: neighbors are joined into parts of as equal a number as can be."""
-    count = len(spans)
+def joined(steps: Sequence[Step], most: int) -> tuple[Step, ...]:
+    """At most `most` steps over the same text: neighbors are joined, as equal a number to each as can be."""
+    count = len(steps)
     if count <= most:
-        return tuple(spans)
+        return tuple(steps)
     cuts = [part * count // most for part in range(most + 1)]
-    return tuple(range(spans[a].start, spans[b - 1].stop) for a, b in pairwise(cuts))
+    parts = [(steps[a].start, steps[b - 1].end) for a, b in pairwise(cuts)]
+    return tuple(Step(number=i, start=start, end=end) for i, (start, end) in enumerate(parts, 1))

@@ -9,7 +9,7 @@ import pytest
 from stories import RIGHT, TASK, bytes_bpe, ended, sentencepiece, words
 
 from mel.prompts.chat import ChatTokenizer
-from mel.stages.spans import covering, merged, step_spans
+from mel.stages.spans import covering, joined, step_spans
 from mel.types import Step, TokenIds
 
 PIECES = {
@@ -93,8 +93,9 @@ def test_covering_spans_take_in_what_stands_outside_every_step() -> None:
     assert covering((), 3) == (range(3),)
 
 
-def test_merged_spans_join_neighbors_into_parts_of_like_number() -> None:
-    five = (range(2), range(2, 3), range(3, 6), range(6, 6), range(6, 9))
-    assert merged(five, 5) == five
-    assert merged(five, 2) == (range(3), range(3, 9))
-    assert merged(five, 1) == (range(9),)
+def test_joined_steps_are_parts_of_like_number() -> None:
+    five = tuple(Step(number=i + 1, start=a, end=b) for i, (a, b) in enumerate([(1, 2), (2, 5), (6, 7), (7, 8), (8, 9)]))
+    assert joined(five, 5) == five
+    assert [(s.number, s.start, s.end) for s in joined(five, 2)] == [(1, 1, 5), (2, 6, 9)]
+    assert [(s.number, s.start, s.end) for s in joined(five, 1)] == [(1, 1, 9)]
+    assert joined((), 2) == ()
