@@ -243,7 +243,7 @@ def build_trainer(recipe: Recipe, size: Size, steps: int, output: str, *, probe:
         train_dataset=Dataset.from_list([{"prompt": prompt, "answer": "0"} for prompt in PROMPTS]),
         processing_class=tokenizer,
         peft_config=LoraConfig(**recipe.model.lora, task_type="CAUSAL_LM") if recipe.model.lora else None,
-        method=Method(carrier=CARRIERS["grpo"](), credit=OutcomeCredit(None), auxiliaries=auxiliaries),
+        method=Method(carrier=CARRIERS["grpo"]().build(None), credit=OutcomeCredit(), auxiliaries=auxiliaries),
         callbacks=[probe],
     )
 

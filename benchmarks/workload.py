@@ -87,7 +87,7 @@ def _method(recipe: Recipe, task: Any, tokenizer: Any, prompt_set: prompts.Promp
         seed=recipe.seed,
         inspector=task,
     )
-    return methods.build(at=at, carrier=recipe.carrier, auxiliaries=[a.settings for a in recipe.auxiliaries])
+    return methods.build(at=at, carrier=recipe.carrier.settings, auxiliaries=[a.settings for a in recipe.auxiliaries])
 
 
 def run_in_turns(arms: Sequence[str], *, steps: int, skip: int = 2) -> dict[str, Run]:

@@ -13,13 +13,16 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from mel.hosts import HOSTS
-from mel.methods import AUXILIARIES, CARRIERS, CREDITS, AuxiliarySettings, check_slots, known
+from mel.methods import AUXILIARIES, CARRIERS, CREDITS, check_slots, known
+from mel.methods.declaration import AuxiliarySettings, CarrierSettings, CreditSettings, Settings
 from mel.naming import did_you_mean
 from mel.recipe_files import PLAIN_WORD, read_recipe
 
@@ -75,6 +78,56 @@ class TaskSection(Section):
     prompts: str | None = None
 
 
+def _settings_of_that_name(values: Any, table: Mapping[str, type[Settings]], what: str) -> Any:
+    """The union of all settings of a slot, told apart by the section's name; the table may have grown by a plug-in."""
+    if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+        return values
+    settings = values.get("settings") or {}
+    known(values["name"], table, what)
+    if isinstance(settings, Settings):
+        return values
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"settings: expected a mapping of settings, got {settings!r}")
+    return {**values, "settings": table[values["name"]](**settings)}
+
+
+class SlotSection(Section):
+    """A carrier or a credit rule: its name alone, or with its settings; without any to set it is recorded as its name.
+
+    Args:
+        settings: of the class that the slot's table in `mel.methods` has under that name; every default is filled in.
+    """
+
+    name: str
+    settings: SerializeAsAny[Settings]
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, written: SerializerFunctionWrapHandler) -> Any:
+        return written(self) if type(self.settings).model_fields else self.name
+
+
+class CarrierSection(SlotSection):
+    """How a group's rewards become advantages, and which surrogate is minimized; a `SlotSection`."""
+
+    settings: SerializeAsAny[CarrierSettings]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_table(cls, values: Any) -> Any:
+        return _settings_of_that_name({"name": values} if isinstance(values, str) else values, CARRIERS, "carrier")
+
+
+class CreditSection(SlotSection):
+    """At which tokens of a rollout its advantage counts; a `SlotSection`."""
+
+    settings: SerializeAsAny[CreditSettings]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_table(cls, values: Any) -> Any:
+        return _settings_of_that_name({"name": values} if isinstance(values, str) else values, CREDITS, "credit rule")
+
+
 class WeightSection(Section):
     """How strongly the rows count beside the policy loss.
 
@@ -118,17 +171,8 @@ class AuxiliarySection(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _settings_of_that_name(cls, values: Any) -> Any:
-        """The union of all settings, told apart by the section's name; the table may have grown by a plug-in."""
-        if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
-            return values
-        settings = values.get("settings") or {}
-        known(values["name"], AUXILIARIES, "auxiliary")
-        if isinstance(settings, AuxiliarySettings):
-            return values
-        if not isinstance(settings, Mapping):
-            raise ValueError(f"settings: expected a mapping of settings, got {settings!r}")
-        return {**values, "settings": AUXILIARIES[values["name"]](**settings)}
+    def _of_table(cls, values: Any) -> Any:
+        return _settings_of_that_name(values, AUXILIARIES, "auxiliary")
 
 
 class SuiteSection(Section):
@@ -205,8 +249,8 @@ class Recipe(Section):
     host: str = "trl"
     model: ModelSection
     task: TaskSection
-    carrier: str = "grpo"
-    credit: str = "outcome"
+    carrier: CarrierSection = CarrierSection.model_validate("grpo")
+    credit: CreditSection = CreditSection.model_validate("outcome")
     auxiliaries: list[AuxiliarySection] = Field(default_factory=list)
     trainer: dict[str, Any] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
@@ -218,9 +262,7 @@ class Recipe(Section):
         seed = self.trainer.get("seed", 42)
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"trainer.seed: expected a whole number, got {seed!r}")
-        known(self.carrier, CARRIERS, "carrier")
-        known(self.credit, CREDITS, "credit rule")
-        check_slots(self.credit, [auxiliary.settings for auxiliary in self.auxiliaries])
+        check_slots(self.credit.settings, [auxiliary.settings for auxiliary in self.auxiliaries])
         return self
 
     @property
@@ -273,7 +315,7 @@ def _explain(fault: Any) -> str:
         valid = [f.alias or name for name, f in section.model_fields.items()] if section else []
         return f"unknown key {path!r}{nearest(str(fault['loc'][-1]), valid)}"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{path}: {message}" if path else message
+    return f"{path}: {message}" if path and not message.startswith(f"{path}:") else message
 
 
 def _child(section: Any, part: object) -> Any:

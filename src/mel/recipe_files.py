@@ -24,6 +24,9 @@ EXTENDS = "extends"
 NAMED_LISTS = {("auxiliaries",), ("evaluation", "suites")}
 """Lists of things with a name: a mapping by that name changes some of them and keeps the others."""
 
+SLOTS = {("carrier",), ("credit",)}
+"""What is given by a name alone or by name and settings: settings under another name are not its own."""
+
 PLAIN_WORD = re.compile(r"[\w.+-]*\w[\w.+-]*")
 """What a recipe or a suite may be called: its name becomes part of paths."""
 
@@ -187,7 +190,9 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, .
     for key, value in over.items():
         here = (*path, str(key))
         below = result.get(key)
-        if here in NAMED_LISTS and isinstance(value, dict):
+        if here in SLOTS and isinstance(value, dict):
+            result[key] = _merge_slot(below, value, here)
+        elif here in NAMED_LISTS and isinstance(value, dict):
             result[key] = _merge_named(below if isinstance(below, list) else [], value, here)
         elif value is None and key in result:
             del result[key]
@@ -196,6 +201,11 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, .
         else:
             result[key] = value
     return result
+
+
+def _merge_slot(below: Any, value: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    under = below if isinstance(below, dict) else {} if below is None else {"name": below}
+    return dict(value) if value.get("name", _name_of(under)) != _name_of(under) else _merge(under, value, path)
 
 
 def _merge_named(items: list[Any], changes: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
@@ -225,6 +235,8 @@ def _apply(table: dict[str, Any], change: str) -> None:
     if not separator or not key:
         raise ValueError(f"--set: expected section.key=value, got {change!r}")
     *parents, last = key.split(".")
+    if tuple(parents[:1]) in SLOTS and isinstance(table.get(parents[0]), str):
+        table[parents[0]] = {"name": table[parents[0]]}
     here: Any = table
     for parent in parents:
         here = here[_index(parent, here, change)] if isinstance(here, list) else here.setdefault(parent, {})

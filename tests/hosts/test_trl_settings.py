@@ -79,7 +79,7 @@ def test_the_surrogate_of_another_carrier_is_refused(tmp_path):
 
 
 def test_every_carrier_has_its_surrogate_here():
-    assert {c().surrogate for c in tiny.CARRIERS.values()} <= set(SURROGATES)
+    assert {c.surrogate for c in tiny.CARRIERS.values()} <= set(SURROGATES)
     with pytest.raises(ValueError, match="knows the surrogates"):
         surrogate_fields("ppo")
 

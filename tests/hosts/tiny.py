@@ -136,8 +136,8 @@ def mel_trainer(
 ):
     """A MELTrainer with these auxiliaries and a verdict per rollout from `odd_first_word`."""
     method = Method(
-        carrier=CARRIERS[carrier](),
-        credit=credit or OutcomeCredit(None),
+        carrier=CARRIERS[carrier]().build(None),
+        credit=credit or OutcomeCredit(),
         auxiliaries=tuple(auxiliaries),
         settings=tuple(a.settings for a in auxiliaries if isinstance(a, Changes)),
     )

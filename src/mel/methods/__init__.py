@@ -7,8 +7,9 @@ MEL is carrier `grpo` with the auxiliary `meta_experience`; every rival is anoth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mel.methods.auxiliaries import AUXILIARIES
 from mel.methods.auxiliaries.meta_experience import PAPER, MetaExperienceLearning, MetaExperienceSettings
@@ -18,6 +19,8 @@ from mel.methods.declaration import (
     RESERVED_PHASES,
     Assumptions,
     AuxiliarySettings,
+    CarrierSettings,
+    CreditSettings,
     Expected,
     Limits,
     Longest,
@@ -35,6 +38,8 @@ __all__ = [
     "PAPER",
     "Assumptions",
     "AuxiliarySettings",
+    "CarrierSettings",
+    "CreditSettings",
     "Expected",
     "GenerationError",
     "Limits",
@@ -46,7 +51,9 @@ __all__ = [
     "Surroundings",
     "adrive",
     "build",
+    "carrier_settings",
     "check_slots",
+    "credit_settings",
     "drive",
     "known",
 ]
@@ -74,27 +81,47 @@ class Method:
 def build(
     *,
     at: Surroundings,
-    carrier: str = "grpo",
-    credit: str = "outcome",
+    carrier: str | CarrierSettings = "grpo",
+    credit: str | CreditSettings = "outcome",
     auxiliaries: Sequence[AuxiliarySettings] = (),
 ) -> Method:
     """The method those names and settings stand for.
 
+    Args:
+        carrier, credit: a name alone means its defaults.
+
     Raises:
         ValueError: an unknown name, one auxiliary twice, or a credit rule without the auxiliary it reads.
     """
-    known(carrier, CARRIERS, "carrier")
-    known(credit, CREDITS, "credit rule")
+    carrier, credit = carrier_settings(carrier), credit_settings(credit)
     check_slots(credit, auxiliaries)
     return Method(
-        carrier=CARRIERS[carrier](),
-        credit=CREDITS[credit](at),
+        carrier=carrier.build(at),
+        credit=credit.build(at),
         auxiliaries=tuple(settings.build(at) for settings in auxiliaries),
         settings=tuple(auxiliaries),
     )
 
 
-def check_slots(credit: str, auxiliaries: Sequence[AuxiliarySettings]) -> None:
+def carrier_settings(carrier: str | CarrierSettings, settings: Mapping[str, Any] | None = None) -> CarrierSettings:
+    """The settings of the carrier of that name, or those given.
+
+    Raises:
+        ValueError: an unknown name, an unknown setting or a bad value; the nearest valid one is named.
+    """
+    if isinstance(carrier, CarrierSettings):
+        return carrier
+    return CARRIERS[known(carrier, CARRIERS, "carrier")](**(settings or {}))
+
+
+def credit_settings(credit: str | CreditSettings, settings: Mapping[str, Any] | None = None) -> CreditSettings:
+    """As `carrier_settings`, of a credit rule."""
+    if isinstance(credit, CreditSettings):
+        return credit
+    return CREDITS[known(credit, CREDITS, "credit rule")](**(settings or {}))
+
+
+def check_slots(credit: CreditSettings, auxiliaries: Sequence[AuxiliarySettings]) -> None:
     """Refuses slots that do not go together.
 
     Raises:
@@ -110,5 +137,5 @@ def check_slots(credit: str, auxiliaries: Sequence[AuxiliarySettings]) -> None:
         if phase in RESERVED_PHASES or rivals:
             who = f"auxiliary {rivals[0]!r} counts" if rivals else "tokens/ and time_s/ count"
             raise ValueError(f"auxiliary {name!r}: the phase {phase!r} needs another name: {who} under it already")
-    if credit == "first_error" and not any(s.keeps_ledger for s in auxiliaries):
-        raise ValueError("credit 'first_error' reads s* from meta-experiences; add the auxiliary meta_experience")
+    if credit.reads_ledger and not any(s.keeps_ledger for s in auxiliaries):
+        raise ValueError(f"credit {credit.name!r} reads s* from meta-experiences; add the auxiliary meta_experience")

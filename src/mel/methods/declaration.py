@@ -1,7 +1,8 @@
-"""What an auxiliary declares, so that everything around it can plan, check, count and report without knowing its name.
+"""What the parts of a method declare, so that everything around them can plan, check, count and report without names.
 
-An auxiliary is a class of settings (a subclass of `AuxiliarySettings`, one line in the table `AUXILIARIES`) and
-whatever its `build` returns. Nothing outside `mel.methods` names one.
+A carrier, a credit rule or an auxiliary is a class of settings (a subclass of `CarrierSettings`, `CreditSettings` or
+`AuxiliarySettings`, one line in the table of its slot) and whatever its `build` returns. Nothing outside `mel.methods`
+names one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mel.naming import did_you_mean
-from mel.ports import Auxiliary, Inspectable, Steps, Tokenizer
+from mel.ports import Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
 
@@ -139,14 +140,87 @@ class Expected:
     sequences: Mapping[str, float] = field(default_factory=dict)
 
 
-class AuxiliarySettings(BaseModel):
-    """Base of every auxiliary's settings: what a recipe may set, and what the ring around it must know.
+class Settings(BaseModel):
+    """Base of the settings of everything that fills a slot.
 
     A field's default, its check and its description stand here and nowhere else. Values are not converted: `"2"` is
     no whole number.
 
     Attributes:
         name: what recipes call it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: ClassVar[str]
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ValueError("; ".join(self._explained(fault) for fault in error.errors())) from None
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """The settings that a recipe gives.
+
+        Raises:
+            ValueError: an unknown key (the nearest one is named) or a bad value.
+        """
+        return cls(**values)
+
+    @classmethod
+    def _explained(cls, fault: Any) -> str:
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            valid = list(cls.model_fields)
+            listed = "; valid: " + ", ".join(valid) if valid else "; it has none"
+            return f"{cls.name}: unknown setting {key!r}{did_you_mean(key, valid) or listed}"
+        if not key:
+            return f"{cls.name}: {fault['msg'].removeprefix('Value error, ')}"
+        return f"{cls.name}.{key}: expected {_wanted(cls, key, fault)}, got {fault['input']!r}"
+
+
+class CarrierSettings(Settings):
+    """Base of every carrier's settings.
+
+    Attributes:
+        surrogate: of the carrier, under the name that hosts know it by: they configure themselves before it is built.
+    """
+
+    surrogate: ClassVar[str]
+
+    def build(self, at: Surroundings | None) -> Carrier:
+        """The carrier with these settings.
+
+        Args:
+            at: None where there are no auxiliaries and thus no surroundings.
+        """
+        raise TypeError(f"{type(self).__name__} does not define build")
+
+
+class CreditSettings(Settings):
+    """Base of every credit rule's settings.
+
+    Attributes:
+        reads_ledger: it reads the experiences that an auxiliary keeps, and goes with no method that keeps none.
+    """
+
+    reads_ledger: ClassVar[bool] = False
+
+    def build(self, at: Surroundings | None) -> Credit:
+        """The credit rule with these settings.
+
+        Args:
+            at: None where there are no auxiliaries and thus no surroundings.
+        """
+        raise TypeError(f"{type(self).__name__} does not define build")
+
+
+class AuxiliarySettings(Settings):
+    """Base of every auxiliary's settings: what a recipe may set, and what the ring around it must know.
+
+    Attributes:
         label: what tables call the carrier with it; the name unless said otherwise.
         namespace: its counts and rates are the metrics `<namespace>/<key>`; the name unless said otherwise.
         prompts: the files of a prompt set that it reads, without `.txt`; a set that lacks one is refused.
@@ -155,21 +229,12 @@ class AuxiliarySettings(BaseModel):
         changes_groups: its outcomes may replace or add rollouts.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: ClassVar[str]
     label: ClassVar[str] = ""
     namespace: ClassVar[str] = ""
     prompts: ClassVar[tuple[str, ...]] = ()
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {}
     keeps_ledger: ClassVar[bool] = False
     changes_groups: ClassVar[bool] = False
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ValueError("; ".join(self._explained(fault) for fault in error.errors())) from None
 
     @property
     def needs_whole_batch(self) -> bool:
@@ -204,27 +269,8 @@ class AuxiliarySettings(BaseModel):
         parts = cls.rates.items()
         return {name: counts.get(top, 0.0) / counts[under] for name, (top, under) in parts if counts.get(under)}
 
-    @classmethod
-    def checked(cls, values: Mapping[str, Any]) -> Self:
-        """The settings that a recipe gives.
 
-        Raises:
-            ValueError: an unknown key (the nearest one is named) or a bad value.
-        """
-        return cls(**values)
-
-    @classmethod
-    def _explained(cls, fault: Any) -> str:
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            valid = list(cls.model_fields)
-            return f"{cls.name}: unknown setting {key!r}{did_you_mean(key, valid) or '; valid: ' + ', '.join(valid)}"
-        if not key:
-            return f"{cls.name}: {fault['msg'].removeprefix('Value error, ')}"
-        return f"{cls.name}.{key}: expected {_wanted(cls, key, fault)}, got {fault['input']!r}"
-
-
-def _wanted(settings: type[AuxiliarySettings], key: str, fault: Any) -> str:
+def _wanted(settings: type[Settings], key: str, fault: Any) -> str:
     """What the field takes, in words."""
     of_field = settings.model_fields[key.partition(".")[0]]
     if fault["type"] == "literal_error":

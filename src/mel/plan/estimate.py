@@ -194,7 +194,7 @@ def _is_joint(auxiliary: AuxiliarySection) -> bool:
 
 def _arms(recipe: Recipe) -> str:
     labels = [a.settings.label or a.name for a in recipe.auxiliaries]
-    return f"{' + '.join(labels)} / {recipe.carrier.upper()}" if labels else ""
+    return f"{' + '.join(labels)} / {recipe.carrier.name.upper()}" if labels else ""
 
 
 def engine_of(

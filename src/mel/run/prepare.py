@@ -140,8 +140,8 @@ def build_method(prepared: Prepared) -> methods.Method:
     )
     return methods.build(
         at=at,
-        carrier=recipe.carrier,
-        credit=recipe.credit,
+        carrier=recipe.carrier.settings,
+        credit=recipe.credit.settings,
         auxiliaries=[auxiliary.settings for auxiliary in recipe.auxiliaries],
     )
 

@@ -52,9 +52,9 @@ def test_outcome_credit_leaves_advantages_alone_and_first_error_excuses_the_begi
     both = group(RIGHT, WRONG_AT_2)
     item = replayed(candidate(), RIGHT)
     made = {"meta_experience": Outcome(replayed=(item,))}
-    assert answered(CREDITS["outcome"](AT).assign([both], [[1.0, -1.0]], made)) is None
+    assert answered(CREDITS["outcome"]().build(AT).assign([both], [[1.0, -1.0]], made)) is None
     group_of_item = item.candidate.pair.group
-    found = answered(CREDITS["first_error"](AT).assign([group_of_item], [[1.0, -0.5]], made))
+    found = answered(CREDITS["first_error"]().build(AT).assign([group_of_item], [[1.0, -0.5]], made))
     assert found == [[[1.0] * 21, [0.0] * 6 + [-0.5] * 15]]
 
 

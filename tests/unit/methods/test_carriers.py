@@ -15,12 +15,12 @@ RIGHT, WRONG = [1.0] * 4, [0.0] * 4
 
 
 def advantages(name: str, *groups: list[float]) -> list[list[float]]:
-    return CARRIERS[name]().advantages(groups)
+    return CARRIERS[name]().build(None).advantages(groups)
 
 
 @pytest.mark.parametrize("name", CARRIERS)
 def test_every_carrier_has_its_name_in_the_table(name: str) -> None:
-    assert CARRIERS[name]().name == name
+    assert CARRIERS[name]().build(None).name == CARRIERS[name].name == name
 
 
 @pytest.mark.parametrize("name", CARRIERS)
@@ -92,7 +92,7 @@ def test_rft_learns_right_rollouts_of_groups_that_also_fail() -> None:
 
 
 def test_surrogates_are_those_the_formulas_belong_to() -> None:
-    assert {name: CARRIERS[name]().surrogate for name in CARRIERS} == {
+    assert {name: CARRIERS[name]().build(None).surrogate for name in CARRIERS} == {
         "grpo": "grpo",
         "dr_grpo": "dr_grpo",
         "rloo": "grpo",

@@ -126,8 +126,8 @@ class Halves:
 
 def method(*auxiliaries: Any, carrier: str = "grpo", credit: Credit | None = None, settings: Any = ()) -> Method:
     return Method(
-        carrier=CARRIERS[carrier](),
-        credit=credit or OutcomeCredit(None),  # type: ignore[arg-type]
+        carrier=CARRIERS[carrier]().build(None),
+        credit=credit or OutcomeCredit(),  # type: ignore[arg-type]
         auxiliaries=auxiliaries,
         settings=settings,
     )
@@ -346,10 +346,10 @@ def test_a_group_changed_on_one_rank_gives_both_their_own_groups_advantages() ->
 def test_a_carrier_that_compares_all_groups_sees_those_of_both_ranks() -> None:
     left, right = [group("p", 1.0, 1.0)], [group("q", 0.0, 0.0)]
     found, _ = on_two_ranks(lambda: method(carrier="reinforce_pp"), left, right)
-    expected = CARRIERS["reinforce_pp"]().advantages([[1.0, 1.0], [0.0, 0.0]])
+    expected = CARRIERS["reinforce_pp"]().build(None).advantages([[1.0, 1.0], [0.0, 0.0]])
     assert [learned.advantages for learned in found] == expected
     changed, _ = on_two_ranks(
         lambda: method(Changes(with_one_more), carrier="reinforce_pp", settings=(CHANGES,)), left, right
     )
-    expected = CARRIERS["reinforce_pp"]().advantages([[1.0, 1.0, 0.5], [0.0, 0.0, 0.5]])
+    expected = CARRIERS["reinforce_pp"]().build(None).advantages([[1.0, 1.0, 0.5], [0.0, 0.0, 0.5]])
     assert [learned.advantages for learned in changed] == [of_group[:2] for of_group in expected]

@@ -12,7 +12,6 @@ from mel.hosts.trl.config import MELConfig
 from mel.hosts.trl.surrogates import surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes
-from mel.methods import CARRIERS
 from mel.naming import did_you_mean
 from mel.objective.weight import Constant, GradNorm
 from mel.step import RowLearning
@@ -63,7 +62,7 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker.
     """
     _check_names(recipe)
-    surrogate = surrogate_fields(CARRIERS[recipe.carrier]().surrogate)
+    surrogate = surrogate_fields(recipe.carrier.settings.surrogate)
     names = {"output_dir": str(path / "checkpoints"), "run_name": path.name}
     tables = {"mel_tracked_experiences": recipe.output.tracked_experiences}
     rows = _row_fields(recipe)

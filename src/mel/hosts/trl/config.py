@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from trl.trainer.grpo_config import GRPOConfig
 
-from mel.methods import MetaExperienceSettings
+from mel.methods import MetaExperienceSettings, carrier_settings, credit_settings
 from mel.objective.weight import Constant, GradNorm, Weight
 from mel.step import RowLearning
 
@@ -28,6 +28,12 @@ class MELConfig(GRPOConfig):
     `mel.methods.PAPER`. A plain `GRPOConfig` given to `MELTrainer` means these defaults.
     """
 
+    _VALID_DICT_FIELDS: ClassVar[list[str]] = [
+        *GRPOConfig._VALID_DICT_FIELDS,
+        "mel_carrier_settings",
+        "mel_credit_settings",
+    ]
+
     mel_pairs_per_group: int = _of_method("pairs_per_group")
     mel_choose: str = _of_method("choose")
     mel_localizer: str = _of_method("localizer")
@@ -45,6 +51,10 @@ class MELConfig(GRPOConfig):
     mel_filter: str = _of_method("filter")
     mel_target: str = _of_method("target")
     mel_context: str = _of_method("context")
+    mel_carrier: str = field(default="grpo", metadata={"help": "Carrier: a name of mel.methods.CARRIERS."})
+    mel_carrier_settings: dict[str, Any] | str | None = field(default=None, metadata={"help": "Its settings."})
+    mel_credit: str = field(default="outcome", metadata={"help": "Credit rule: a name of mel.methods.CREDITS."})
+    mel_credit_settings: dict[str, Any] | str | None = field(default=None, metadata={"help": "Its settings."})
     mel_reduction: str = field(default="row", metadata={"help": "Mean per row, then rows; or over all tokens."})
     mel_weight: str = field(default="grad_norm", metadata={"help": "constant (lambda) or grad_norm (share)."})
     mel_lambda: float = field(default=1.0, metadata={"help": "Weight of the rows if mel_weight is constant."})
@@ -104,6 +114,8 @@ def check_settings(args: GRPOConfig) -> None:
             f"got {tracked!r}"
         )
     experience_settings(args)
+    carrier_settings(setting(args, "carrier"), setting(args, "carrier_settings"))
+    credit_settings(setting(args, "credit"), setting(args, "credit_settings"))
     row_learning(args)
 
 

@@ -13,7 +13,7 @@ from mel import prompts
 from mel.hosts.load import template_text
 from mel.hosts.trl.config import check_groups, check_layout, experience_settings, row_learning, setting
 from mel.hosts.trl.problems import lines_as_steps
-from mel.methods import CARRIERS, CREDITS, Method, Surroundings, build, known
+from mel.methods import CarrierSettings, Method, Surroundings, build, carrier_settings, credit_settings
 from mel.ports import Inspectable, Steps, Task, Tokenizer
 from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
@@ -91,7 +91,12 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
         seed=args.seed,
         inspector=task if isinstance(task, Inspectable) else None,
     )
-    return build(at=surroundings, auxiliaries=[experience_settings(args)])
+    return build(
+        at=surroundings,
+        carrier=carrier_settings(setting(args, "carrier"), setting(args, "carrier_settings")),
+        credit=credit_settings(setting(args, "credit"), setting(args, "credit_settings")),
+        auxiliaries=[experience_settings(args)],
+    )
 
 
 def learning_of(args: GRPOConfig, method: Method, given: Mapping[str, RowLearning]) -> dict[str, RowLearning]:
@@ -113,10 +118,9 @@ def learning_of(args: GRPOConfig, method: Method, given: Mapping[str, RowLearnin
     return learned
 
 
-def plain_method(carrier: str = "grpo") -> Method:
+def plain_method(carrier: str | CarrierSettings = "grpo") -> Method:
     """A method without auxiliaries: the carrier alone, which takes all that GRPOTrainer takes."""
-    known(carrier, CARRIERS, "carrier")
-    return Method(carrier=CARRIERS[carrier](), credit=CREDITS["outcome"](None))
+    return Method(carrier=carrier_settings(carrier).build(None), credit=credit_settings("outcome").build(None))
 
 
 def check_batches(args: GRPOConfig, method: Method) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from mel.methods.carriers.dapo import Dapo
-from mel.methods.carriers.dr_grpo import DrGrpo
-from mel.methods.carriers.grpo import Grpo
-from mel.methods.carriers.gspo import Gspo
-from mel.methods.carriers.reinforce_pp import ReinforcePlusPlus
-from mel.methods.carriers.rft import Rft
-from mel.methods.carriers.rloo import Rloo
-from mel.ports import Carrier
+from mel.methods.carriers.dapo import DapoSettings
+from mel.methods.carriers.dr_grpo import DrGrpoSettings
+from mel.methods.carriers.grpo import GrpoSettings
+from mel.methods.carriers.gspo import GspoSettings
+from mel.methods.carriers.reinforce_pp import ReinforcePlusPlusSettings
+from mel.methods.carriers.rft import RftSettings
+from mel.methods.carriers.rloo import RlooSettings
+from mel.methods.declaration import CarrierSettings
 
-CARRIERS: dict[str, type[Carrier]] = {
-    "grpo": Grpo,
-    "dr_grpo": DrGrpo,
-    "rloo": Rloo,
-    "dapo": Dapo,
-    "gspo": Gspo,
-    "reinforce_pp": ReinforcePlusPlus,
-    "rft": Rft,
+CARRIERS: dict[str, type[CarrierSettings]] = {
+    "grpo": GrpoSettings,
+    "dr_grpo": DrGrpoSettings,
+    "rloo": RlooSettings,
+    "dapo": DapoSettings,
+    "gspo": GspoSettings,
+    "reinforce_pp": ReinforcePlusPlusSettings,
+    "rft": RftSettings,
 }

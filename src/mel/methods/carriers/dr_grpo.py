@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import ClassVar
+
+from mel.methods.declaration import CarrierSettings, Surroundings
+from mel.ports import Carrier
+
+
+class DrGrpoSettings(CarrierSettings):
+    """Nothing to set."""
+
+    name: ClassVar[str] = "dr_grpo"
+    surrogate: ClassVar[str] = "dr_grpo"
+
+    def build(self, at: Surroundings | None) -> Carrier:
+        return DrGrpo()
 
 
 class DrGrpo:
     """A_i = r_i - mean r; the surrogate divides token sums by the maximum completion length."""
 
-    name = "dr_grpo"
-    surrogate = "dr_grpo"
+    name = DrGrpoSettings.name
+    surrogate = DrGrpoSettings.surrogate
     needs_whole_batch = False
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
+from typing import ClassVar
+
+from mel.methods.declaration import CarrierSettings, Surroundings
+from mel.ports import Carrier
 
 EPSILON = 1e-4
 """Added to the standard deviation, as TRL does; it also keeps groups of equal rewards at zero."""
 
 
+class GrpoSettings(CarrierSettings):
+    """Nothing to set."""
+
+    name: ClassVar[str] = "grpo"
+    surrogate: ClassVar[str] = "grpo"
+
+    def build(self, at: Surroundings | None) -> Carrier:
+        return Grpo()
+
+
 class Grpo:
     """A_i = (r_i - mean r) / (std r + 1e-4), mean over a rollout's tokens, then over rollouts (eq. 10, first term)."""
 
-    name = "grpo"
-    surrogate = "grpo"
+    name = GrpoSettings.name
+    surrogate = GrpoSettings.surrogate
     needs_whole_batch = False
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:

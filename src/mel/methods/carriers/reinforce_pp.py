@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean, pstdev
+from typing import ClassVar
+
+from mel.methods.declaration import CarrierSettings, Surroundings
+from mel.ports import Carrier
 
 EPSILON = 1e-8
+
+
+class ReinforcePlusPlusSettings(CarrierSettings):
+    """Nothing to set."""
+
+    name: ClassVar[str] = "reinforce_pp"
+    surrogate: ClassVar[str] = "grpo"
+
+    def build(self, at: Surroundings | None) -> Carrier:
+        return ReinforcePlusPlus()
 
 
 class ReinforcePlusPlus:
@@ -15,8 +29,8 @@ class ReinforcePlusPlus:
     at the end of a rollout and gamma is 1, so every token of it shares one advantage.
     """
 
-    name = "reinforce_pp"
-    surrogate = "grpo"
+    name = ReinforcePlusPlusSettings.name
+    surrogate = ReinforcePlusPlusSettings.surrogate
     needs_whole_batch = True
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:

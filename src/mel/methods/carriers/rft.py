@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
+
+from mel.methods.declaration import CarrierSettings, Surroundings
+from mel.ports import Carrier
+
+
+class RftSettings(CarrierSettings):
+    """Nothing to set."""
+
+    name: ClassVar[str] = "rft"
+    surrogate: ClassVar[str] = "grpo"
+
+    def build(self, at: Surroundings | None) -> Carrier:
+        return Rft()
 
 
 class Rft:
@@ -11,8 +25,8 @@ class Rft:
     A group that is all right teaches nothing it does not know and is left out, as is one with no right rollout.
     """
 
-    name = "rft"
-    surrogate = "grpo"
+    name = RftSettings.name
+    surrogate = RftSettings.surrogate
     needs_whole_batch = False
 
     def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from mel.methods.credit.first_error import FirstErrorSettings
+from mel.methods.credit.outcome import OutcomeSettings
+from mel.methods.declaration import CreditSettings
 
-from mel.methods.credit.first_error import FirstError
-from mel.methods.credit.outcome import Outcome
-from mel.methods.declaration import Surroundings
-from mel.ports import Credit
-
-CREDITS: dict[str, Callable[[Surroundings | None], Credit]] = {
-    "outcome": Outcome,
-    "first_error": FirstError,
+CREDITS: dict[str, type[CreditSettings]] = {
+    "outcome": OutcomeSettings,
+    "first_error": FirstErrorSettings,
 }

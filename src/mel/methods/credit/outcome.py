@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from mel.methods.declaration import Surroundings
-from mel.ports import Requests
+from mel.methods.declaration import CreditSettings, Surroundings
+from mel.ports import Credit, Requests
 from mel.types import Group
 from mel.types import Outcome as AuxiliaryOutcome
+
+
+class OutcomeSettings(CreditSettings):
+    """Nothing to set."""
+
+    name: ClassVar[str] = "outcome"
+
+    def build(self, at: Surroundings | None) -> Credit:
+        return Outcome()
 
 
 class Outcome:
     """Leaves the carrier's advantages alone (the paper's GRPO term)."""
 
-    name = "outcome"
-
-    def __init__(self, at: Surroundings | None) -> None:
-        del at
+    name = OutcomeSettings.name
 
     def assign(
         self,
