@@ -94,7 +94,9 @@ def test_covering_spans_take_in_what_stands_outside_every_step() -> None:
 
 
 def test_joined_steps_are_parts_of_like_number() -> None:
-    five = tuple(Step(number=i + 1, start=a, end=b) for i, (a, b) in enumerate([(1, 2), (2, 5), (6, 7), (7, 8), (8, 9)]))
+    five = tuple(
+        Step(number=i + 1, start=a, end=b) for i, (a, b) in enumerate([(1, 2), (2, 5), (6, 7), (7, 8), (8, 9)])
+    )
     assert joined(five, 5) == five
     assert [(s.number, s.start, s.end) for s in joined(five, 2)] == [(1, 1, 5), (2, 6, 9)]
     assert [(s.number, s.start, s.end) for s in joined(five, 1)] == [(1, 1, 9)]

@@ -80,13 +80,9 @@ class Blockwise:
         return block_reward(reward, rollout, rollout.text[block.start : block.end])
 
     def _per_token(self, rollout: Rollout, values: Sequence[float]) -> list[float]:
-        """The block's value on each token; weighed so that under a mean over tokens every block has a mean of its own."""
+        """The block's value on each token, weighed so that a mean over the rollout is a sum of means over blocks."""
         length = len(rollout.token_ids)
         blocks = blocks_of(rollout.text, self.settings.marks)
         spans = covering(step_spans(rollout.token_ids, blocks, self._tokenizer), length)
         factors = [length / len(span) if self.settings.weigh == "block" and span else 1.0 for span in spans]
-        return [
-            value * factor
-            for value, factor, span in zip(values, factors, spans, strict=True)
-            for _ in span
-        ]
+        return [value * factor for value, factor, span in zip(values, factors, spans, strict=True) for _ in span]

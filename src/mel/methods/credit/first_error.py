@@ -82,7 +82,5 @@ class FirstError:
         if s.form == "cliff":
             return zero_sum(group, advantages, starts, share=s.share)
         if s.form == "vppo":
-            return rewarded_prefix(
-                group, starts, alpha=s.alpha, shorten=s.shorten, never_negative=s.never_negative
-            )
+            return rewarded_prefix(group, starts, alpha=s.alpha, shorten=s.shorten, never_negative=s.never_negative)
         return excused(group, advantages, starts)

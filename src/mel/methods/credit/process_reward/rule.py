@@ -27,17 +27,15 @@ class ProcessReward:
         self, groups: Sequence[Group], advantages: Sequence[Sequence[float]], outcomes: Mapping[str, Outcome]
     ) -> Requests[list[list[list[float]]] | None]:
         s = self.settings
-        valued = [group for group in groups if s.groups == "all" or group.is_mixed]
-        parts = [[parts_of(g, r, self._at, most=s.most_steps) for r in g.rollouts] for g in valued]
-        rewards = yield from _SOURCES[s.source]([part for of_group in parts for part in of_group], s, self._at)
-        process: dict[int, list[list[float]]] = {}
+        valued = [i for i, group in enumerate(groups) if s.groups == "all" or group.is_mixed]
+        parts = {i: [parts_of(groups[i], r, self._at, most=s.most_steps) for r in groups[i].rollouts] for i in valued}
+        rewards = yield from _SOURCES[s.source]([part for i in valued for part in parts[i]], s, self._at)
         flat = iter(rewards)
-        for group, of_group in zip(valued, parts, strict=True):
-            weighted = [combined(next(flat), combine=s.combine, temperature=s.temperature) for _ in of_group]
-            process[id(group)] = step_advantages(weighted, [part.spans for part in of_group])
-        return [
-            self._added(group, of_group, process.get(id(group))) for group, of_group in zip(groups, advantages, strict=True)
-        ]
+        process: dict[int, list[list[float]]] = {}
+        for i in valued:
+            weighted = [combined(next(flat), combine=s.combine, temperature=s.temperature) for _ in parts[i]]
+            process[i] = step_advantages(weighted, [part.spans for part in parts[i]])
+        return [self._added(group, advantages[i], process.get(i)) for i, group in enumerate(groups)]
 
     def _added(
         self, group: Group, advantages: Sequence[float], process: Sequence[Sequence[float]] | None

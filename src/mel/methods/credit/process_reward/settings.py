@@ -13,7 +13,7 @@ from mel.methods.declaration import (
     Limits,
     Longest,
     Needs,
-    StepRater,
+    RewardModel,
     Surroundings,
 )
 from mel.ports import Credit
@@ -64,8 +64,8 @@ class ProcessRewardSettings(CreditSettings):
         return self
 
     @property
-    def rater(self) -> StepRater | None:
-        return None if self.model is None else StepRater(path=self.model, separator=self.separator)
+    def reward_model(self) -> RewardModel | None:
+        return None if self.model is None else RewardModel(path=self.model, separator=self.separator)
 
     def build(self, at: Surroundings | None) -> Credit:
         from mel.methods.credit.process_reward.rule import ProcessReward
