@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mel.methods.credit.blockwise import BlockwiseSettings
+from mel.methods.credit.contrast import ContrastSettings
 from mel.methods.credit.first_error import FirstErrorSettings
 from mel.methods.credit.outcome import OutcomeSettings
 from mel.methods.credit.process_reward import ProcessRewardSettings
@@ -13,4 +14,5 @@ CREDITS: dict[str, type[CreditSettings]] = {
     "first_error": FirstErrorSettings,
     "process_reward": ProcessRewardSettings,
     "blockwise": BlockwiseSettings,
+    "contrast": ContrastSettings,
 }
