@@ -61,7 +61,7 @@ def test_a_model_with_another_number_of_classes_is_refused(tmp_path: Path) -> No
 
 
 def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="process reward model .*nowhere: "):
+    with pytest.raises(ValueError, match=r"process reward model .*nowhere: "):
         rater_of(RewardModel(path=str(tmp_path / "nowhere"), separator="w30"), "cpu")
     assert rater_of(None, "cpu") is None
 

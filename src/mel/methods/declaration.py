@@ -332,14 +332,14 @@ def _wanted(settings: type[Settings], key: str, fault: Any) -> str:
     of_field = settings.model_fields[key.partition(".")[0]]
     if fault["type"] == "literal_error":
         return f"one of {list(get_args(of_field.annotation))}"
-    least = next((bound.ge for bound in of_field.metadata if hasattr(bound, "ge")), None)
-    most = next((bound.le for bound in of_field.metadata if hasattr(bound, "le")), None)
     kinds = (of_field.annotation, *get_args(of_field.annotation))
     what = "a number" if float in kinds else "a whole number" if int in kinds else str(fault["msg"]).lower()
-    return what + _range(least, most)
+    bounds = {name: getattr(b, name) for b in of_field.metadata for name in _BOUNDS if hasattr(b, name)}
+    if {"ge", "le"} <= set(bounds):
+        return f"{what} from {bounds['ge']} to {bounds['le']}"
+    words = " and ".join(f"{_BOUNDS[name]} {value}" for name, value in bounds.items())
+    return f"{what} {words}".strip()
 
 
-def _range(least: Any, most: Any) -> str:
-    if least is not None and most is not None:
-        return f" from {least} to {most}"
-    return f" of at least {least}" if least is not None else ""
+_BOUNDS = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
+"""A field's bounds by the names that pydantic gives them, in words."""

@@ -1,8 +1,8 @@
 """Instructions to the model, kept as text files: one directory per prompt set.
 
 A set holds `solve.txt` and whatever further user turns with `{placeholders}` auxiliaries and credit of a run declare
-(`construct.txt`, `replay.txt`, `peer.txt`), beside them `sections.toml` (how steps are labelled and how the sections of an
-experience are recognized). A set is checked for what a run reads of it, and versioned by the hash of all its files,
+(`construct.txt`, `replay.txt`, `peer.txt`), beside them `sections.toml` (how steps are labelled and how the sections
+of an experience are recognized). A set is checked for what a run reads of it, and versioned by the hash of all its files,
 which every run records.
 """
 

@@ -21,12 +21,10 @@ class BlockwiseSettings(CreditSettings):
 
     marks: list[str] = Field(
         default=["\\boxed{"],
-        min_length=1,
         description="A block begins where each of these texts stands last in the rollout, in this order.",
     )
     rewards: list[Reward] = Field(
         default=["form"],
-        min_length=1,
         description="Per mark. form: 1 if the verifier read an answer. brier: -(q - c)^2 of the stated probability q.",
     )
     kappa: float = Field(
@@ -40,8 +38,10 @@ class BlockwiseSettings(CreditSettings):
 
     @model_validator(mode="after")
     def _one_reward_per_mark(self) -> BlockwiseSettings:
-        if len(self.marks) != len(self.rewards) or not all(self.marks):
-            raise ValueError(f"expected one reward per mark, no mark empty; got {self.marks} and {self.rewards}")
+        if not self.marks or len(self.marks) != len(self.rewards) or not all(self.marks):
+            raise ValueError(
+                f"expected one reward per mark, one mark at least and none empty; got {self.marks} and {self.rewards}"
+            )
         return self
 
     def build(self, at: Surroundings | None) -> Credit:

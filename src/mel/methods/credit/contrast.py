@@ -34,7 +34,7 @@ class ContrastSettings(CreditSettings):
     )
     wrong_peers: int = Field(default=1, ge=1, description="Wrong peers at most, averaged over (RLCSD: 4).")
     mixing: float = Field(default=0.5, ge=0, le=1, description="cepo: share of the weight that evidence decides.")
-    clip: float = Field(default=0.2, ge=0, lt=1, description="cepo: weights lie between 1 - clip and 1 + clip.")
+    clip: float = Field(default=0.2, ge=0, le=1, description="cepo: weights lie between 1 - clip and 1 + clip.")
     strength: float = Field(default=0.5, ge=0, description="rlcsd: largest shift of an advantage.")
     tau: float = Field(default=0.02, gt=0, description="rlcsd: nats at which a shift saturates.")
     threshold: float = Field(default=0.02, ge=0, description="rlcsd: smaller shifts are left out.")

@@ -61,7 +61,10 @@ def by_continuations(
 
     A beginning that several rollouts share is continued once for all of them.
     """
-    first = {part.context_ids + begin: (part, begin) for part in reversed(parts) for begin in part.beginnings}
+    first: dict[TokenIds, tuple[Parts, TokenIds]] = {}
+    for part in parts:
+        for begin in part.beginnings:
+            first.setdefault(part.context_ids + begin, (part, begin))
     asked = [found for found in first.values() for _ in range(settings.samples)]
     sampling = Sampling(max_tokens=settings.max_tokens or at.rollout_max_tokens)
     prompts = tuple(part.context_ids + begin for part, begin in asked)
