@@ -2,8 +2,8 @@
 
 A set holds `solve.txt` and whatever further user turns with `{placeholders}` auxiliaries and credit of a run declare
 (`construct.txt`, `replay.txt`, `peer.txt`), beside them `sections.toml` (how steps are labelled and how the sections
-of an experience are recognized). A set is checked for what a run reads of it, and versioned by the hash of all its files,
-which every run records.
+of an experience are recognized). A set is checked for what a run reads of it, and versioned by the hash of all its
+files, which every run records.
 """
 
 from __future__ import annotations
