@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from mel.requests import Rate, Request
 from mel.types import (
     Completion,
     Group,
     Message,
     Outcome,
     Problem,
-    Rate,
-    Request,
     Sampling,
     Score,
     Step,

@@ -11,7 +11,8 @@ from transformers import Qwen3ForTokenClassification
 
 from mel.hosts.reward_model import TokenClassifier, rater_of
 from mel.methods import RewardModel
-from mel.types import Problem, Rate
+from mel.requests import Rate
+from mel.types import Problem
 
 PROBLEM = Problem(id="p", text="w1 w2", answer="w9")
 

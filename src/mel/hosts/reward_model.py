@@ -11,7 +11,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from mel.methods import RewardModel
 from mel.ports import Ratings
-from mel.types import Rate
+from mel.requests import Rate
 
 BATCH = 16
 """Solutions per forward pass."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from mel.ports import Answer, Generator, Logprobs, Rater, Ratings, Requests, Scorer, Verifier
-from mel.types import Completion, Generate, Rate, Request, Score, Verdict, Verify
+from mel.requests import Rate, Request
+from mel.types import Completion, Generate, Score, Verdict, Verify
 
 T = TypeVar("T")
 

@@ -27,7 +27,8 @@ from mel.methods.credit.contrast import ContrastSettings
 from mel.methods.credit.first_error import FirstErrorSettings
 from mel.methods.credit.process_reward import ProcessRewardSettings
 from mel.ports import Logprobs, Ratings
-from mel.types import Group, Outcome, Rate, Request, Score, Verify
+from mel.requests import Rate, Request
+from mel.types import Group, Outcome, Score, Verify
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
 LENGTH = 21  # three steps of six words, `answer`, the number, the end

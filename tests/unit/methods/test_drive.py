@@ -11,7 +11,8 @@ from stories import PROBLEM, RIGHT, TASK, WRONG_AT_1, Canned, completion
 from mel.methods import GenerationError, adrive, drive
 from mel.methods.drive import completed, rated, verified
 from mel.ports import Ratings, Requests
-from mel.types import Completion, Generate, Rate, Request, Sampling, Verdict, Verify
+from mel.requests import Rate, Request
+from mel.types import Completion, Generate, Sampling, Verdict, Verify
 
 SAMPLING = Sampling(max_tokens=8)
 

@@ -9,8 +9,9 @@ from mel.methods.credit.process_reward.settings import PHASE, ProcessRewardSetti
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, rated, verified
 from mel.ports import Requests
+from mel.requests import Rate
 from mel.stages.spans import covering, joined, step_spans
-from mel.types import Generate, Group, Problem, Rate, Rollout, Sampling, Step, TokenIds, Verify
+from mel.types import Generate, Group, Problem, Rollout, Sampling, Step, TokenIds, Verify
 
 StepRewards = list[list[float]]
 """Per rollout one reward for each of its parts."""
