@@ -295,7 +295,7 @@ class Recipe(Section):
         seed = self.trainer.get("seed", 42)
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"trainer.seed: expected a whole number, got {seed!r}")
-        check_slots(self.credit.settings, [auxiliary.settings for auxiliary in self.auxiliaries])
+        check_slots(self.carrier.settings, self.credit.settings, [auxiliary.settings for auxiliary in self.auxiliaries])
         return self
 
     @property

@@ -1,7 +1,7 @@
 """The seams: protocols that stages and methods ask for and that tasks, hosts and tests fill.
 
 A method never calls an engine. It is a generator function that yields requests (`Generate`, `Verify`,
-`Score`) and is sent their answers, so that one body of code serves a batch (TRL), a single group inside an
+`Score`, `Rate`) and is sent their answers, so that one body of code serves a batch (TRL), a single group inside an
 async worker (verl) and a test with canned completions. `mel.methods.drive` runs it.
 """
 
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from mel.requests import Rate, Request
 from mel.types import (
     Completion,
     Group,
     Message,
     Outcome,
     Problem,
-    Request,
     Sampling,
     Score,
     Step,
@@ -30,7 +30,10 @@ T = TypeVar("T")
 Logprobs = tuple[float, ...]
 """One log-probability (nats) per target token."""
 
-Answer = Sequence[Completion] | Sequence[Verdict] | Sequence[Logprobs]
+Ratings = tuple[float, ...]
+"""One probability of being right, 0 to 1, per step."""
+
+Answer = Sequence[Completion] | Sequence[Verdict] | Sequence[Logprobs] | Sequence[Ratings]
 
 Requests = PyGenerator[Request, Answer, T]
 """A computation that yields requests, is sent the answers, and returns ``T``."""
@@ -60,6 +63,14 @@ class Scorer(Protocol):
 
     def score(self, request: Score) -> list[Logprobs]:
         """One tuple per target of the request, in order, with one value per token."""
+        ...
+
+
+class Rater(Protocol):
+    """Says how likely steps are right: a process reward model beside the policy."""
+
+    def rate(self, request: Rate) -> list[Ratings]:
+        """One tuple per solution of the request, in order, with one value per step."""
         ...
 
 

@@ -379,9 +379,6 @@ class Score:
     phase: str = "score"
 
 
-Request = Generate | Verify | Score
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What an auxiliary hands back for one generation batch.

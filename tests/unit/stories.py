@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from mel import prompts
@@ -74,6 +74,25 @@ def bytes_bpe() -> ChatTokenizer:
     )
     tokenizer.train_from_iterator([RIGHT, WRONG_AT_1, WRONG_AT_2, ANALYSIS] * 5, trainer)
     return ChatTokenizer(PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", chat_template=TEMPLATE))
+
+
+@cache
+def sentencepiece() -> ChatTokenizer:
+    """Llama's kind: `▁` for a space, a token per byte for characters outside the vocabulary."""
+    letters = sorted({*"▁=)", *"0123456789", *"abcdefghijklmnopqrstuvwxyz"})
+    merges = [("▁", "="), ("2", ")"), ("▁", "2)"), ("▁", "p"), ("▁p", "l"), ("5", "3"), ("53", "▁2)")]
+    pieces = ["<unk>", "<eos>", *(f"<0x{b:02X}>" for b in range(256)), *letters, *(a + b for a, b in merges)]
+    model = models.BPE(vocab={p: i for i, p in enumerate(pieces)}, merges=merges, unk_token="<unk>", byte_fallback=True)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return ChatTokenizer(
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>", chat_template=TEMPLATE
+        )
+    )
 
 
 def ids(text: str, tokenizer: ChatTokenizer | None = None) -> TokenIds:

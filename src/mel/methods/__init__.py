@@ -8,7 +8,7 @@ MEL is carrier `grpo` with the auxiliary `meta_experience`; every rival is anoth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mel.methods.auxiliaries import AUXILIARIES
@@ -25,6 +25,7 @@ from mel.methods.declaration import (
     Limits,
     Longest,
     Needs,
+    RewardModel,
     Surroundings,
 )
 from mel.methods.drive import GenerationError, adrive, drive
@@ -48,6 +49,7 @@ __all__ = [
     "MetaExperienceSettings",
     "Method",
     "Needs",
+    "RewardModel",
     "Surroundings",
     "adrive",
     "build",
@@ -65,17 +67,24 @@ class Method:
 
     Args:
         settings: of the auxiliaries, one for each and in their order: what they declare.
+        credit_settings: what the credit rule declares.
     """
 
     carrier: Carrier
     credit: Credit
     auxiliaries: tuple[Auxiliary, ...] = ()
     settings: tuple[AuxiliarySettings, ...] = ()
+    credit_settings: CreditSettings = field(default_factory=CREDITS["outcome"])
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """Every phase in which the auxiliaries generate, each once."""
-        return tuple(dict.fromkeys(phase for settings in self.settings for phase in settings.phases))
+        """Every phase in which auxiliaries and credit generate, each once."""
+        return tuple(dict.fromkeys(phase for s in (*self.settings, self.credit_settings) for phase in s.phases))
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it needs problems, solutions and verdicts; the carrier alone reads rewards."""
+        return bool(self.auxiliaries) or self.credit_settings.reads_text
 
 
 def build(
@@ -91,15 +100,17 @@ def build(
         carrier, credit: a name alone means its defaults.
 
     Raises:
-        ValueError: an unknown name, one auxiliary twice, or a credit rule without the auxiliary it reads.
+        ValueError: an unknown name, one auxiliary twice, or a credit rule with a carrier or auxiliaries it cannot work
+            with.
     """
     carrier, credit = carrier_settings(carrier), credit_settings(credit)
-    check_slots(credit, auxiliaries)
+    check_slots(carrier, credit, auxiliaries)
     return Method(
         carrier=carrier.build(at),
         credit=credit.build(at),
         auxiliaries=tuple(settings.build(at) for settings in auxiliaries),
         settings=tuple(auxiliaries),
+        credit_settings=credit,
     )
 
 
@@ -121,12 +132,12 @@ def credit_settings(credit: str | CreditSettings, settings: Mapping[str, Any] | 
     return CREDITS[known(credit, CREDITS, "credit rule")](**(settings or {}))
 
 
-def check_slots(credit: CreditSettings, auxiliaries: Sequence[AuxiliarySettings]) -> None:
+def check_slots(carrier: CarrierSettings, credit: CreditSettings, auxiliaries: Sequence[AuxiliarySettings]) -> None:
     """Refuses slots that do not go together.
 
     Raises:
-        ValueError: an auxiliary twice, one that must come first behind another, a phase that two of them generate in,
-            or a credit rule without what it reads.
+        ValueError: an auxiliary twice, one that must come first behind another, a phase that two parts generate in, a
+            credit rule without what it reads, or one that leaves nothing of the carrier.
     """
     names = [settings.name for settings in auxiliaries]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -135,11 +146,18 @@ def check_slots(credit: CreditSettings, auxiliaries: Sequence[AuxiliarySettings]
     late = next((s.name for s in auxiliaries[1:] if s.comes_first), None)
     if late is not None:
         raise ValueError(f"auxiliary {late!r}: expected it as the first one, got it behind {auxiliaries[0].name!r}")
-    phases = [(phase, s.name) for s in auxiliaries for phase in s.phases]
+    phases = [(phase, f"auxiliary {s.name!r}") for s in auxiliaries for phase in s.phases]
+    phases += [(phase, f"credit {credit.name!r}") for phase in credit.phases]
     for phase, name in phases:
         rivals = [other for p, other in phases if p == phase and other != name]
         if phase in RESERVED_PHASES or rivals:
-            who = f"auxiliary {rivals[0]!r} counts" if rivals else "tokens/ and time_s/ count"
-            raise ValueError(f"auxiliary {name!r}: the phase {phase!r} needs another name: {who} under it already")
+            who = f"{rivals[0]} counts" if rivals else "tokens/ and time_s/ count"
+            raise ValueError(f"{name}: the phase {phase!r} needs another name: {who} under it already")
     if credit.reads_ledger and not any(s.keeps_ledger for s in auxiliaries):
         raise ValueError(f"credit {credit.name!r} reads s* from meta-experiences; add the auxiliary meta_experience")
+    plain = CARRIERS["grpo"]
+    if credit.replaces_advantages and carrier.surrogate == plain.surrogate and not isinstance(carrier, plain):
+        raise ValueError(
+            f"credit {credit.name!r} as set does not use the carrier's advantages, and carrier {carrier.name!r} "
+            "differs from grpo in nothing else: set carrier: grpo, or one with a surrogate of its own"
+        )

@@ -101,15 +101,17 @@ class Longest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Needs:
-    """What an auxiliary can ask for at most.
+    """What an auxiliary or a credit rule can ask for at most.
 
     Args:
         phases: the longest sequence of each phase it generates in.
         row: the longest row it can hand over; None if it hands over none.
+        scored: the longest sequence of each phase in which it only asks for log-probabilities.
     """
 
     phases: tuple[Longest, ...] = ()
     row: Longest | None = None
+    scored: tuple[Longest, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,14 +144,14 @@ class Assumptions:
         for name in ("mixed_share", "parsed_share", "kept_share", "prefix_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
-        for name in ("prompt_tokens", "solution_tokens", "experience_tokens", "steps"):
+        for name in ("prompt_tokens", "solution_tokens", "experience_tokens", "steps", "rollouts"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """What an auxiliary is expected to cost per group of rollouts, in tokens.
+    """What an auxiliary or a credit rule is expected to cost per group of rollouts, in tokens.
 
     Args:
         generated: sampled tokens by phase.
@@ -166,6 +168,20 @@ class Expected:
     row_tokens: float = 0.0
     row_context: float = 0.0
     sequences: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardModel:
+    """A process reward model that a host loads beside the policy and answers `Rate` by.
+
+    Args:
+        path: directory or hub id of a model for token classification with two classes, the second being "right", as
+            TRL's PRMTrainer leaves it.
+        separator: text that its training put behind each step.
+    """
+
+    path: str
+    separator: str
 
 
 class Settings(BaseModel):
@@ -227,14 +243,49 @@ class CarrierSettings(Settings):
         raise TypeError(f"{type(self).__name__} does not define build")
 
 
-class CreditSettings(Settings):
-    """Base of every credit rule's settings.
+class AskingSettings(Settings):
+    """Base of the settings of what may ask for completions, verdicts or log-probabilities.
+
+    Attributes:
+        prompts: the files of a prompt set that it reads, without `.txt`; a set that lacks one is refused.
+    """
+
+    prompts: ClassVar[tuple[str, ...]] = ()
+
+    def needs(self, limits: Limits) -> Needs:
+        """The longest sequence of each phase that it generates or scores in, and the longest row."""
+        raise TypeError(f"{type(self).__name__} does not define needs")
+
+    def expected(self, at: Assumptions) -> Expected:
+        """What it costs per group under these assumptions; `solution_tokens` is at most the rollouts' limit."""
+        raise TypeError(f"{type(self).__name__} does not define expected")
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases it generates in, in their order."""
+        return tuple(phase.phase for phase in self.needs(Limits(prompt=1, instruction=1, completion=1)).phases)
+
+
+class CreditSettings(AskingSettings):
+    """Base of every credit rule's settings; one that asks for nothing declares nothing.
 
     Attributes:
         reads_ledger: it reads the experiences that an auxiliary keeps, and goes with no method that keeps none.
+        reads_text: it reads solutions, or asks; a host then prepares text, problems and verdicts as for auxiliaries.
     """
 
     reads_ledger: ClassVar[bool] = False
+    reads_text: ClassVar[bool] = True
+
+    @property
+    def replaces_advantages(self) -> bool:
+        """Whether the carrier's advantages are not used: then only its surrogate is left of it."""
+        return False
+
+    @property
+    def reward_model(self) -> RewardModel | None:
+        """The process reward model that answers its `Rate` requests; None if it makes none."""
+        return None
 
     def build(self, at: Surroundings | None) -> Credit:
         """The credit rule with these settings.
@@ -244,14 +295,30 @@ class CreditSettings(Settings):
         """
         raise TypeError(f"{type(self).__name__} does not define build")
 
+    def needs(self, limits: Limits) -> Needs:
+        return Needs()
 
-class AuxiliarySettings(Settings):
+    def expected(self, at: Assumptions) -> Expected:
+        return Expected()
+
+    @classmethod
+    def surroundings(cls, at: Surroundings | None) -> Surroundings:
+        """What a rule that reads text is built with.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if at is None:
+            raise ValueError(f"credit {cls.name!r} reads solutions and needs surroundings: build the method with them")
+        return at
+
+
+class AuxiliarySettings(AskingSettings):
     """Base of every auxiliary's settings: what a recipe may set, and what the ring around it must know.
 
     Attributes:
         label: what tables call the carrier with it; the name unless said otherwise.
         namespace: its counts and rates are the metrics `<namespace>/<key>`; the name unless said otherwise.
-        prompts: the files of a prompt set that it reads, without `.txt`; a set that lacks one is refused.
         rates: name -> (numerator, denominator) among its counts; a rate without a denominator is left out.
         keeps_ledger: its outcomes list candidates in `replayed`, which the run keeps in its experience store.
         changes_groups: its outcomes may replace or add rollouts.
@@ -260,7 +327,6 @@ class AuxiliarySettings(Settings):
 
     label: ClassVar[str] = ""
     namespace: ClassVar[str] = ""
-    prompts: ClassVar[tuple[str, ...]] = ()
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {}
     keeps_ledger: ClassVar[bool] = False
     changes_groups: ClassVar[bool] = False
@@ -274,19 +340,6 @@ class AuxiliarySettings(Settings):
     def build(self, at: Surroundings) -> Auxiliary:
         """The auxiliary with these settings."""
         raise TypeError(f"{type(self).__name__} does not define build")
-
-    def needs(self, limits: Limits) -> Needs:
-        """The longest sequence of each phase that it generates in, and the longest row."""
-        raise TypeError(f"{type(self).__name__} does not define needs")
-
-    def expected(self, at: Assumptions) -> Expected:
-        """What it costs per group under these assumptions; `solution_tokens` is at most the rollouts' limit."""
-        raise TypeError(f"{type(self).__name__} does not define expected")
-
-    @property
-    def phases(self) -> tuple[str, ...]:
-        """The phases it generates in, in their order."""
-        return tuple(phase.phase for phase in self.needs(Limits(prompt=1, instruction=1, completion=1)).phases)
 
     @classmethod
     def prefix(cls) -> str:
@@ -316,14 +369,14 @@ def _wanted(settings: type[Settings], key: str, fault: Any) -> str:
     of_field = settings.model_fields[key.partition(".")[0]]
     if fault["type"] == "literal_error":
         return f"one of {list(get_args(of_field.annotation))}"
-    least = next((bound.ge for bound in of_field.metadata if hasattr(bound, "ge")), None)
-    most = next((bound.le for bound in of_field.metadata if hasattr(bound, "le")), None)
     kinds = (of_field.annotation, *get_args(of_field.annotation))
     what = "a number" if float in kinds else "a whole number" if int in kinds else str(fault["msg"]).lower()
-    return what + _range(least, most)
+    bounds = {name: getattr(b, name) for b in of_field.metadata for name in _BOUNDS if hasattr(b, name)}
+    if {"ge", "le"} <= set(bounds):
+        return f"{what} from {bounds['ge']} to {bounds['le']}"
+    words = " and ".join(f"{_BOUNDS[name]} {value}" for name, value in bounds.items())
+    return f"{what} {words}".strip()
 
 
-def _range(least: Any, most: Any) -> str:
-    if least is not None and most is not None:
-        return f" from {least} to {most}"
-    return f" of at least {least}" if least is not None else ""
+_BOUNDS = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
+"""A field's bounds by the names that pydantic gives them, in words."""

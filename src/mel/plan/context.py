@@ -46,26 +46,44 @@ def auxiliary_needs(
 
     With several auxiliaries each row is called by whose it is.
     """
-    limits = Limits(
-        prompt=prompt_tokens,
-        instruction=instruction_tokens,
-        completion=completion_limit(recipe),
-        rollouts=group_size(recipe),
-    )
+    limits = _limits(recipe, prompt_tokens, instruction_tokens)
     found: list[Needs] = []
     for index, auxiliary in enumerate(recipe.auxiliaries):
         needs, section = auxiliary.settings.needs(limits), f"auxiliaries.{index}."
         row = needs.row and needs.row.of_section("", section)
         if row and len(recipe.auxiliaries) > 1:
             row = replace(row, phase=f"{row.phase} of {auxiliary.name}")
-        found.append(Needs(phases=tuple(phase.of_section("", section) for phase in needs.phases), row=row))
+        found.append(replace(_by_recipe(needs, section), row=row))
     return found
+
+
+def credit_needs(
+    recipe: Recipe, *, prompt_tokens: int = PROMPT_TOKENS, instruction_tokens: int = INSTRUCTION_TOKENS
+) -> Needs:
+    """What the credit rule can ask for at most; it hands over no rows."""
+    limits = _limits(recipe, prompt_tokens, instruction_tokens)
+    return _by_recipe(recipe.credit.settings.needs(limits), "credit.")
+
+
+def _limits(recipe: Recipe, prompt_tokens: int, instruction_tokens: int) -> Limits:
+    return Limits(
+        prompt=prompt_tokens,
+        instruction=instruction_tokens,
+        completion=completion_limit(recipe),
+        rollouts=group_size(recipe),
+    )
+
+
+def _by_recipe(needs: Needs, section: str) -> Needs:
+    """The same with the knobs as keys of the recipe."""
+    phases, scored = (tuple(x.of_section("", section) for x in given) for given in (needs.phases, needs.scored))
+    return replace(needs, phases=phases, scored=scored)
 
 
 def longest_sequences(
     recipe: Recipe, *, prompt_tokens: int = PROMPT_TOKENS, instruction_tokens: int = INSTRUCTION_TOKENS
 ) -> list[Longest]:
-    """Per phase the longest sequence: the rollout, then whatever the auxiliaries generate."""
+    """Per phase the longest sequence: the rollout, then whatever auxiliaries and credit generate."""
     rollout = Longest(
         phase="rollout",
         prompt=prompt_tokens,
@@ -73,8 +91,22 @@ def longest_sequences(
         knob="trainer.max_completion_length",
         per_group=group_size(recipe),
     )
-    needs = auxiliary_needs(recipe, prompt_tokens=prompt_tokens, instruction_tokens=instruction_tokens)
-    return [rollout, *(phase for of_one in needs for phase in of_one.phases)]
+    return [
+        rollout,
+        *(phase for of_one in _all_needs(recipe, prompt_tokens, instruction_tokens) for phase in of_one.phases),
+    ]
+
+
+def scored_sequences(
+    recipe: Recipe, *, prompt_tokens: int = PROMPT_TOKENS, instruction_tokens: int = INSTRUCTION_TOKENS
+) -> list[Longest]:
+    """Per phase the longest sequence whose log-probabilities are asked for; the engine never sees these."""
+    return [x for of_one in _all_needs(recipe, prompt_tokens, instruction_tokens) for x in of_one.scored]
+
+
+def _all_needs(recipe: Recipe, prompt_tokens: int, instruction_tokens: int) -> list[Needs]:
+    lengths = {"prompt_tokens": prompt_tokens, "instruction_tokens": instruction_tokens}
+    return [*auxiliary_needs(recipe, **lengths), credit_needs(recipe, **lengths)]
 
 
 def longest_rows(
@@ -116,7 +148,10 @@ def check_context(
     faults = [_fault(item, name, limit) for item in found for name, limit in limits.items() if item.tokens > limit]
     faults += [
         _fault(item, "the model's max_position_embeddings", positions)
-        for item in _suites(recipe, prompt)
+        for item in [
+            *_suites(recipe, prompt),
+            *scored_sequences(recipe, prompt_tokens=prompt, instruction_tokens=instruction),
+        ]
         if item.tokens > positions
     ]
     if faults:

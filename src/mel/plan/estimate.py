@@ -194,6 +194,7 @@ def _is_joint(auxiliary: AuxiliarySection) -> bool:
 
 def _arms(recipe: Recipe) -> str:
     labels = [a.settings.label or a.name for a in recipe.auxiliaries]
+    labels += [recipe.credit.name] if recipe.credit.settings.phases else []
     return f"{' + '.join(labels)} / {recipe.carrier.name.upper()}" if labels else ""
 
 

@@ -1,4 +1,4 @@
-"""Tokens of one optimizer step by phase, under stated assumptions, and what the auxiliaries add."""
+"""Tokens of one optimizer step by phase, under stated assumptions, and what auxiliaries and credit add."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Tokens:
     """Tokens of one optimizer step over all processes.
 
     Args:
-        generated: sampled, by phase: `rollout` and whatever the auxiliaries generate.
+        generated: sampled, by phase: `rollout` and whatever auxiliaries and credit generate.
         sequences: how many of them are sampled, by phase.
-        read: prompts that the auxiliaries' phases add for the engine to read.
+        read: prompts that the other phases add for the engine to read.
         policy: rollout tokens that carry an advantage.
         policy_context: their prompts, through which the pass goes too.
         rows: target tokens of the rows.
@@ -57,7 +57,8 @@ def tokens_per_step(recipe: Recipe, batch: Batch, at: Assumptions) -> Tokens:
     groups, generating = batch.step_problems, batch.step_problems / batch.iterations
     rollouts = batch.step_rollouts / batch.iterations
     bounded = replace(at, solution_tokens=solution, rollouts=group_size(recipe))
-    expected = [auxiliary.settings.expected(bounded) for auxiliary in recipe.auxiliaries]
+    parts = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
+    expected = [settings.expected(bounded) for settings in parts]
     return Tokens(
         generated={"rollout": rollouts * solution} | _summed([x.generated for x in expected], generating),
         sequences={"rollout": rollouts} | _summed([x.sequences for x in expected], generating),
@@ -71,6 +72,6 @@ def tokens_per_step(recipe: Recipe, batch: Batch, at: Assumptions) -> Tokens:
 
 
 def _summed(by_phase: list[Mapping[str, float]], groups: float) -> dict[str, float]:
-    """Per phase the sum over all auxiliaries, for so many groups."""
+    """Per phase the sum over all parts, for so many groups."""
     phases = dict.fromkeys(phase for of_one in by_phase for phase in of_one)
     return {phase: groups * sum(of_one.get(phase, 0.0) for of_one in by_phase) for phase in phases}

@@ -1,9 +1,9 @@
 """Instructions to the model, kept as text files: one directory per prompt set.
 
-A set holds `solve.txt` and whatever further user turns with `{placeholders}` the auxiliaries of a run declare
-(`construct.txt`, `replay.txt`), beside them `sections.toml` (how steps are labelled and how the sections of an
-experience are recognized). A set is checked for what a run reads of it, and versioned by the hash of all its files,
-which every run records.
+A set holds `solve.txt` and whatever further user turns with `{placeholders}` auxiliaries and credit of a run declare
+(`construct.txt`, `replay.txt`, `peer.txt`), beside them `sections.toml` (how steps are labelled and how the sections
+of an experience are recognized). A set is checked for what a run reads of it, and versioned by the hash of all its
+files, which every run records.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _PLACEHOLDERS = {
     "solve.txt": {"problem"},
     "construct.txt": {"problem", "right", "wrong"},
     "replay.txt": {"problem", "experience"},
+    "peer.txt": {"problem", "solution"},
 }
 
 

@@ -35,7 +35,8 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     """
     refusals.refuse_evaluating_shards(recipe.evaluation)
     task = tasks.load(recipe.task.name, **recipe.task.options)
-    read = dict.fromkeys(name for auxiliary in recipe.auxiliaries for name in auxiliary.settings.prompts)
+    asking = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
+    read = dict.fromkeys(name for settings in asking for name in settings.prompts)
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, list(read))
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
     model_path = model_directory(recipe.model.path)

@@ -9,9 +9,10 @@ import pytest
 from stories import PROBLEM, RIGHT, TASK, WRONG_AT_1, Canned, completion
 
 from mel.methods import GenerationError, adrive, drive
-from mel.methods.drive import completed, verified
-from mel.ports import Requests
-from mel.types import Completion, Generate, Request, Sampling, Verdict, Verify
+from mel.methods.drive import completed, rated, verified
+from mel.ports import Ratings, Requests
+from mel.requests import Rate, Request
+from mel.types import Completion, Generate, Sampling, Verdict, Verify
 
 SAMPLING = Sampling(max_tokens=8)
 
@@ -99,3 +100,18 @@ class Leaky:
 def test_a_stop_iteration_out_of_an_engine_is_no_result() -> None:
     with pytest.raises(StopIteration, match="not a result"):
         drive(ask(), Leaky(), TASK)
+
+
+class Curt:
+    """Rates the first step only."""
+
+    def rate(self, request: Rate) -> list[Ratings]:
+        return [(0.5,) for _ in request.solutions]
+
+
+def test_ratings_that_are_missing_are_an_error() -> None:
+    request = Rate(problems=(PROBLEM,), solutions=(("a", "b"),))
+    with pytest.raises(GenerationError, match="expected 2 ratings, one per step; 1 came back"):
+        drive(rated(request), Canned([]), TASK, rater=Curt())
+    with pytest.raises(GenerationError, match="there is no process reward model"):
+        drive(rated(request), Canned([]), TASK)

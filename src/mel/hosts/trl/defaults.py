@@ -143,14 +143,15 @@ def check_batches(args: GRPOConfig, method: Method) -> None:
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:
-    """Refuses a method that would make experiences of rollouts which are not text of one turn.
+    """Refuses a method that would read rollouts which are not text of one turn.
 
     Raises:
-        ValueError: the method has auxiliaries.
+        ValueError: the method has auxiliaries, or a credit rule that reads solutions.
     """
-    if method.auxiliaries:
+    if method.reads_text:
+        names = [a.name for a in method.auxiliaries] or [f"credit {method.credit.name}"]
         raise ValueError(
             f"meta-experiences are made of text rollouts of one turn; {what} are not supported with auxiliaries "
-            f"({', '.join(a.name for a in method.auxiliaries)}): train without them, or pass "
+            f"({', '.join(names)}): train without them, or pass "
             "`method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"
         )

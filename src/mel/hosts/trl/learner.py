@@ -22,7 +22,7 @@ from mel.hosts.trl.verdicts import RolloutVerifier, VerdictsOfSpread
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
-from mel.ports import Observer, Tokenizer
+from mel.ports import Observer, Rater, Tokenizer
 from mel.step import Accounting, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
@@ -56,6 +56,7 @@ class Learner:
         source: says which rollouts and replays are right.
         learning: how each auxiliary's rows enter the optimizer step, by its name.
         observers: hear of every outcome, on the main process.
+        rater: the process reward model, where the method declares one.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Learner:
         source: RolloutVerifier,
         learning: Mapping[str, RowLearning],
         observers: Sequence[Observer],
+        rater: Rater | None = None,
     ) -> None:
         self._trainer: Any = trainer
         self._method = method
@@ -74,6 +76,7 @@ class Learner:
         self._source = source
         self._learning = learning
         self._observers = observers
+        self._rater = rater
         self._generator = TrainerGenerator(trainer, tokenizer)
         self._scorer = TrainerScorer(trainer)
         self._ranks = TrainerRanks(trainer.accelerator)
@@ -95,7 +98,7 @@ class Learner:
                 self._method,
                 self._rolled(scored, groups, output),
                 step=step,
-                answer=lambda requests: drive(requests, self._generator, self._source, self._scorer),
+                answer=lambda requests: drive(requests, self._generator, self._source, self._scorer, self._rater),
                 ranks=self._ranks,
                 accounting=accounting,
             )

@@ -13,6 +13,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from mel.hosts.reward_model import rater_of
 from mel.hosts.trl import contract, state
 from mel.hosts.trl.config import check_settings, setting, splits_groups
 from mel.hosts.trl.defaults import (
@@ -86,7 +87,7 @@ class MELTrainer(GRPOTrainer):
         **keywords: Any,
     ) -> None:
         contract.require(GRPOTrainer)
-        is_plain = method is not None and not method.auxiliaries
+        is_plain = method is not None and not method.reads_text
         given = inspect.signature(GRPOTrainer.__init__).bind_partial(self, *positional, **keywords).arguments
         if not is_plain:
             refuse_early(given, has_verifier=(verifier or task) is not None)
@@ -129,6 +130,7 @@ class MELTrainer(GRPOTrainer):
             ),
             learning=learned,
             observers=observers,
+            rater=rater_of(method.credit_settings.reward_model, self.accelerator.device),
         )
         self._update = RowUpdate(self, learned)
         tolerance = setting(self.args, "engine_tolerance")

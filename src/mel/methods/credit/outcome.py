@@ -15,6 +15,7 @@ class OutcomeSettings(CreditSettings):
     """Nothing to set."""
 
     name: ClassVar[str] = "outcome"
+    reads_text: ClassVar[bool] = False
 
     def build(self, at: Surroundings | None) -> Credit:
         return Outcome()

@@ -1,0 +1,28 @@
+"""Everything that a method can ask for while it runs: `Request`, of which the commonest kinds stand in `mel.types`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mel.types import Generate, Problem, Score, Verify
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """A method's request: how likely each step of a solution is right, 0 to 1, as a process reward model sees it.
+
+    Answered by the model that the method declares, a frozen one beside the policy: one tuple per solution, in order,
+    with a number per step. No generation engine and no other rank takes part.
+
+    Args:
+        problems: one per solution.
+        solutions: the text of each step.
+        phase: seconds are accounted under this word.
+    """
+
+    problems: tuple[Problem, ...]
+    solutions: tuple[tuple[str, ...], ...]
+    phase: str = "rate"
+
+
+Request = Generate | Verify | Score | Rate
