@@ -16,6 +16,7 @@ from mel.naming import did_you_mean
 from mel.ports import Auxiliary, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
+from mel.types import Sampling
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +26,8 @@ class Surroundings:
     Args:
         steps: the task's segmentation of a solution.
         rollout_max_tokens: completion limit of the rollouts; replays get the same unless set otherwise.
+        rollout_temperature, rollout_top_p: what the host samples rollouts at; a rollout that an auxiliary adds to a
+            group must be sampled alike, or its ratio would be off.
         seed: the run's seed; what an auxiliary draws is seeded per (seed, step, problem).
         inspector: a task that knows true errors and rules; its counts are kept if given.
     """
@@ -33,8 +36,15 @@ class Surroundings:
     prompts: PromptSet
     steps: Steps
     rollout_max_tokens: int
+    rollout_temperature: float = 1.0
+    rollout_top_p: float = 1.0
     seed: int = 0
     inspector: Inspectable | None = None
+
+    def rollout_sampling(self, max_tokens: int | None = None) -> Sampling:
+        """How the host samples rollouts, with another limit if one is given."""
+        limit = self.rollout_max_tokens if max_tokens is None else max_tokens
+        return Sampling(max_tokens=limit, temperature=self.rollout_temperature, top_p=self.rollout_top_p)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +55,13 @@ class Limits:
         prompt: the longest problem in its solve prompt.
         instruction: the longest instruction that the auxiliary reads (`prompts`), without anything filled in.
         completion: limit of a rollout.
+        rollouts: per group.
     """
 
     prompt: int
     instruction: int
     completion: int
+    rollouts: int = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +110,7 @@ class Assumptions:
         kept_share: replayed candidates that are kept, 0 to 1 (`experience/retention`).
         prefix_share: how far into a wrong solution its error lies, 0 to 1.
         steps: numbered steps of a solution.
+        rollouts: per group; a plan takes the recipe's.
     """
 
     prompt_tokens: float = 160.0
@@ -108,12 +121,13 @@ class Assumptions:
     kept_share: float = 0.5
     prefix_share: float = 0.5
     steps: float = 12.0
+    rollouts: float = 8.0
 
     def __post_init__(self) -> None:
         for name in ("mixed_share", "parsed_share", "kept_share", "prefix_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
-        for name in ("prompt_tokens", "solution_tokens", "experience_tokens", "steps"):
+        for name in ("prompt_tokens", "solution_tokens", "experience_tokens", "steps", "rollouts"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
 

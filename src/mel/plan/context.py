@@ -46,7 +46,12 @@ def auxiliary_needs(
 
     With several auxiliaries each row is called by whose it is.
     """
-    limits = Limits(prompt=prompt_tokens, instruction=instruction_tokens, completion=completion_limit(recipe))
+    limits = Limits(
+        prompt=prompt_tokens,
+        instruction=instruction_tokens,
+        completion=completion_limit(recipe),
+        rollouts=group_size(recipe),
+    )
     found: list[Needs] = []
     for index, auxiliary in enumerate(recipe.auxiliaries):
         needs, section = auxiliary.settings.needs(limits), f"auxiliaries.{index}."

@@ -56,7 +56,7 @@ def tokens_per_step(recipe: Recipe, batch: Batch, at: Assumptions) -> Tokens:
     solution = min(at.solution_tokens, float(completion_limit(recipe)))
     groups, generating = batch.step_problems, batch.step_problems / batch.iterations
     rollouts = batch.step_rollouts / batch.iterations
-    bounded = replace(at, solution_tokens=solution)
+    bounded = replace(at, solution_tokens=solution, rollouts=float(batch.group_size))
     expected = [auxiliary.settings.expected(bounded) for auxiliary in recipe.auxiliaries]
     return Tokens(
         generated={"rollout": rollouts * solution} | _summed([x.generated for x in expected], generating),

@@ -135,6 +135,8 @@ def build_method(prepared: Prepared) -> methods.Method:
         prompts=prepared.prompt_set,
         steps=task.steps,
         rollout_max_tokens=completion_limit(recipe),
+        rollout_temperature=float(recipe.trainer.get("temperature", 1.0)),
+        rollout_top_p=float(recipe.trainer.get("top_p", 1.0)),
         seed=recipe.seed,
         inspector=task if isinstance(task, Inspectable) else None,
     )

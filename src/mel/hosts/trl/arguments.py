@@ -9,6 +9,7 @@ from typing import Any
 from mel.config import AuxiliarySection, Recipe
 from mel.hosts.load import lora_config
 from mel.hosts.trl.config import MELConfig
+from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.surrogates import surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes
@@ -60,7 +61,8 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         path: of the run directory.
 
     Raises:
-        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker.
+        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker, or
+            settings under which an auxiliary's rollouts would not be learned as TRL learns its own.
     """
     _check_names(recipe)
     surrogate = surrogate_fields(CARRIERS[recipe.carrier]().surrogate)
@@ -74,6 +76,9 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
         raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
     check_trackers([*config.report_to])
+    for auxiliary in recipe.auxiliaries:
+        if auxiliary.settings.changes_groups:
+            check_policy_rows(config, f"auxiliary {auxiliary.name!r}", carrier=recipe.carrier)
     return TRLArguments(
         config=config,
         lora=None if recipe.model.lora is None else lora_config(recipe.model.lora),

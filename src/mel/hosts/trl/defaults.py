@@ -88,6 +88,8 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
         prompts=prompts.load(task.prompt_set if task is not None else setting(args, "prompts")),
         steps=segmenter or (task.steps if task is not None else lines_as_steps),
         rollout_max_tokens=args.max_completion_length or setting(args, "construct_max_tokens"),
+        rollout_temperature=args.temperature,
+        rollout_top_p=args.top_p,
         seed=args.seed,
         inspector=task if isinstance(task, Inspectable) else None,
     )
