@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -168,7 +169,7 @@ def _rewards(
     """
     if any(settings.changes_groups for settings in method.settings):
         own = [tuple(rollout.reward for rollout in group.rollouts) for group in groups]
-        is_changed = any(new is not old for new, old in zip(groups, rolled.groups, strict=True))
+        is_changed = len(groups) > len(rolled.groups) or any(map(operator.is_not, groups, rolled.groups))
         parts = ranks.all_of((own, is_changed))
         start = sum(len(part) for part, _ in parts[: ranks.index])
         return [group for part, _ in parts for group in part], start, any(changed for _, changed in parts)
