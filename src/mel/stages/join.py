@@ -43,6 +43,20 @@ def is_unaided(rollout: Rollout) -> bool:
     return rollout.context_ids is None and not rollout.hint
 
 
+def shortest_right(group: Group, *, other_than: Rollout | None = None) -> Rollout | None:
+    """The right rollout with the fewest tokens, among those that ended by themselves and were given nothing.
+
+    Args:
+        other_than: one that is not taken.
+    """
+    found = [
+        r
+        for r in group.rollouts
+        if r.verdict.is_correct and is_unaided(r) and not r.is_truncated and r is not other_than
+    ]
+    return min(found, key=lambda rollout: len(rollout.token_ids), default=None)
+
+
 def with_more(group: Group, rollouts: Sequence[Rollout]) -> Group:
     """The group with these rollouts behind its own; the same object if there are none."""
     return replace(group, rollouts=(*group.rollouts, *rollouts)) if rollouts else group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mel.methods.auxiliaries.extra_rollouts import ExtraRolloutsSettings
 from mel.methods.auxiliaries.meta_experience import MetaExperienceSettings
+from mel.methods.auxiliaries.self_distill import SelfDistillSettings
 from mel.methods.auxiliaries.step_hint import StepHintSettings
 from mel.methods.declaration import AuxiliarySettings
 
@@ -11,4 +12,5 @@ AUXILIARIES: dict[str, type[AuxiliarySettings]] = {
     "meta_experience": MetaExperienceSettings,
     "extra_rollouts": ExtraRolloutsSettings,
     "step_hint": StepHintSettings,
+    "self_distill": SelfDistillSettings,
 }

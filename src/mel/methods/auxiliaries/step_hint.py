@@ -14,7 +14,7 @@ from pydantic import Field
 from mel.methods.attempts import Start, added, attempts
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.ports import Auxiliary, Requests
-from mel.stages.join import is_unaided
+from mel.stages.join import shortest_right
 from mel.types import Group, Outcome, Rollout, TokenIds
 
 Which = Literal["mixed", "solved"]
@@ -109,9 +109,3 @@ class StepHint:
         counts = {round(level * len(steps) / (levels + 1)) for level in range(1, levels + 1)}
         ends = [steps[n].start for n in sorted(counts) if 0 < n < len(steps)]
         return [chain.token_ids[: self._at.tokenizer.token_index(chain.token_ids, end)] for end in ends]
-
-
-def shortest_right(group: Group) -> Rollout | None:
-    """The right rollout with the fewest tokens, among those that were sampled whole from the group's prompt."""
-    chains = [r for r in group.rollouts if r.verdict.is_correct and is_unaided(r) and not r.is_truncated]
-    return min(chains, key=lambda rollout: len(rollout.token_ids), default=None)
