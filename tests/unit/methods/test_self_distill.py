@@ -12,7 +12,13 @@ from mel.methods import AUXILIARIES, Surroundings, drive
 from mel.types import Group, Outcome, Reference, Row, Score
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
-TEACHER = ids(f"<user> {PROBLEM.text} right {RIGHT} <assistant>")
+
+
+def shown(text: str) -> tuple[int, ...]:
+    return ids(f"<user> {PROBLEM.text} right {text} <assistant>")
+
+
+TEACHER = shown(RIGHT)
 MIXED = group(RIGHT, WRONG_AT_1, WRONG_AT_2)
 
 
@@ -44,14 +50,15 @@ def row(of: Group, text: str, **reference: object) -> Row:
     )
 
 
-def test_a_wrong_rollout_that_its_right_sibling_makes_less_likely_is_distilled() -> None:
-    # Mean log-probabilities of the two wrong rollouts, without and with the sibling: -0.5 to -0.9, and -0.4 to -0.3.
+def test_a_wrong_rollout_that_a_right_sibling_makes_less_likely_than_a_wrong_one_does_is_distilled() -> None:
+    # Mean log-probabilities of the two wrong rollouts, behind the other wrong one and behind the right one: -0.5 and
+    # -0.9 of the first, -0.4 and -0.3 of the second.
     outcome, scorer = learn([MIXED], -0.5, -0.4, -0.9, -0.3)
     assert outcome.rows == (row(MIXED, WRONG_AT_1),)
     (asked,) = scorer.asked
-    assert asked.contexts == (MIXED.prompt_ids, MIXED.prompt_ids, TEACHER, TEACHER)
+    assert asked.contexts == (shown(WRONG_AT_2), shown(WRONG_AT_1), TEACHER, TEACHER)
     assert asked.targets == (ended(WRONG_AT_1), ended(WRONG_AT_2)) * 2
-    assert outcome.counts == {"groups": 1, "candidates": 2, "rows": 1, "skipped/not_informed": 1}
+    assert outcome.counts == {"groups": 1, "candidates": 2, "rows": 1, "skipped/no_peer": 0, "skipped/not_informed": 1}
 
 
 def test_the_gap_must_exceed_the_margin() -> None:
@@ -71,7 +78,12 @@ def test_ungated_a_right_rollout_is_distilled_from_another_right_one() -> None:
     outcome, _ = learn([group(RIGHT, longer)], gate="none")
     assert [r.target_ids for r in outcome.rows] == [ended(RIGHT), ended(longer)]
     contexts = [r.reference.context_ids for r in outcome.rows if r.reference]
-    assert contexts == [ids(f"<user> {PROBLEM.text} right {longer} <assistant>"), TEACHER]
+    assert contexts == [shown(longer), TEACHER]
+
+
+def test_without_another_wrong_rollout_that_reads_otherwise_there_is_nothing_to_compare_with() -> None:
+    outcome, scorer = learn([group(RIGHT, WRONG_AT_1, WRONG_AT_1)])
+    assert (scorer.asked[0].targets, outcome.rows, outcome.counts["skipped/no_peer"]) == ((), (), 2)
 
 
 @pytest.mark.parametrize("gate", ["informed", "wrong"])

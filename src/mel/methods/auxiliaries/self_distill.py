@@ -1,7 +1,8 @@
 """Self-distillation (SDPO, arXiv 2601.20802): the policy learns what it would say with a right rollout before its eyes.
 
 Ungated it falls below GRPO and collapses within a hundred steps (arXiv 2605.11609, 2605.16302), so it is gated here:
-only on wrong rollouts (arXiv 2604.02288), and only where the right one tells the policy something against them.
+only on wrong rollouts (arXiv 2604.02288), and only where the right one tells the policy more against them than another
+wrong one does (the contrast of RLCSD, arXiv 2606.11709).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class SelfDistillSettings(AuxiliarySettings):
 
     gate: Gate = Field(
         default="informed",
-        description="informed: wrong rollouts that the teacher, who sees a right one, finds less likely than the "
-        "policy does. wrong: all wrong ones with a right sibling. none: right ones too (paper), a control.",
+        description="informed: wrong rollouts that the policy finds less likely with a right one in its prompt than "
+        "with another wrong one. wrong: all wrong ones with a right sibling. none: right ones too (paper), a control.",
     )
     margin: float = Field(
         default=0.0, ge=0, description="By how much less likely, in nats per token, for gate: informed."
@@ -66,11 +67,12 @@ class SelfDistillSettings(AuxiliarySettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Lesson:
-    """A rollout, and what student and teacher read before it."""
+    """A rollout, what student and teacher read before it, and what the teacher would read if it were misinformed."""
 
     rollout: Rollout
     student_ids: TokenIds
     teacher_ids: TokenIds
+    misled_ids: TokenIds
 
 
 class SelfDistill:
@@ -88,8 +90,10 @@ class SelfDistill:
         lessons = [lesson for group in groups for lesson in self._lessons(group, counts)]
         counts["candidates"] += len(lessons)
         if self.settings.gate == "informed":
-            lessons = yield from self._informed(lessons)
-            counts["skipped/not_informed"] += counts["candidates"] - len(lessons)
+            compared = [lesson for lesson in lessons if lesson.misled_ids]
+            counts["skipped/no_peer"] += len(lessons) - len(compared)
+            lessons = yield from self._informed(compared)
+            counts["skipped/not_informed"] += len(compared) - len(lessons)
         counts["rows"] += len(lessons)
         return Outcome(rows=tuple(map(self._row, lessons)), counts=dict(counts))
 
@@ -98,23 +102,34 @@ class SelfDistill:
         for rollout in group.rollouts:
             if rollout.verdict.is_correct and self.settings.gate != "none":
                 continue
-            sibling = shortest_right(group, other_than=rollout)
+            sibling, peer = shortest_right(group, other_than=rollout), _wrong_peer(group, rollout)
             reason = _refusal(rollout, sibling)
             if sibling is None or reason:
                 counts[f"skipped/{reason}"] += 1
                 continue
-            turn = self._at.prompts.turn("sibling", problem=group.problem.text, right=sibling.text)
-            teacher = self._at.tokenizer.chat([{"role": "user", "content": turn}])
-            found.append(_Lesson(rollout=rollout, student_ids=group.prompt_ids, teacher_ids=teacher))
+            lesson = _Lesson(
+                rollout=rollout,
+                student_ids=group.prompt_ids,
+                teacher_ids=self._shown(group, sibling),
+                misled_ids=self._shown(group, peer) if peer else (),
+            )
+            found.append(lesson)
         return found
 
+    def _shown(self, group: Group, sibling: Rollout) -> TokenIds:
+        turn = self._at.prompts.turn("sibling", problem=group.problem.text, right=sibling.text)
+        return self._at.tokenizer.chat([{"role": "user", "content": turn}])
+
     def _informed(self, lessons: Sequence[_Lesson]) -> Requests[list[_Lesson]]:
-        """Those that the teacher finds less likely, per token, than the policy does by more than the margin."""
+        """Those less likely, per token, behind a right sibling than behind a wrong one by more than the margin.
+
+        Not less likely than without any: of its own samples a policy finds nearly all less likely in another context.
+        """
         targets = tuple(lesson.rollout.token_ids for lesson in lessons)
-        contexts = (*(lesson.student_ids for lesson in lessons), *(lesson.teacher_ids for lesson in lessons))
+        contexts = (*(lesson.misled_ids for lesson in lessons), *(lesson.teacher_ids for lesson in lessons))
         logps = yield from scored(Score(contexts=contexts, targets=targets * 2, phase="gate"))
         means = [sum(of_one) / len(of_one) for of_one in logps]
-        gaps = [student - teacher for student, teacher in zip(means, means[len(lessons) :], strict=False)]
+        gaps = [misled - informed for misled, informed in zip(means, means[len(lessons) :], strict=False)]
         return [lesson for lesson, gap in zip(lessons, gaps, strict=True) if gap > self.settings.margin]
 
     def _row(self, lesson: _Lesson) -> Row:
@@ -124,6 +139,12 @@ class SelfDistill:
         return Row(
             context_ids=lesson.student_ids, target_ids=lesson.rollout.token_ids, term="distill", reference=reference
         )
+
+
+def _wrong_peer(group: Group, rollout: Rollout) -> Rollout | None:
+    """The first other wrong rollout that reads otherwise; one that reads alike would make it likely by itself."""
+    peers = (r for r in group.rollouts if not r.verdict.is_correct and is_unaided(r) and not r.is_truncated)
+    return next((peer for peer in peers if peer.text != rollout.text), None)
 
 
 def _refusal(rollout: Rollout, sibling: Rollout | None) -> str:
