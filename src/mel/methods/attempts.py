@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, verified
@@ -18,12 +18,12 @@ class Start:
     """Where a further attempt begins.
 
     Args:
-        place: position of its group among those of the batch.
+        place: position of its group among those of the batch; matters where the attempt joins that group.
         given: tokens that it begins with and that are not sampled.
         context_ids: what comes before them, where that is not the group's prompt.
     """
 
-    place: int
+    place: int = 0
     group: Group
     given: TokenIds = ()
     context_ids: TokenIds | None = None
@@ -43,6 +43,23 @@ def attempts(starts: Sequence[Start], sampling: Sampling, phase: str, at: Surrou
         as_rollout(completion, verdict, text=text, given=start.given, context_ids=start.context_ids)
         for start, completion, verdict, text in zip(starts, completions, verdicts, texts, strict=True)
     ]
+
+
+def own_groups(
+    starts: Sequence[Start], rollouts: Sequence[Rollout], size: int, counts: Counter[str]
+) -> tuple[Group, ...]:
+    """A group of its own for every `size` attempts from one start, if its rollouts differ in outcome.
+
+    Others would have advantage 0 under every carrier that compares within a group; they are counted and left out.
+    """
+    counts["attempts"] += len(rollouts)
+    counts["right"] += sum(rollout.verdict.is_correct for rollout in rollouts)
+    found = [
+        replace(starts[first].group, rollouts=tuple(r for r in rollouts[first : first + size] if has_sample(r)))
+        for first in range(0, len(starts), size)
+    ]
+    counts["skipped/uniform"] += sum(not group.is_mixed for group in found)
+    return tuple(group for group in found if group.is_mixed)
 
 
 def added(

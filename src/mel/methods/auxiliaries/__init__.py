@@ -6,6 +6,7 @@ from mel.methods.auxiliaries.extra_rollouts import ExtraRolloutsSettings
 from mel.methods.auxiliaries.meta_experience import MetaExperienceSettings
 from mel.methods.auxiliaries.self_distill import SelfDistillSettings
 from mel.methods.auxiliaries.step_hint import StepHintSettings
+from mel.methods.auxiliaries.suffix_reset import SuffixResetSettings
 from mel.methods.declaration import AuxiliarySettings
 
 AUXILIARIES: dict[str, type[AuxiliarySettings]] = {
@@ -13,4 +14,5 @@ AUXILIARIES: dict[str, type[AuxiliarySettings]] = {
     "extra_rollouts": ExtraRolloutsSettings,
     "step_hint": StepHintSettings,
     "self_distill": SelfDistillSettings,
+    "suffix_reset": SuffixResetSettings,
 }
