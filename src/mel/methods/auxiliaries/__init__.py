@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mel.methods.auxiliaries.extra_rollouts import ExtraRolloutsSettings
 from mel.methods.auxiliaries.meta_experience import MetaExperienceSettings
+from mel.methods.auxiliaries.scaffold import ScaffoldSettings
 from mel.methods.auxiliaries.self_distill import SelfDistillSettings
 from mel.methods.auxiliaries.step_hint import StepHintSettings
 from mel.methods.auxiliaries.suffix_reset import SuffixResetSettings
@@ -15,4 +16,5 @@ AUXILIARIES: dict[str, type[AuxiliarySettings]] = {
     "step_hint": StepHintSettings,
     "self_distill": SelfDistillSettings,
     "suffix_reset": SuffixResetSettings,
+    "scaffold": ScaffoldSettings,
 }
