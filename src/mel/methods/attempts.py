@@ -21,16 +21,23 @@ class Start:
         place: position of its group among those of the batch; matters where the attempt joins that group.
         given: tokens that it begins with and that are not sampled.
         context_ids: what comes before them, where that is not the group's prompt.
+        judged_behind: what the verifier reads in the place of `given`, where that holds more than a solution does: a
+            wrong step, and words about it.
     """
 
     place: int = 0
     group: Group
     given: TokenIds = ()
     context_ids: TokenIds | None = None
+    judged_behind: TokenIds | None = None
 
     @property
     def prompt_ids(self) -> TokenIds:
         return (self.group.prompt_ids if self.context_ids is None else self.context_ids) + self.given
+
+    @property
+    def judged_ids(self) -> TokenIds:
+        return self.given if self.judged_behind is None else self.judged_behind
 
 
 def attempts(starts: Sequence[Start], sampling: Sampling, phase: str, at: Surroundings) -> Requests[list[Rollout]]:
@@ -38,7 +45,8 @@ def attempts(starts: Sequence[Start], sampling: Sampling, phase: str, at: Surrou
     prompts = tuple(start.prompt_ids for start in starts)
     completions = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=phase))
     texts = tuple(at.tokenizer.decode(s.given + c.token_ids) for s, c in zip(starts, completions, strict=True))
-    verdicts = yield from verified(Verify(problems=tuple(s.group.problem for s in starts), responses=texts))
+    judged = tuple(at.tokenizer.decode(s.judged_ids + c.token_ids) for s, c in zip(starts, completions, strict=True))
+    verdicts = yield from verified(Verify(problems=tuple(s.group.problem for s in starts), responses=judged))
     return [
         as_rollout(completion, verdict, text=text, given=start.given, context_ids=start.context_ids)
         for start, completion, verdict, text in zip(starts, completions, verdicts, texts, strict=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mel.methods.auxiliaries.critique_refine import CritiqueRefineSettings
 from mel.methods.auxiliaries.extra_rollouts import ExtraRolloutsSettings
+from mel.methods.auxiliaries.insert_correction import InsertCorrectionSettings
 from mel.methods.auxiliaries.meta_experience import MetaExperienceSettings
 from mel.methods.auxiliaries.scaffold import ScaffoldSettings
 from mel.methods.auxiliaries.self_distill import SelfDistillSettings
@@ -17,4 +19,6 @@ AUXILIARIES: dict[str, type[AuxiliarySettings]] = {
     "self_distill": SelfDistillSettings,
     "suffix_reset": SuffixResetSettings,
     "scaffold": ScaffoldSettings,
+    "critique_refine": CritiqueRefineSettings,
+    "insert_correction": InsertCorrectionSettings,
 }
