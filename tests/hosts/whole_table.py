@@ -84,7 +84,7 @@ class Fixed:
 
     def rewards(self, completions: list[Any], **kwargs: Any) -> list[float]:
         right, self._right = self._right, None
-        return [float(i % 2 if right is None else i in right) for i in range(len(completions))]
+        return [float(i % 2 == 0 if right is None else i in right) for i in range(len(completions))]
 
 
 @contextmanager

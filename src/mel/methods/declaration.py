@@ -6,7 +6,7 @@ whatever its `build` returns. Nothing outside `mel.methods` names one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, get_args
 
@@ -16,7 +16,7 @@ from mel.naming import did_you_mean
 from mel.ports import Auxiliary, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
-from mel.types import Sampling
+from mel.types import Problem, Sampling
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,6 +189,18 @@ class AuxiliarySettings(BaseModel):
     def needs_whole_batch(self) -> bool:
         """Whether it compares groups with each other: then a host must show it more than one group at once."""
         return False
+
+    def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:
+        """Refuses what could never do anything in such a run; most auxiliaries refuse nothing.
+
+        Args:
+            rollouts: per group.
+            problems: of the training set.
+            inspector: the task, if it knows true errors and rules.
+
+        Raises:
+            ValueError: what it needs, what there is, and what to change.
+        """
 
     def build(self, at: Surroundings) -> Auxiliary:
         """The auxiliary with these settings."""

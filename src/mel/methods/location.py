@@ -8,7 +8,7 @@ from typing import Literal
 
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, scored
-from mel.ports import Requests
+from mel.ports import Inspectable, Requests
 from mel.stages.experience import construction_turn, split_sections, stated_step, without_thinking
 from mel.stages.localize import any_step, first_difference, least_likely, true_step
 from mel.types import Completion, Generate, Pair, Sampling, Score, TokenIds
@@ -17,13 +17,13 @@ Locator = Literal["first_difference", "critique", "likelihood", "random", "oracl
 """Who says it, as in `mel.stages.localize`; `critique` is the policy, asked by the prompt `construct`."""
 
 
-def check_locator(locator: Locator, at: Surroundings, who: str) -> None:
+def check_locator(locator: Locator, inspector: Inspectable | None, who: str) -> None:
     """Refuses a locator that the task cannot serve.
 
     Raises:
         ValueError: the oracle, of a task that does not know true errors.
     """
-    if locator == "oracle" and at.inspector is None:
+    if locator == "oracle" and inspector is None:
         raise ValueError(
             f"{who}.localizer: 'oracle' asks the task for the first wrong step, and this task cannot say; use "
             "first_difference, critique, likelihood or random"

@@ -14,7 +14,7 @@ from mel import methods, prompts, tasks
 from mel.config import Recipe
 from mel.hosts import HOSTS
 from mel.launch import num_processes
-from mel.plan.context import completion_limit
+from mel.plan.context import completion_limit, group_size
 from mel.ports import Inspectable, Task
 from mel.prepared import Host, Prepared
 from mel.prompts.ask import PlainAsk
@@ -39,6 +39,8 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     ask = PlainAsk(prompts=prompt_set)
     model_path = model_directory(recipe.model.path)
     problems = training_problems(recipe, task)
+    for auxiliary in recipe.auxiliaries:
+        auxiliary.settings.check(rollouts=group_size(recipe), problems=problems, inspector=_inspector(task))
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
     positions = refusals.refuse_model(model_path)
@@ -138,7 +140,7 @@ def build_method(prepared: Prepared) -> methods.Method:
         rollout_temperature=float(recipe.trainer.get("temperature", 1.0)),
         rollout_top_p=float(recipe.trainer.get("top_p", 1.0)),
         seed=recipe.seed,
-        inspector=task if isinstance(task, Inspectable) else None,
+        inspector=_inspector(task),
     )
     return methods.build(
         at=at,
@@ -146,6 +148,11 @@ def build_method(prepared: Prepared) -> methods.Method:
         credit=recipe.credit,
         auxiliaries=[auxiliary.settings for auxiliary in recipe.auxiliaries],
     )
+
+
+def _inspector(task: Task) -> Inspectable | None:
+    """The task, if it knows true errors and rules."""
+    return task if isinstance(task, Inspectable) else None
 
 
 def environment(prepared: Prepared) -> dict[str, object]:

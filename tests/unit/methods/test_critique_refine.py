@@ -40,7 +40,7 @@ def test_a_right_refinement_is_learned_behind_the_question_and_shaped_by_its_pro
     (critique, how), (refine, _) = generator.asked
     assert critique == (ids(f"<user> {PROBLEM.text} wrong {WRONG_AT_2} rule <assistant>"),)
     assert how == Sampling(max_tokens=512)
-    assert refine == (ids(f"<user> {PROBLEM.text} wrong {WRONG_AT_2} note {NOTE} <assistant>"),)
+    assert refine == (ids(f"<user> {PROBLEM.text} note {NOTE} <assistant>"),)
     (asked,) = scorer.asked
     assert (asked.contexts, asked.targets) == ((MIXED.prompt_ids,), (ended(RIGHT),))
     assert outcome.groups is not None

@@ -69,6 +69,13 @@ def test_no_more_than_the_most_are_constructed() -> None:
     assert (len(generator.asked[0][0]), outcome.counts["skipped/too_many"]) == (2, 1)
 
 
+def test_groups_that_could_never_hold_enough_are_refused() -> None:
+    settings = AUXILIARIES["insert_correction"](min_right=2, min_wrong=4)
+    settings.check(rollouts=6, problems=(), inspector=None)
+    with pytest.raises(ValueError, match="no group of 5 rollouts holds 2 right and 4 wrong ones; lower min_right"):
+        settings.check(rollouts=5, problems=(), inspector=None)
+
+
 NOTHING = [[], [group()], [group(RIGHT, RIGHT)], [group(WRONG_AT_1, WRONG_AT_2)], [group(RIGHT, RIGHT, WRONG_AT_2)]]
 
 

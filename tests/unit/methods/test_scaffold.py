@@ -81,6 +81,14 @@ def test_the_same_requests_come_from_groups_that_need_no_hint(groups: list[Group
     assert outcome.groups == tuple(groups)
 
 
+def test_worked_solutions_are_asked_for_only_of_a_task_that_has_some() -> None:
+    settings = AUXILIARIES["scaffold"](source="reference")
+    settings.check(rollouts=8, problems=TASK.problems("train", 2), inspector=None)
+    with pytest.raises(ValueError, match=r"scaffold.source: 'reference' .* no problem of this task has one; use self"):
+        settings.check(rollouts=8, problems=[PROBLEM], inspector=None)
+    AUXILIARIES["scaffold"](source="self").check(rollouts=8, problems=[PROBLEM], inspector=None)
+
+
 def test_lines_and_steps_accumulate() -> None:
     assert first_lines("a\n\n b\nc\nd", 3) == ["a", "a\n b", "a\n b\nc"]
     assert first_steps(RIGHT, TASK.steps, 5) == [f"{FIRST} ", f"{FIRST} 2) sorts same 2 = 53 "]

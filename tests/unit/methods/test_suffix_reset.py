@@ -97,3 +97,7 @@ def test_hinted_rollouts_are_not_reset() -> None:
 def test_an_oracle_is_refused_where_the_task_knows_no_true_step() -> None:
     with pytest.raises(ValueError, match=r"suffix_reset.localizer: 'oracle' asks the task .* use first_difference"):
         learn([], localizer="oracle", at=replace(AT, inspector=None))
+    settings = AUXILIARIES["suffix_reset"](localizer="oracle")
+    settings.check(rollouts=8, problems=(), inspector=TASK)
+    with pytest.raises(ValueError, match="'oracle' asks the task"):
+        settings.check(rollouts=8, problems=(), inspector=None)

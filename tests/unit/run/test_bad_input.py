@@ -217,3 +217,8 @@ def test_a_surrogate_in_which_added_rollouts_have_no_share_is_refused_before_wei
     message = refused(tmp_path, "auxiliaries=[{name: extra_rollouts}]", "trainer.beta=0.1")
     assert "auxiliary 'extra_rollouts' adds rollouts to their groups" in message
     assert "beta" in message
+
+
+def test_an_auxiliary_that_no_group_is_large_enough_for_is_refused_before_weights_are_read(tmp_path: Path) -> None:
+    message = refused(tmp_path, "auxiliaries=[{name: insert_correction, settings: {min_wrong: 7}}]")
+    assert "no group of 8 rollouts holds 2 right and 7 wrong ones" in message

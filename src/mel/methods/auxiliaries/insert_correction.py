@@ -17,12 +17,12 @@ from mel.methods.attempts import Start, attempts, own_groups
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed
 from mel.methods.location import before_step
-from mel.ports import Auxiliary, Requests
+from mel.ports import Auxiliary, Inspectable, Requests
 from mel.stages.experience import construction_turn, parse_experience
 from mel.stages.guard import states_answer
 from mel.stages.join import is_unaided
 from mel.stages.pairs import select_pairs
-from mel.types import Generate, Group, MetaExperience, Outcome, Pair, Rollout, Row, Sampling, TokenIds
+from mel.types import Generate, Group, MetaExperience, Outcome, Pair, Problem, Rollout, Row, Sampling, TokenIds
 
 INSERTED_TOKENS = 64
 """What a plan adds to a diagnosis for the words around it."""
@@ -48,6 +48,13 @@ class InsertCorrectionSettings(AuxiliarySettings):
         default=True, description="Diagnoses behind which an attempt was right are learned, behind the wrong beginning."
     )
     diagnose_max_tokens: int = Field(default=1024, ge=1, description="Limit of the text that holds a diagnosis.")
+
+    def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:
+        if self.min_right + self.min_wrong > rollouts:
+            raise ValueError(
+                f"insert_correction: no group of {rollouts} rollouts holds {self.min_right} right and {self.min_wrong} "
+                "wrong ones; lower min_right or min_wrong, or raise trainer.num_generations"
+            )
 
     def build(self, at: Surroundings) -> Auxiliary:
         return InsertCorrection(self, at)

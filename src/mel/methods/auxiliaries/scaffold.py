@@ -16,12 +16,12 @@ from pydantic import Field
 from mel.methods.attempts import Start, attempts
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed
-from mel.ports import Auxiliary, Requests
+from mel.ports import Auxiliary, Inspectable, Requests
 from mel.stages.experience import without_thinking
 from mel.stages.guard import states_answer
 from mel.stages.join import has_sample, shortest_right, with_replaced
 from mel.stages.scaffold import first_lines, first_steps, nearest_solved
-from mel.types import Generate, Group, MetaExperience, Outcome, Sampling
+from mel.types import Generate, Group, MetaExperience, Outcome, Problem, Sampling
 
 Source = Literal["self", "reference", "neighbor"]
 Hints = dict[int, list[str]]
@@ -56,6 +56,13 @@ class ScaffoldSettings(AuxiliarySettings):
     attempts: int = Field(default=2, ge=1, description="Attempts per level, until one is right.")
     after: int = Field(default=0, ge=0, description="Optimizer steps without hints (Scaf-GRPO: the first 15 percent).")
     hint_max_tokens: int = Field(default=256, ge=1, description="Limit of the hints that the policy writes.")
+
+    def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:
+        if self.source == "reference" and problems and not any(map(_worked_solution, problems)):
+            raise ValueError(
+                "scaffold.source: 'reference' takes hints from the worked solutions of the problems (metadata "
+                "`solution`), and no problem of this task has one; use self or neighbor"
+            )
 
     def build(self, at: Surroundings) -> Auxiliary:
         return Scaffold(self, at)
@@ -150,7 +157,7 @@ class Scaffold:
 
     def _written(self, stuck: Sequence[Group]) -> Requests[list[list[str]]]:
         turns = [
-            self._at.prompts.turn("write_hint", problem=group.problem.text, reference=_reference(group))
+            self._at.prompts.turn("write_hint", problem=group.problem.text, reference=_worked_solution(group.problem))
             for group in stuck
         ]
         prompts = tuple(self._at.tokenizer.chat([{"role": "user", "content": turn}]) for turn in turns)
@@ -160,7 +167,7 @@ class Scaffold:
 
     def _known(self, group: Group, groups: Sequence[Group]) -> list[str]:
         if self.settings.source == "reference":
-            return first_steps(_reference(group), self._at.steps, self.settings.levels)
+            return first_steps(_worked_solution(group.problem), self._at.steps, self.settings.levels)
         other = nearest_solved(group, groups)
         solution = other and shortest_right(other)
         return [f"{other.problem.text}\n{solution.text}"] if other and solution else []
@@ -172,7 +179,7 @@ class Scaffold:
         return states_answer(shown, group.problem.answer, step_reference=self._at.prompts.sections.step_reference)
 
 
-def _reference(group: Group) -> str:
+def _worked_solution(problem: Problem) -> str:
     """The worked solution that came with the problem; empty if none did."""
-    found = group.problem.metadata.get("solution")
+    found = problem.metadata.get("solution")
     return found if isinstance(found, str) else ""

@@ -13,10 +13,10 @@ from pydantic import Field
 from mel.methods.attempts import Start, attempts, own_groups
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.location import Locator, before_step, check_locator, located
-from mel.ports import Auxiliary, Requests
+from mel.ports import Auxiliary, Inspectable, Requests
 from mel.stages.join import is_unaided
 from mel.stages.pairs import select_pairs
-from mel.types import Group, Outcome, Pair
+from mel.types import Group, Outcome, Pair, Problem
 
 
 class SuffixResetSettings(AuxiliarySettings):
@@ -39,6 +39,9 @@ class SuffixResetSettings(AuxiliarySettings):
     samples: int = Field(default=4, ge=2, description="Attempts from there, which are compared among themselves.")
     per_group: int = Field(default=1, ge=1, description="Wrong rollouts of a mixed group that are reset.")
     locate_max_tokens: int = Field(default=1024, ge=1, description="Limit of the policy's answer, for critique.")
+
+    def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:
+        check_locator(self.localizer, inspector, self.name)
 
     def build(self, at: Surroundings) -> Auxiliary:
         return SuffixReset(self, at)
@@ -82,7 +85,7 @@ class SuffixReset:
     name = SuffixResetSettings.name
 
     def __init__(self, settings: SuffixResetSettings, surroundings: Surroundings) -> None:
-        check_locator(settings.localizer, surroundings, self.name)
+        check_locator(settings.localizer, surroundings.inspector, self.name)
         self.settings = settings
         self._at = surroundings
 
