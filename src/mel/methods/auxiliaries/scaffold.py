@@ -84,15 +84,15 @@ class ScaffoldSettings(AuxiliarySettings):
 
     def expected(self, at: Assumptions) -> Expected:
         stuck = (1 - at.mixed_share) / 2
-        written = stuck if self.source == "self" else 0.0
+        written = {"write_hint": stuck} if self.source == "self" else {}
         miss = (1 - SOLVED_SHARE) ** self.attempts
         tried = stuck * self.attempts * sum(miss**level for level in range(self.levels))
         rescued = stuck * (1 - miss**self.levels)
         hint = float(self.hint_max_tokens)
         return Expected(
-            generated={"write_hint": written * hint, "attempt": tried * at.solution_tokens},
-            sequences={"write_hint": written, "attempt": tried},
-            read=written * at.prompt_tokens + tried * (at.prompt_tokens + hint),
+            generated={"attempt": tried * at.solution_tokens, **{p: n * hint for p, n in written.items()}},
+            sequences={"attempt": tried, **written},
+            read=sum(written.values()) * at.prompt_tokens + tried * (at.prompt_tokens + hint),
             rows=rescued,
             row_tokens=rescued * at.solution_tokens,
             row_context=rescued * (at.prompt_tokens + hint),

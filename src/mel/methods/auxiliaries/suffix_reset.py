@@ -65,14 +65,15 @@ class SuffixResetSettings(AuxiliarySettings):
         return Needs(phases=(locate, reset) if self.localizer == "critique" else (reset,), row=row)
 
     def expected(self, at: Assumptions) -> Expected:
-        resets = at.mixed_share * self.per_group
-        asked = resets if self.localizer == "critique" else 0.0
-        count, prefix = resets * self.samples, at.prefix_share * at.solution_tokens
+        asked = at.mixed_share * self.per_group
+        text = at.prompt_tokens + 2 * at.solution_tokens
+        count, prefix = asked * self.samples, at.prefix_share * at.solution_tokens
         written = min(at.experience_tokens, self.locate_max_tokens)
+        located = {"locate": asked} if self.localizer == "critique" else {}
         return Expected(
-            generated={"locate": asked * written, "reset": count * (at.solution_tokens - prefix)},
-            sequences={"locate": asked, "reset": count},
-            read=count * (at.prompt_tokens + prefix) + asked * (at.prompt_tokens + 2 * at.solution_tokens),
+            generated={"reset": count * (at.solution_tokens - prefix), **{p: n * written for p, n in located.items()}},
+            sequences={"reset": count, **located},
+            read=count * (at.prompt_tokens + prefix) + sum(located.values()) * text,
             rows=count,
             row_tokens=count * at.solution_tokens,
             row_context=count * at.prompt_tokens,
