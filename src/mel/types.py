@@ -77,6 +77,7 @@ class Rollout:
         is_truncated: the token limit ended it, not the model.
         context_ids: what it was sampled from, where that is not the group's prompt (a hinted or refined attempt).
         hint: positions in ``token_ids`` that were given and not sampled; no policy gradient reaches them.
+        token_weights: by which its advantage is multiplied, one per token, if an auxiliary put it there; empty: 1 each.
     """
 
     token_ids: TokenIds
@@ -86,6 +87,7 @@ class Rollout:
     is_truncated: bool = False
     context_ids: TokenIds | None = None
     hint: range = range(0)
+    token_weights: tuple[float, ...] = ()
 
     @property
     def num_sampled(self) -> int:
@@ -389,7 +391,8 @@ class Outcome:
         counts: summable over groups and ranks: pairs, failures by reason, kept, ... Metric paths
             are ``<the auxiliary's namespace>/<key>``.
         groups: the groups as they shall be learned from, one for each that came in and in that order: a rollout may
-            be replaced in its place and others added behind them. None leaves them as they are.
+            be replaced in its place and others added behind them. Behind these may stand further groups, whose
+            rollouts are compared among themselves. None leaves the groups as they are.
     """
 
     rows: tuple[Row, ...] = ()

@@ -10,6 +10,7 @@ import pytest
 import tiny
 import torch
 import two_ranks
+import whole_table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 HERE = Path(__file__).parent
@@ -115,3 +116,14 @@ def test_ranks_with_unequal_requests_score_by_the_same_calls_what_one_rank_score
     assert (len(left["answers"]), len(right["answers"])) == (5, 1)
     for found, expected in zip([*left["answers"], *right["answers"]], one["answers"], strict=True):
         assert found == pytest.approx(expected, abs=1e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("case", whole_table.together())
+def test_every_auxiliary_makes_the_same_collective_calls_on_both_ranks_whatever_their_groups_hold(folders, case):
+    left, right = (load(folders[2], f"table-{case}", rank) for rank in (0, 1))
+    assert left["calls"] == right["calls"]
+    assert left["prompts"] == right["prompts"]
+    # It had something to do, on one rank or on both.
+    assert len(left["log"]) == whole_table.STEPS
+    done = [line["rows/real"] + sum(line[f"tokens/{phase}"] for phase in left["phases"]) for line in left["log"]]
+    assert max(done) > 0

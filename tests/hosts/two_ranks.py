@@ -18,6 +18,7 @@ from typing import Any
 
 import tiny
 import torch
+import whole_table
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
@@ -261,6 +262,7 @@ def run(folder: Path) -> None:
     if world == 2:
         compare_shards()
         rescale_shards()
+        whole_table.train_each(folder, rank)
     (folder / f"done-{rank}.json").write_text(json.dumps({"world": world}))
     leave_group()
 

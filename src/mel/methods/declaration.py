@@ -17,7 +17,7 @@ from mel.naming import did_you_mean
 from mel.ports import Ask, Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
-from mel.types import Problem
+from mel.types import Problem, Sampling
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +27,10 @@ class Surroundings:
     Args:
         steps: the task's segmentation of a solution.
         rollout_max_tokens: completion limit of the rollouts; replays get the same unless set otherwise.
+        rollout_temperature, rollout_top_p: what the host samples rollouts at; a rollout that an auxiliary adds to a
+            group must be sampled alike, or its ratio would be off.
         seed: the run's seed; what an auxiliary draws is seeded per (seed, step, problem).
         inspector: a task that knows true errors and rules; its counts are kept if given.
-        rollout_temperature: that rollouts are sampled at.
         problems: the training set, for what draws further problems; empty where nobody has it as a whole.
         ask: how these are put to the model; given wherever `problems` are.
     """
@@ -38,11 +39,17 @@ class Surroundings:
     prompts: PromptSet
     steps: Steps
     rollout_max_tokens: int
+    rollout_temperature: float = 1.0
+    rollout_top_p: float = 1.0
     seed: int = 0
     inspector: Inspectable | None = None
-    rollout_temperature: float = 1.0
     problems: Sequence[Problem] = ()
     ask: Ask | None = None
+
+    def rollout_sampling(self, max_tokens: int | None = None) -> Sampling:
+        """How the host samples rollouts, with another limit if one is given."""
+        limit = self.rollout_max_tokens if max_tokens is None else max_tokens
+        return Sampling(max_tokens=limit, temperature=self.rollout_temperature, top_p=self.rollout_top_p)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -336,6 +343,18 @@ class AuxiliarySettings(AskingSettings):
     def needs_whole_batch(self) -> bool:
         """Whether it compares groups with each other: then a host must show it more than one group at once."""
         return False
+
+    def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:
+        """Refuses what could never do anything in such a run; most auxiliaries refuse nothing.
+
+        Args:
+            rollouts: per group.
+            problems: of the training set.
+            inspector: the task, if it knows true errors and rules.
+
+        Raises:
+            ValueError: what it needs, what there is, and what to change.
+        """
 
     def build(self, at: Surroundings) -> Auxiliary:
         """The auxiliary with these settings."""

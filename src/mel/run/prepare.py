@@ -15,7 +15,7 @@ from mel import methods, prompts, tasks
 from mel.config import Recipe
 from mel.hosts import HOSTS
 from mel.launch import num_processes
-from mel.plan.context import completion_limit
+from mel.plan.context import completion_limit, group_size
 from mel.ports import Inspectable, Task
 from mel.prepared import Host, Prepared
 from mel.prompts.ask import PlainAsk
@@ -41,6 +41,8 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
     model_path = model_directory(recipe.model.path)
     problems = training_problems(recipe, task)
+    for auxiliary in recipe.auxiliaries:
+        auxiliary.settings.check(rollouts=group_size(recipe), problems=problems, inspector=_inspector(task))
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
     positions = refusals.refuse_model(model_path)
@@ -137,9 +139,10 @@ def build_method(prepared: Prepared) -> methods.Method:
         prompts=prepared.prompt_set,
         steps=task.steps,
         rollout_max_tokens=completion_limit(recipe),
-        seed=recipe.seed,
-        inspector=task if isinstance(task, Inspectable) else None,
         rollout_temperature=float(recipe.trainer.get("temperature", 1.0)),
+        rollout_top_p=float(recipe.trainer.get("top_p", 1.0)),
+        seed=recipe.seed,
+        inspector=_inspector(task),
         problems=prepared.problems,
         ask=prepared.ask,
     )
@@ -149,6 +152,11 @@ def build_method(prepared: Prepared) -> methods.Method:
         credit=recipe.credit.settings,
         auxiliaries=[auxiliary.settings for auxiliary in recipe.auxiliaries],
     )
+
+
+def _inspector(task: Task) -> Inspectable | None:
+    """The task, if it knows true errors and rules."""
+    return task if isinstance(task, Inspectable) else None
 
 
 def environment(prepared: Prepared) -> dict[str, object]:

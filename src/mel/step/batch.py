@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -175,7 +176,7 @@ def _exchanged(
     needs_all = method.carrier.needs_whole_batch
     if not needs_all and not any(settings.changes_groups for settings in method.settings):
         return groups, 0, False
-    is_changed = any(new is not old for new, old in zip(groups, rolled.groups, strict=True))
+    is_changed = len(groups) > len(rolled.groups) or any(map(operator.is_not, groups, rolled.groups))
     parts = ranks.all_of((tuple(groups) if needs_all else (), is_changed))
     start = sum(len(part) for part, _ in parts[: ranks.index])
     everywhere = [group for part, _ in parts for group in part] if needs_all else groups

@@ -1,8 +1,9 @@
 """Groups that an auxiliary changed: which rollouts the host did not sample, and how they join the policy loss.
 
-A rollout that was added, or put in another's place, becomes a `policy` row. One that was replaced keeps its place in
-the host's tensors with advantage 0. So the policy loss is a mean over the rollouts of the changed groups: what the host
-divides by its own number of rollouts is multiplied by `Share.of_host`, and a row is divided by `Share.rollouts`.
+A rollout that was added, put in another's place, or stands in a further group, becomes a `policy` row. One that was
+replaced keeps its place in the host's tensors with advantage 0. So the policy loss is a mean over the rollouts of the
+changed groups: what the host divides by its own number of rollouts is multiplied by `Share.of_host`, and a row is
+divided by `Share.rollouts`.
 """
 
 from __future__ import annotations
@@ -61,10 +62,13 @@ def check_changes(given: Sequence[Group], changed: Sequence[Group], who: str) ->
         ValueError: another number of groups, groups in another order, fewer rollouts, or a rollout without a sampled
             token. A group may be of another problem if none of its rollouts came in.
     """
-    if len(given) != len(changed):
+    if len(changed) < len(given):
         raise ValueError(f"auxiliary {who!r}: expected one group per group that came in, in order; got {len(changed)}")
+    for more in changed[len(given) :]:
+        if not more.rollouts or any(rollout.num_sampled < 1 for rollout in more.rollouts):
+            raise ValueError(f"auxiliary {who!r}: a further group of problem {more.problem.id} holds no sampled token")
     hosts = {id(rollout) for group in given for rollout in group.rollouts}
-    for old, new in zip(given, changed, strict=True):
+    for old, new in zip(given, changed, strict=False):
         if len(new.rollouts) < len(old.rollouts):
             raise ValueError(
                 f"auxiliary {who!r}: expected at least {len(old.rollouts)} rollouts of problem {old.problem.id} "
@@ -80,9 +84,11 @@ def check_changes(given: Sequence[Group], changed: Sequence[Group], who: str) ->
             raise ValueError(f"auxiliary {who!r}: a rollout of problem {new.problem.id} holds no sampled token")
 
 
-def is_hosts(given: Group, changed: Group, position: int) -> bool:
-    """Whether the rollout at that position is still the one that the host sampled there."""
-    return position < len(given.rollouts) and changed.rollouts[position] is given.rollouts[position]
+def is_hosts(given: Group | None, changed: Group, position: int) -> bool:
+    """Whether the rollout at that position is still the one that the host sampled there; None: a further group."""
+    if given is None or position >= len(given.rollouts):
+        return False
+    return changed.rollouts[position] is given.rollouts[position]
 
 
 def policy_rows(
@@ -95,9 +101,9 @@ def policy_rows(
     """
     return [
         _row(new, rollout, of_rollout)
-        for old, new, of_group in zip(given, changed, advantages, strict=True)
+        for place, (new, of_group) in enumerate(zip(changed, advantages, strict=True))
         for position, (rollout, of_rollout) in enumerate(zip(new.rollouts, of_group, strict=True))
-        if not is_hosts(old, new, position)
+        if not is_hosts(given[place] if place < len(given) else None, new, position)
     ]
 
 
@@ -107,7 +113,7 @@ def host_advantages(
     """The advantages of the host's own rollouts, in its order: 0 for those that were replaced."""
     return [
         of_group[position] if is_hosts(old, new, position) else 0.0
-        for old, new, of_group in zip(given, changed, advantages, strict=True)
+        for old, new, of_group in zip(given, changed, advantages, strict=False)
         for position in range(len(old.rollouts))
     ]
 
@@ -115,6 +121,8 @@ def host_advantages(
 def _row(group: Group, rollout: Rollout, advantages: Advantages) -> Row:
     count = len(rollout.token_ids)
     per_token = [advantages] * count if isinstance(advantages, float | int) else list(advantages)
+    if rollout.token_weights:
+        per_token = [a * weight for a, weight in zip(per_token, rollout.token_weights, strict=True)]
     is_sampled = tuple(i not in rollout.hint for i in range(count))
     return Row(
         context_ids=group.prompt_ids if rollout.context_ids is None else rollout.context_ids,

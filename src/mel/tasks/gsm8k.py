@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from mel.tasks.mathematics import Definition, Source, build
+from mel.tasks.mathematics import Definition, Source, build, worked_solution
 from mel.verify import BOXED, AnswerFormat
 
 DEFINITION = Definition(
@@ -20,6 +20,7 @@ DEFINITION = Definition(
     ),
     # Models tuned on its solutions end as these do; all others are asked to box.
     answer_format=AnswerFormat(markers=(BOXED, "####")),
+    metadata=worked_solution("answer"),
 )
 
 gsm8k = partial(build, DEFINITION)

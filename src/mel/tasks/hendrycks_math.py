@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from mel.tasks.mathematics import Definition, Source, build
+from mel.tasks.mathematics import Definition, Source, build, worked_solution
 
 DEFINITION = Definition(
     name="math",
@@ -14,6 +14,7 @@ DEFINITION = Definition(
         answer=("solution",),
         extractor="boxed",
     ),
+    metadata=worked_solution("solution"),
 )
 
 math = partial(build, DEFINITION)

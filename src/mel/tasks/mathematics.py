@@ -52,6 +52,11 @@ def no_metadata(_record: Mapping[str, Any]) -> dict[str, object]:
     return {}
 
 
+def worked_solution(column: str) -> Callable[[Mapping[str, Any]], dict[str, object]]:
+    """The worked solution in that column, under `solution`: hints can be made of it."""
+    return lambda record: {"solution": record[column]}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition:
     """What a task's own file says about it; recipes say the rest (`build`).

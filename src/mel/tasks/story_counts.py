@@ -179,7 +179,11 @@ class StoryCounts:
             id=key,
             text=story.text,
             answer=str(true_readings(story)[-1].count),
-            metadata={"length": self.length, "misconceived": [v for v, _ in story.events if v in self.misconceptions]},
+            metadata={
+                "length": self.length,
+                "misconceived": [v for v, _ in story.events if v in self.misconceptions],
+                "solution": solution_text(true_readings(story)),
+            },
         )
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:

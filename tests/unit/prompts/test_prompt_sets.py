@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from mel import prompts
+from mel.methods import AUXILIARIES
 
 SHIPPED = Path(prompts.__file__).parent
 READ = ("construct", "replay")
@@ -30,6 +32,17 @@ def test_every_shipped_set_loads_and_fills(name: str) -> None:
     assert "the question" in replay
     assert "the lesson" in replay
     assert len(prompt_set.sha256) == 64
+
+
+@pytest.mark.parametrize("name", prompts.names())
+def test_every_shipped_set_holds_what_any_auxiliary_reads_and_has_no_placeholder_of_its_own(name: str) -> None:
+    files = sorted({file for settings in AUXILIARIES.values() for file in settings.prompts})
+    found, mathematics = prompts.load(name, files), prompts.load("math", files)
+    for file in files:
+        asked, known = ({*re.findall(r"\{(\w+)\}", each.templates[file])} for each in (found, mathematics))
+        # The quoted experience is all that a word-level model reads of a diagnosis.
+        assert asked <= known | {"experience", "step"}, file
+        assert not re.search(r"\{\w+\}", found.bare(file)), file
 
 
 def test_braces_in_a_value_are_left_alone() -> None:

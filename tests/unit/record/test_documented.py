@@ -8,6 +8,7 @@ import pytest
 
 from mel.evaluate.responses import Response
 from mel.evaluate.result import EvaluationResult
+from mel.methods import AUXILIARIES, AuxiliarySettings
 from mel.record.columns import columns_of
 from mel.record.experience import StoredAttempt, StoredExperience
 from mel.record.provenance import environment
@@ -32,6 +33,12 @@ def test_every_column_of_an_attempt_is_documented() -> None:
 def test_every_column_of_the_trackers_table_and_every_key_of_the_environment_is_documented() -> None:
     assert {*tracked_columns()} <= NAMED
     assert {*environment(processes=1, seed=0, recipe_sha256="", prompts={}, model="")} <= NAMED
+
+
+@pytest.mark.parametrize("settings", AUXILIARIES.values(), ids=AUXILIARIES)
+def test_every_rate_of_an_auxiliary_is_documented(settings: type[AuxiliarySettings]) -> None:
+    missing = {rate for rate in settings.rates if not {f"{settings.prefix()}/{rate}", f"<auxiliary>/{rate}"} & NAMED}
+    assert missing == set()
 
 
 @pytest.mark.parametrize("kind", [Response, EvaluationResult, Status])

@@ -211,3 +211,14 @@ def test_a_task_whose_verifier_fails_ends_the_run_with_the_task_named(
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "failed"
     assert message.split(":")[0] in status["message"]
+
+
+def test_a_surrogate_in_which_added_rollouts_have_no_share_is_refused_before_weights_are_read(tmp_path: Path) -> None:
+    message = refused(tmp_path, "auxiliaries=[{name: extra_rollouts}]", "trainer.beta=0.1")
+    assert "auxiliary 'extra_rollouts' adds rollouts to their groups" in message
+    assert "beta" in message
+
+
+def test_an_auxiliary_that_no_group_is_large_enough_for_is_refused_before_weights_are_read(tmp_path: Path) -> None:
+    message = refused(tmp_path, "auxiliaries=[{name: insert_correction, settings: {min_wrong: 7}}]")
+    assert "no group of 8 rollouts holds 2 right and 7 wrong ones" in message

@@ -13,7 +13,7 @@ from mel.config import load_recipe, parse_recipe
 from mel.hosts.trl.problems import example_of, opening_of
 from mel.run import train
 from mel.run.prepare import build_method, prepare_evaluation
-from mel.types import Generate
+from mel.types import Generate, Sampling
 
 
 def replay_limit(**trainer: int) -> int:
@@ -34,6 +34,14 @@ def test_a_replay_may_be_as_long_as_a_rollout() -> None:
 def test_a_replay_may_be_as_long_as_a_rollout_where_the_recipe_leaves_that_to_trl() -> None:
     (default,) = [f.default for f in fields(GRPOConfig) if f.name == "max_completion_length"]
     assert replay_limit() == default == 512
+
+
+def test_an_added_rollout_is_sampled_as_the_host_samples_its_own() -> None:
+    trainer = {"temperature": 0.7, "top_p": 0.9, "max_completion_length": 44}
+    recipe = parse_recipe({**load_recipe("extra_rollouts").resolved(), "trainer": trainer})
+    request = next(build_method(prepare_evaluation(recipe, reads_training_set=False)).auxiliaries[0].learn([], step=1))
+    assert isinstance(request, Generate)
+    assert request.sampling == Sampling(max_tokens=44, temperature=0.7, top_p=0.9)
 
 
 def test_the_guard_of_an_engine_is_set_in_the_trainer_section(tmp_path: Path) -> None:

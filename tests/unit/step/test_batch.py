@@ -242,6 +242,27 @@ def test_changed_groups_of_plain_grpo_are_normalized_anew_and_unchanged_ones_are
     assert run(method(Changes(lambda g: g), settings=(CHANGES,)), [MIXED]).advantages is None
 
 
+class AddsAGroup:
+    """Behind the others a group of its own about the first problem."""
+
+    name = "changes"
+
+    def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        yield from ()
+        own = replace(groups[0], rollouts=(rollout(1.0, 3), rollout(1.0, 4), rollout(0.0, 5)))
+        return Outcome(groups=(*groups, own) if len(groups) == 1 else tuple(groups))
+
+
+def test_a_group_of_its_own_on_one_rank_leaves_the_baselines_of_all_others_alone() -> None:
+    left, right = [group("p", 1.0, 0.0)], [group("q", 0.0, 1.0), group("r", 0.0, 0.0)]
+    found, _ = on_two_ranks(lambda: method(AddsAGroup(), carrier="rloo", settings=(CHANGES,)), left, right)
+    assert [learned.advantages for learned in found] == [[1.0, -1.0], [-1.0, 1.0, 0.0, 0.0]]
+    assert [row.advantages for row in found[0].rows] == [(0.5,), (0.5,), (-1.0,)]
+    assert found[1].rows == ()
+    assert found[0].share == found[1].share
+    assert (found[0].share.host_rollouts, found[0].share.rollouts) == (6, 9)
+
+
 def test_groups_changed_without_a_declaration_are_refused() -> None:
     with pytest.raises(ValueError, match="'changes' handed back groups, and its settings do not say"):
         run(method(Changes(with_one_more)), [MIXED])

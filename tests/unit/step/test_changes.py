@@ -59,6 +59,21 @@ def test_an_equal_copy_is_not_the_hosts_rollout_and_one_that_moved_is_not_either
     assert host_advantages([P], swapped, [[1.0, 2.0]]) == [0.0, 0.0]
 
 
+def test_a_further_group_is_rows_alone_and_the_host_hears_nothing_of_it() -> None:
+    changed, advantages = [P, Q, with_rollouts(P, HINTED, rollout(1))], [[1.0, 2.0], [3.0, 4.0], [5.0, -5.0]]
+    check_changes([P, Q], changed, "who")
+    rows = policy_rows([P, Q], changed, advantages)
+    assert [row.advantages for row in rows] == [(5.0, 0.0, 0.0, 5.0), (-5.0,)]
+    assert host_advantages([P, Q], changed, advantages) == [1.0, 2.0, 3.0, 4.0]
+    assert Share.of([P, Q], changed) == Share(host_rollouts=4, host_tokens=8, rollouts=6, tokens=8 + 2 + 1)
+
+
+def test_token_weights_multiply_the_advantage_of_their_rollout() -> None:
+    weighted = replace(HINTED, token_weights=(0.5, 9.0, 9.0, 0.25))
+    (row,) = policy_rows([P], [with_rollouts(P, *P.rollouts, weighted)], [[1.0, 2.0, 4.0]])
+    assert row.advantages == (2.0, 0.0, 0.0, 1.0)
+
+
 def test_groups_that_are_as_they_were_give_no_row() -> None:
     assert policy_rows([P, Q], [P, replace(Q)], [[1.0, 2.0], [3.0, 4.0]]) == []
 
@@ -76,6 +91,8 @@ REFUSED = [
         [Q, P],
         "expected a group of problem p, or one of another problem without rollouts .*; got problem q with 2 of them",
     ),
+    ([P, Q, with_rollouts(P)], "a further group of problem p holds no sampled token"),
+    ([P, Q, with_rollouts(P, rollout(1, hint=range(1)))], "a further group of problem p holds no sampled token"),
     ([with_rollouts(P, P.rollouts[0]), Q], "at least 2 rollouts of problem p .*got 1"),
     ([P, with_rollouts(Q, *Q.rollouts, rollout())], "problem q holds no sampled token"),
     ([P, with_rollouts(Q, *Q.rollouts, rollout(1, 2, hint=range(2)))], "problem q holds no sampled token"),

@@ -60,7 +60,8 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         path: of the run directory.
 
     Raises:
-        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker.
+        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker, or
+            settings under which an auxiliary's rollouts would not be learned as TRL learns its own.
     """
     _check_names(recipe)
     surrogate = surrogate_fields(recipe.carrier.settings.surrogate)

@@ -1,0 +1,74 @@
+"""Location: at which step of a wrong solution an auxiliary begins anew, asked for a batch of pairs at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+from mel.methods.declaration import Surroundings
+from mel.methods.drive import completed, scored
+from mel.ports import Inspectable, Requests
+from mel.stages.experience import construction_turn, split_sections, stated_step, without_thinking
+from mel.stages.localize import any_step, first_difference, least_likely, true_step
+from mel.types import Completion, Generate, Pair, Sampling, Score, TokenIds
+
+Locator = Literal["first_difference", "critique", "likelihood", "random", "oracle"]
+"""Who says it, as in `mel.stages.localize`; `critique` is the policy, asked by the prompt `construct`."""
+
+
+def check_locator(locator: Locator, inspector: Inspectable | None, who: str) -> None:
+    """Refuses a locator that the task cannot serve.
+
+    Raises:
+        ValueError: the oracle, of a task that does not know true errors.
+    """
+    if locator == "oracle" and inspector is None:
+        raise ValueError(
+            f"{who}.localizer: 'oracle' asks the task for the first wrong step, and this task cannot say; use "
+            "first_difference, critique, likelihood or random"
+        )
+
+
+def located(
+    pairs: Sequence[Pair], locator: Locator, at: Surroundings, *, step: int, phase: str, max_tokens: int
+) -> Requests[list[int | None]]:
+    """The number of a step of each pair's wrong solution; None where none is named.
+
+    Args:
+        step: of the optimizer; seeds what is drawn.
+        phase, max_tokens: of the policy's answers, for `critique`.
+    """
+    if locator == "critique":
+        return (yield from _stated(pairs, at, phase=phase, max_tokens=max_tokens))
+    if locator == "likelihood":
+        contexts = tuple(pair.group.prompt_ids for pair in pairs)
+        targets = tuple(pair.wrong.token_ids for pair in pairs)
+        logps = yield from scored(Score(contexts=contexts, targets=targets, phase=phase))
+        return [least_likely(pair, found, at.tokenizer) for pair, found in zip(pairs, logps, strict=True)]
+    if locator == "random":
+        return [any_step(p, random.Random(f"{at.seed}:{step}:{p.problem.id}:{p.wrong_index}")) for p in pairs]
+    if locator == "oracle" and at.inspector is not None:
+        return [true_step(pair, at.inspector) for pair in pairs]
+    return [first_difference(pair) for pair in pairs]
+
+
+def before_step(pair: Pair, number: int, at: Surroundings) -> TokenIds:
+    """The tokens of the wrong solution before that step."""
+    ids = pair.wrong.token_ids
+    return ids[: at.tokenizer.token_index(ids, pair.wrong_steps[number - 1].start)]
+
+
+def _stated(pairs: Sequence[Pair], at: Surroundings, *, phase: str, max_tokens: int) -> Requests[list[int | None]]:
+    turns = [construction_turn(pair, at.prompts) for pair in pairs]
+    prompts = tuple(at.tokenizer.chat([{"role": "user", "content": turn}]) for turn in turns)
+    sampling = Sampling(max_tokens=max_tokens, temperature=0.0)
+    answers = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=phase))
+    return [_step_in(answer, pair, at) for answer, pair in zip(answers, pairs, strict=True)]
+
+
+def _step_in(answer: Completion, pair: Pair, at: Surroundings) -> int | None:
+    """The step that the answer blames, if the wrong solution has it; what comes after it may be cut off."""
+    sections, text = at.prompts.sections, without_thinking(answer.text)
+    number = stated_step(text, split_sections(text, sections).get("failure", ""), sections)
+    return number if number is not None and 1 <= number <= len(pair.wrong_steps) else None
