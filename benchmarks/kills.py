@@ -1,0 +1,255 @@
+"""Kill runs with SIGKILL at random moments, resume them, and compare their ends with undisturbed runs.
+
+    python -m benchmarks.kills --kills 50 --seed 0 --output runs/kills
+
+Every run is `mel train recommended`, in a process of its own that is killed several times before it may end. A kill is
+one of three kinds: `random` (uniform over the length of a session), `saving` (a checkpoint has begun to appear) and
+`evaluating` (an evaluation has answered some of its problems). Metrics (without clocks), weights (bytes), experiences
+and evaluations must equal those of a run that nobody disturbed. Exit status 1 if any differs.
+
+Sessions are forked from this process, which has imported everything, for most of a short session is imports. The
+undisturbed runs are fresh interpreters, so that nothing hides behind what forks share, a hash seed for example.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mel.record import RunDirectory
+
+STEPS, KINDS = 8, ("random", "saving", "evaluating")
+CHANGES = (
+    f"trainer.max_steps={STEPS}",
+    "trainer.save_steps=3",
+    "trainer.per_device_train_batch_size=16",
+    "trainer.gradient_accumulation_steps=2",
+    "evaluation.suites=[{name: L5, count: 48, k: 2, max_tokens: 44}]",
+    "evaluation.batch_size=16",
+    "evaluation.every=4",
+)
+ARMS = {"1x": "trainer.steps_per_generation=2", "2x": "trainer.steps_per_generation=4"}
+"""Generation batches that last for one optimizer step and for two; then every third checkpoint lies inside one."""
+
+CLOCKS = ("time", "runtime", "per_second")
+"""Parts of the names of metrics that measure the clock and not the run."""
+
+POLL_S = 0.001
+
+
+@dataclass(kw_only=True, slots=True)
+class Run:
+    """A run that is killed and resumed until it ends.
+
+    Args:
+        hits: kills by kind, and by what they met: a checkpoint or an evaluation that was not whole.
+        differences: what is not as in the undisturbed run.
+    """
+
+    arm: str
+    path: Path
+    seed: str
+    hits: Counter[str] = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+
+
+def main() -> None:
+    """Run, print a line per run and a table, end with status 1 if a run ended differently."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--kills", type=int, default=50, help="how many in all")
+    parser.add_argument("--per-run", type=int, default=5, help="at most, before a run may end")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("runs/kills"))
+    options = parser.parse_args()
+    shutil.rmtree(options.output, ignore_errors=True)
+    options.output.mkdir(parents=True)
+    undisturbed = {arm: options.output / f"undisturbed-{arm}" for arm in ARMS}
+    for arm, path in undisturbed.items():
+        command = [sys.executable, "-m", "mel", *arguments(arm, path)]
+        with path.with_suffix(".log").open("ab") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=log)
+    import_everything()
+    runs, lengths = list[Run](), {arm: forked_twin(arm, path) for arm, path in undisturbed.items()}
+    while (left := options.kills - sum(run.hits["kills"] for run in runs)) > 0:
+        arm = list(ARMS)[len(runs) % len(ARMS)]
+        seed = f"{options.seed}:{len(runs)}"
+        run = Run(arm=arm, path=options.output / f"run-{len(runs)}-{arm}", seed=seed)
+        disturb(run, kills=min(left, options.per_run), length_s=lengths[arm])
+        run.differences = differences(undisturbed[arm], run.path)
+        runs.append(run)
+        print(line(run), flush=True)
+    print(table(runs), flush=True)
+    sys.exit(any(run.differences for run in runs))
+
+
+def arguments(arm: str, path: Path) -> list[str]:
+    """Of the command line, after `mel`."""
+    sets = [part for change in (*CHANGES, ARMS[arm]) for part in ("--set", change)]
+    return ["train", "recommended", "--output", str(path), *sets]
+
+
+def import_everything() -> None:
+    """What a session imports, once for all; nothing is computed, so that a fork meets no thread and no lock."""
+    import mel.cli
+    import mel.hosts.trl.fit
+    import mel.miniature.policies
+    import mel.run  # noqa: F401
+
+
+def forked_twin(arm: str, path: Path) -> float:
+    """The seconds of a session that is forked and left alone; its end must be that of the fresh interpreter."""
+    twin, began = path.with_name(path.name + "-forked"), time.monotonic()
+    os.waitpid(session(arm, twin), 0)
+    if found := differences(path, twin):
+        sys.exit(f"{twin}: a forked run that nobody disturbed differs from a fresh one: {', '.join(found)}")
+    return time.monotonic() - began
+
+
+def session(arm: str, path: Path) -> int:
+    """The process id of a session that begins the run or resumes it."""
+    if pid := os.fork():
+        return pid
+    log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    code = 70
+    try:
+        from mel import cli
+
+        resume = ["--resume"] if (path / "recipe.yaml").is_file() else []
+        sys.argv = ["mel", *arguments(arm, path), *resume]
+        cli.main()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def disturb(run: Run, *, kills: int, length_s: float) -> None:
+    """Kill the run that often, or until it ends before a kill does, and let it end."""
+    drawn = random.Random(run.seed)
+    while True:
+        kind = drawn.choice(KINDS) if run.hits["kills"] < kills else ""
+        is_time = moment(kind, run.path, drawn, length_s) if kind else lambda: False
+        if not (run.path / "recipe.yaml").is_file():
+            shutil.rmtree(run.path, ignore_errors=True)
+        pid = session(run.arm, run.path)
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0] and not is_time():
+            time.sleep(POLL_S if kind else 0.05)
+        if ended[0]:
+            if ended[1]:
+                run.differences.append(f"a session ended with status {os.waitstatus_to_exitcode(ended[1])}")
+            return
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        run.hits.update({"kills": 1, kind: 1, **met(run.path)})
+
+
+def moment(kind: str, path: Path, drawn: random.Random, length_s: float) -> Callable[[], bool]:
+    """A function that turns true when it is time to kill."""
+    known, began = halves(path), time.monotonic()
+    delay_s = drawn.uniform(0, length_s) if kind == "random" else drawn.uniform(0, 0.06 if kind == "saving" else 0.2)
+    seen_at = began if kind == "random" else 0.0
+
+    def is_time() -> bool:
+        nonlocal seen_at
+        if not seen_at and halves(path).get(kind, set()) - known.get(kind, set()):
+            seen_at = time.monotonic()
+        return bool(seen_at) and time.monotonic() - seen_at >= delay_s
+
+    return is_time
+
+
+def halves(path: Path) -> dict[str, set[tuple[str, int]]]:
+    """What is not whole now: checkpoints that have begun, and evaluations with some responses, by inode."""
+    begun = [p for p in path.glob("checkpoints/checkpoint-*") if not (p / "trainer_state.json").exists()]
+    answering = [p for p in path.glob("evaluations/*/responses.jsonl") if not (p.parent / "result.json").exists()]
+    found: dict[str, set[tuple[str, int]]] = {"saving": set(), "evaluating": set()}
+    for kind, paths in (("saving", begun), ("evaluating", answering)):
+        for one in paths:
+            try:
+                found[kind].add((str(one), one.stat().st_size if kind == "evaluating" else one.stat().st_ino))
+            except FileNotFoundError:
+                continue
+    return found
+
+
+def met(path: Path) -> dict[str, int]:
+    """What the kill left half done."""
+    return {f"within {kind}": 1 for kind, found in halves(path).items() if found}
+
+
+def differences(expected: Path, path: Path) -> list[str]:
+    """The names of what is not equal."""
+    if not (path / "model" / "model.safetensors").is_file():
+        return ["no trained model"]
+    parts: dict[str, Callable[[Path], object]] = {
+        "metrics": metrics_of,
+        "weights": lambda run: (run / "model" / "model.safetensors").read_bytes(),
+        "experiences": experiences_of,
+        "evaluations": scores_of,
+        "state": lambda run: RunDirectory.open(run).status.state,
+    }
+    return [name for name, part in parts.items() if part(expected) != part(path)]
+
+
+def metrics_of(path: Path) -> list[dict[str, object]]:
+    """Every line without its clocks."""
+    rows = RunDirectory.open(path).metrics.read()
+    return [{k: v for k, v in row.items() if not any(word in k for word in CLOCKS)} for row in rows]
+
+
+def experiences_of(path: Path) -> list[tuple[object, ...]]:
+    """Every candidate and every attempt, without their numbers in order of writing."""
+    import sqlite3
+
+    with sqlite3.connect(path / "experiences.db") as connection:
+        rows = connection.execute("SELECT * FROM experiences ORDER BY step, rank, idx").fetchall()
+        columns = "e.step, e.rank, e.idx, a.attempt, a.response, a.continuation, a.is_correct, a.reason"
+        joined = "attempts a JOIN experiences e ON e.id = a.experience_id"
+        attempts = connection.execute(f"SELECT {columns} FROM {joined} ORDER BY 1, 2, 3, 4").fetchall()
+    return [row[1:] for row in rows] + attempts
+
+
+def scores_of(path: Path) -> dict[str, object]:
+    """The scores of every evaluation, problem by problem."""
+    results = RunDirectory.open(path).evaluations.items()
+    return {name: json.loads((folder / "result.json").read_text())["scores"] for name, folder in results}
+
+
+def line(run: Run) -> str:
+    """One run in words."""
+    hits = ", ".join(f"{kind} {count}" for kind, count in run.hits.items() if kind != "kills")
+    return (
+        f"{run.path.name}  seed {run.seed}  {run.hits['kills']} kills ({hits})  "
+        f"{'differs: ' + ', '.join(run.differences) if run.differences else 'identical'}"
+    )
+
+
+def table(runs: list[Run]) -> str:
+    """Kills and ends by arm."""
+    columns = ("kills", *KINDS, "within saving", "within evaluating")
+    lines = [f"| steps_per_generation | runs | {' | '.join(columns)} | identical |", "|---|" + "---|" * 8]
+    for arm in ARMS:
+        of_arm = [run for run in runs if run.arm == arm]
+        sums = [str(sum(run.hits[column] for run in of_arm)) for column in columns]
+        same = sum(not run.differences for run in of_arm)
+        lines.append(f"| {arm} | {len(of_arm)} | {' | '.join(sums)} | {same} of {len(of_arm)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
