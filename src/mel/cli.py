@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -89,11 +90,14 @@ def train(
         bool, typer.Option("--resume", help="Continue this run directory from its last checkpoint.")
     ] = False,
 ) -> None:
-    """Train a recipe; the run directory holds everything it did."""
+    """Train a recipe; the run directory holds everything it did. Ends with status 143 if SIGTERM stopped it."""
     from mel.config import load_recipe
+    from mel.record import RunDirectory
     from mel.run import train as run
 
-    run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
+    path = run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
+    if RunDirectory.open(path).status.state == "stopped":
+        raise typer.Exit(128 + signal.SIGTERM)
 
 
 app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass@1, Avg@k, Pass@k")(cli_models.evaluate)
