@@ -3,8 +3,8 @@
     python -m benchmarks.kills --kills 50 --seed 0 --output runs/kills
 
 Every run is `mel train recommended`, in a process of its own that is killed several times before it may end. A kill is
-one of three kinds: `random` (uniform over the length of a session), `saving` (a checkpoint has begun to appear) and
-`evaluating` (an evaluation has answered some of its problems). Metrics (without clocks), weights (bytes), experiences
+one of three kinds: `random` (some time after a random step, start and end included), `saving` (a checkpoint has begun to
+appear) and `evaluating` (an evaluation has answered some of its problems). Metrics (without clocks), weights (bytes), experiences
 and evaluations must equal those of a run that nobody disturbed. Exit status 1 if any differs.
 
 Sessions are forked from this process, which has imported everything, for most of a short session is imports. The
@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -35,7 +36,7 @@ CHANGES = (
     "trainer.save_steps=3",
     "trainer.per_device_train_batch_size=16",
     "trainer.gradient_accumulation_steps=2",
-    "evaluation.suites=[{name: L5, count: 48, k: 2, max_tokens: 44}]",
+    "evaluation.suites=[{name: L5, count: 32, k: 1, max_tokens: 44}]",
     "evaluation.batch_size=16",
     "evaluation.every=4",
 )
@@ -45,7 +46,8 @@ ARMS = {"1x": "trainer.steps_per_generation=2", "2x": "trainer.steps_per_generat
 CLOCKS = ("time", "runtime", "per_second")
 """Parts of the names of metrics that measure the clock and not the run."""
 
-POLL_S = 0.001
+STEP = re.compile(r'"step": (\d+),')
+POLL_S = 0.002
 
 
 @dataclass(kw_only=True, slots=True)
@@ -160,17 +162,27 @@ def disturb(run: Run, *, kills: int, length_s: float) -> None:
 
 def moment(kind: str, path: Path, drawn: random.Random, length_s: float) -> Callable[[], bool]:
     """A function that turns true when it is time to kill."""
-    known, began = halves(path), time.monotonic()
-    delay_s = drawn.uniform(0, length_s) if kind == "random" else drawn.uniform(0, 0.06 if kind == "saving" else 0.2)
-    seen_at = began if kind == "random" else 0.0
+    known, step = halves(path), drawn.randint(last_step(path), STEPS)
+    delay_s = drawn.uniform(0, {"random": length_s / STEPS, "saving": 0.06, "evaluating": 0.2}[kind])
+    seen_at = 0.0
+
+    def is_seen() -> bool:
+        return last_step(path) >= step if kind == "random" else bool(halves(path)[kind] - known[kind])
 
     def is_time() -> bool:
         nonlocal seen_at
-        if not seen_at and halves(path).get(kind, set()) - known.get(kind, set()):
+        if not seen_at and is_seen():
             seen_at = time.monotonic()
         return bool(seen_at) and time.monotonic() - seen_at >= delay_s
 
     return is_time
+
+
+def last_step(path: Path) -> int:
+    """The last step that is logged; 0 before the first."""
+    metrics = path / "metrics.jsonl"
+    steps = STEP.findall(metrics.read_text()) if metrics.exists() else []
+    return int(steps[-1]) if steps else 0
 
 
 def halves(path: Path) -> dict[str, set[tuple[str, int]]]:
