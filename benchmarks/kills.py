@@ -3,9 +3,9 @@
     python -m benchmarks.kills --kills 50 --seed 0 --output runs/kills
 
 Every run is `mel train recommended`, in a process of its own that is killed several times before it may end. A kill is
-one of three kinds: `random` (some time after a random step, start and end included), `saving` (a checkpoint has begun to
-appear) and `evaluating` (an evaluation has answered some of its problems). Metrics (without clocks), weights (bytes), experiences
-and evaluations must equal those of a run that nobody disturbed. Exit status 1 if any differs.
+one of three kinds: `random` (some time after a random step, start and end included), `saving` (a checkpoint has begun
+to appear) and `evaluating` (an evaluation has answered some of its problems). Metrics (without clocks), weights
+(bytes), experiences and evaluations must equal those of a run that nobody disturbed. Exit status 1 if any differs.
 
 Sessions are forked from this process, which has imported everything, for most of a short session is imports. The
 undisturbed runs are fresh interpreters, so that nothing hides behind what forks share, a hash seed for example.
