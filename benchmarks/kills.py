@@ -7,15 +7,13 @@ one of three kinds: `random` (some time after a random step, start and end inclu
 to appear) and `evaluating` (an evaluation has answered some of its problems). Metrics (without clocks), weights
 (bytes), experiences and evaluations must equal those of a run that nobody disturbed. Exit status 1 if any differs.
 
-Sessions are forked from this process, which has imported everything, for most of a short session is imports. The
-undisturbed runs are fresh interpreters, so that nothing hides behind what forks share, a hash seed for example.
+Sessions are forked (`benchmarks.sessions`). The undisturbed runs are fresh interpreters, so that nothing hides behind
+what forks share, a hash seed for example.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
 import re
 import shutil
@@ -28,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mel.record import RunDirectory
+from benchmarks.sessions import Session, Sessions, differences
 
 STEPS, KINDS = 8, ("random", "saving", "evaluating")
 CHANGES = (
@@ -42,9 +40,6 @@ CHANGES = (
 )
 ARMS = {"1x": "trainer.steps_per_generation=2", "2x": "trainer.steps_per_generation=4"}
 """Generation batches that last for one optimizer step and for two; then every third checkpoint lies inside one."""
-
-CLOCKS = ("time", "runtime", "per_second")
-"""Parts of the names of metrics that measure the clock and not the run."""
 
 STEP = re.compile(r'"step": (\d+),')
 POLL_S = 0.002
@@ -81,16 +76,16 @@ def main() -> None:
         command = [sys.executable, "-m", "mel", *arguments(arm, path)]
         with path.with_suffix(".log").open("ab") as log:
             subprocess.run(command, check=True, stdout=log, stderr=log)
-    import_everything()
-    runs, lengths = list[Run](), {arm: forked_twin(arm, path) for arm, path in undisturbed.items()}
-    while (left := options.kills - sum(run.hits["kills"] for run in runs)) > 0:
-        arm = list(ARMS)[len(runs) % len(ARMS)]
-        seed = f"{options.seed}:{len(runs)}"
-        run = Run(arm=arm, path=options.output / f"run-{len(runs)}-{arm}", seed=seed)
-        disturb(run, kills=min(left, options.per_run), length_s=lengths[arm])
-        run.differences = differences(undisturbed[arm], run.path)
-        runs.append(run)
-        print(line(run), flush=True)
+    runs = list[Run]()
+    with Sessions() as sessions:
+        lengths = {arm: forked_twin(sessions, arm, path) for arm, path in undisturbed.items()}
+        while (left := options.kills - sum(run.hits["kills"] for run in runs)) > 0:
+            arm = list(ARMS)[len(runs) % len(ARMS)]
+            run = Run(arm=arm, path=options.output / f"run-{len(runs)}-{arm}", seed=f"{options.seed}:{len(runs)}")
+            disturb(sessions, run, kills=min(left, options.per_run), length_s=lengths[arm])
+            run.differences += differences(undisturbed[arm], run.path)
+            runs.append(run)
+            print(line(run), flush=True)
     print(table(runs), flush=True)
     sys.exit(any(run.differences for run in runs))
 
@@ -101,63 +96,40 @@ def arguments(arm: str, path: Path) -> list[str]:
     return ["train", "recommended", "--output", str(path), *sets]
 
 
-def import_everything() -> None:
-    """What a session imports, once for all; nothing is computed, so that a fork meets no thread and no lock."""
-    import mel.cli
-    import mel.hosts.trl.fit
-    import mel.miniature.policies
-    import mel.run  # noqa: F401
-
-
-def forked_twin(arm: str, path: Path) -> float:
+def forked_twin(sessions: Sessions, arm: str, path: Path) -> float:
     """The seconds of a session that is forked and left alone; its end must be that of the fresh interpreter."""
     twin, began = path.with_name(path.name + "-forked"), time.monotonic()
-    os.waitpid(session(arm, twin), 0)
+    session(sessions, arm, twin).wait()
     if found := differences(path, twin):
         sys.exit(f"{twin}: a forked run that nobody disturbed differs from a fresh one: {', '.join(found)}")
     return time.monotonic() - began
 
 
-def session(arm: str, path: Path) -> int:
-    """The process id of a session that begins the run or resumes it."""
-    if pid := os.fork():
-        return pid
-    log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    code = 70
-    try:
-        from mel import cli
-
-        resume = ["--resume"] if (path / "recipe.yaml").is_file() else []
-        sys.argv = ["mel", *arguments(arm, path), *resume]
-        cli.main()
-        code = 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
+def session(sessions: Sessions, arm: str, path: Path) -> Session:
+    """A session that begins the run, or resumes it; a run that was killed before it had a recipe begins anew."""
+    is_begun = (path / "recipe.yaml").is_file()
+    if not is_begun:
+        shutil.rmtree(path, ignore_errors=True)
+    return sessions.start(*arguments(arm, path), *["--resume"][: int(is_begun)], log=path.with_suffix(".log"))
 
 
-def disturb(run: Run, *, kills: int, length_s: float) -> None:
+def disturb(sessions: Sessions, run: Run, *, kills: int, length_s: float) -> None:
     """Kill the run that often, or until it ends before a kill does, and let it end."""
     drawn = random.Random(run.seed)
-    while True:
-        kind = drawn.choice(KINDS) if run.hits["kills"] < kills else ""
-        is_time = moment(kind, run.path, drawn, length_s) if kind else lambda: False
-        if not (run.path / "recipe.yaml").is_file():
-            shutil.rmtree(run.path, ignore_errors=True)
-        pid = session(run.arm, run.path)
-        while not (ended := os.waitpid(pid, os.WNOHANG))[0] and not is_time():
-            time.sleep(POLL_S if kind else 0.05)
-        if ended[0]:
-            if ended[1]:
-                run.differences.append(f"a session ended with status {os.waitstatus_to_exitcode(ended[1])}")
-            return
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        run.hits.update({"kills": 1, kind: 1, **met(run.path)})
+    last = None
+    while last is None and run.hits["kills"] < kills:
+        kind = drawn.choice(KINDS)
+        is_time = moment(kind, run.path, drawn, length_s)
+        running = session(sessions, run.arm, run.path)
+        while not running.has_ended() and not is_time():
+            time.sleep(POLL_S)
+        if running.has_ended() or running.signal(signal.SIGKILL) != -signal.SIGKILL:
+            last = running
+        else:
+            run.hits.update({"kills": 1, kind: 1, **met(run.path)})
+    last = last or session(sessions, run.arm, run.path)
+    if status := last.wait():
+        run.differences.append(f"a session ended with status {status}")
 
 
 def moment(kind: str, path: Path, drawn: random.Random, length_s: float) -> Callable[[], bool]:
@@ -202,44 +174,6 @@ def halves(path: Path) -> dict[str, set[tuple[str, int]]]:
 def met(path: Path) -> dict[str, int]:
     """What the kill left half done."""
     return {f"within {kind}": 1 for kind, found in halves(path).items() if found}
-
-
-def differences(expected: Path, path: Path) -> list[str]:
-    """The names of what is not equal."""
-    if not (path / "model" / "model.safetensors").is_file():
-        return ["no trained model"]
-    parts: dict[str, Callable[[Path], object]] = {
-        "metrics": metrics_of,
-        "weights": lambda run: (run / "model" / "model.safetensors").read_bytes(),
-        "experiences": experiences_of,
-        "evaluations": scores_of,
-        "state": lambda run: RunDirectory.open(run).status.state,
-    }
-    return [name for name, part in parts.items() if part(expected) != part(path)]
-
-
-def metrics_of(path: Path) -> list[dict[str, object]]:
-    """Every line without its clocks."""
-    rows = RunDirectory.open(path).metrics.read()
-    return [{k: v for k, v in row.items() if not any(word in k for word in CLOCKS)} for row in rows]
-
-
-def experiences_of(path: Path) -> list[tuple[object, ...]]:
-    """Every candidate and every attempt, without their numbers in order of writing."""
-    import sqlite3
-
-    with sqlite3.connect(path / "experiences.db") as connection:
-        rows = connection.execute("SELECT * FROM experiences ORDER BY step, rank, idx").fetchall()
-        columns = "e.step, e.rank, e.idx, a.attempt, a.response, a.continuation, a.is_correct, a.reason"
-        joined = "attempts a JOIN experiences e ON e.id = a.experience_id"
-        attempts = connection.execute(f"SELECT {columns} FROM {joined} ORDER BY 1, 2, 3, 4").fetchall()
-    return [row[1:] for row in rows] + attempts
-
-
-def scores_of(path: Path) -> dict[str, object]:
-    """The scores of every evaluation, problem by problem."""
-    results = RunDirectory.open(path).evaluations.items()
-    return {name: json.loads((folder / "result.json").read_text())["scores"] for name, folder in results}
 
 
 def line(run: Run) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
+from mel.launch import num_processes
 
 app = typer.Typer(
     name="mel",
@@ -47,11 +49,18 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # TRL reports every trainer that is made to the hub; a user who sets the variable, to 0 too, has decided.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if num_processes() == 1:
+        # So that what is open is closed and a run says that it was stopped. Several ranks could wait for each other.
+        signal.signal(signal.SIGTERM, _stop)
     try:
         app()
     except (ValueError, OSError) as error:
         Console(stderr=True).print(f"mel: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _version(is_asked: bool) -> None:

@@ -47,7 +47,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
             state, step = _train(prepared, host, policy, directory, resumption.checkpoint, total=total, console=console)
         except BaseException as error:
             if is_main():
-                ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                ended = "stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
                 directory.set_status(ended, message=f"{type(error).__name__}: {error}")
             raise
         if is_main():

@@ -69,9 +69,10 @@ def readable(checkpoint: str | Path | None) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, UnpicklingError, EOFError, KeyError, RuntimeError) as error:
-        first_line = str(error).strip().partition("\n")[0]
+        # The libraries go on at length about what to do.
+        first = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise ValueError(
-            f"{checkpoint}: expected a checkpoint that can be read, got {type(error).__name__}: {first_line}. Move it "
+            f"{checkpoint}: expected a checkpoint that can be read, got {type(error).__name__}: {first}. Move it "
             f"away and resume again: training then goes on from the checkpoint before it"
         ) from error
 
