@@ -173,6 +173,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, layout):
     assert whole.state.log_history[4]["objective/lambda"] == resumed.state.log_history[-2]["objective/lambda"]
 
 
+def test_a_checkpoint_inside_a_batch_of_other_processes_is_refused(tmp_path):
+    args = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1, "steps_per_generation": 2}
+    tiny.mel_trainer(tiny.config(tmp_path, **args), tiny.RowsFrom(tiny.some_rows)).train()
+    state = tmp_path / "checkpoint-1" / "mel_state.json"
+    assert '"processes": 1' in state.read_text()
+    state.write_text(state.read_text().replace('"processes": 1', '"processes": 2'))
+    trainer = tiny.mel_trainer(
+        tiny.config(tmp_path / "resumed", **args | {"max_steps": 2}), tiny.RowsFrom(tiny.some_rows)
+    )
+    with pytest.raises(ValueError, match="inside a generation batch; it was written by 2"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+
+
 @pytest.mark.parametrize("last_step", [2, 3], ids=["at the end of an epoch", "within the second epoch"])
 def test_a_run_resumed_after_its_first_epoch_goes_on_with_the_problems_of_an_uninterrupted_one(tmp_path, last_step):
     def asked(name, resume_from=None):

@@ -64,6 +64,16 @@ def clear(resumption: Resumption) -> list[str]:
     return said
 
 
+def other_processes(then: object, now: int) -> list[str]:
+    """A sentence if as many processes as began a run do not go on with it."""
+    if then == now:
+        return []
+    return [
+        f"the run was begun by {then} processes and goes on with {now}: with other random streams and another batch it "
+        f"will not end as it would have"
+    ]
+
+
 def _free_name(path: Path) -> Path:
     name = path.with_name(f"damaged-{path.name}")
     number = 2

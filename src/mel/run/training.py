@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from mel.config import Recipe
-from mel.launch import is_main
+from mel.launch import is_main, num_processes
 from mel.prepared import Checkpoint, Host, Prepared
 from mel.record.lock import only_writer
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory, State
@@ -18,7 +18,7 @@ from mel.report.terminal import evaluation_table
 from mel.run.evaluation.within_training import Evaluator
 from mel.run.prepare import build_method, environment, host_of, prepare
 from mel.run.recorder import Recorder
-from mel.run.resuming import Resumption, clear, latest
+from mel.run.resuming import Resumption, clear, latest, other_processes
 
 
 def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, console: Console | None = None) -> Path:
@@ -139,7 +139,8 @@ def _open(
         held.enter_context(only_writer(path))
         return created
     directory = RunDirectory.open(path)
-    for sentence in clear(resumption):
+    changed = other_processes(directory.environment.get("processes"), num_processes())
+    for sentence in [*clear(resumption), *changed]:
         console.print(sentence, style="yellow", soft_wrap=True, highlight=False, markup=False)
     directory.truncate_after(resumption.step)
     return directory

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mel.prepared import Checkpoint
-from mel.run.resuming import clear, latest
+from mel.run.resuming import clear, latest, other_processes
 
 
 def checkpoint(folder: Path, step: int, problem: str = "", *, is_finished: bool = True) -> Checkpoint:
@@ -58,3 +58,9 @@ def test_steps_whose_checkpoint_was_whole_once_are_not_done_again_unasked(tmp_pa
     unfinished = checkpoint(tmp_path, 4, "was not written to its end", is_finished=False)
     with pytest.raises(ValueError, match=r"checkpoint-3: expected .*; optimizer.pt is damaged .2 bytes; 5 were"):
         latest([damaged, unfinished])
+
+
+def test_another_number_of_processes_is_said() -> None:
+    assert other_processes(2, 2) == []
+    (said,) = other_processes(2, 1)
+    assert said.startswith("the run was begun by 2 processes and goes on with 1: with other random streams")

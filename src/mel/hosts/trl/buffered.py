@@ -25,19 +25,22 @@ def save_batch(folder: Path, trainer: Any) -> None:
         torch.save([_plain(slot) for slot in trainer._buffered_inputs], _file(folder, trainer))
 
 
-def load_batch(folder: Path, trainer: Any) -> None:
+def load_batch(folder: Path, trainer: Any, *, processes: int | None) -> None:
     """Puts the batch back; `trainer._step` must be restored already.
 
+    Args:
+        processes: how many wrote the checkpoint.
+
     Raises:
-        ValueError: the checkpoint lies inside a batch, of which it does not hold this rank's share.
+        ValueError: it lies inside a batch that as many processes as now do not share, or whose file is missing.
     """
     if not _is_in_use(trainer, is_loaded=True):
         return
-    file = _file(folder, trainer)
-    if not file.is_file():
+    file, now = _file(folder, trainer), trainer.accelerator.num_processes
+    if processes != now or not file.is_file():
         raise ValueError(
-            f"{folder}: expected {file.name}, for the checkpoint lies inside a generation batch. Resume with as many "
-            f"processes as wrote it, or from another checkpoint"
+            f"{folder}: expected {file.name} of {now} processes, for the checkpoint lies inside a generation batch; "
+            f"it was written by {processes or 'unknown'}. Resume with as many processes, or from another checkpoint"
         )
     slots = torch.load(file, map_location=trainer.accelerator.device, weights_only=True)
     trainer._buffered_inputs = [_with_rows(slot) for slot in slots]

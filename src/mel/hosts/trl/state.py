@@ -25,7 +25,8 @@ def save(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
         return
     weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder, {"batches": learner.batches, "micro_steps": trainer._step, "weights": weights})
+    counts = {"batches": learner.batches, "micro_steps": trainer._step, "processes": trainer.accelerator.num_processes}
+    _write(folder, {**counts, "weights": weights})
 
 
 def seal(folder: Path) -> None:
@@ -37,7 +38,7 @@ def load(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     """Restores them; a checkpoint of a plain GRPOTrainer has none and starts them afresh, with a warning.
 
     Raises:
-        ValueError: this rank's part of a batch in use is missing.
+        ValueError: other processes than now share the batch that is in use, or this rank's part of it is missing.
     """
     if not (folder / STATE).is_file():
         logger.warning(
@@ -47,7 +48,7 @@ def load(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     state = _read(folder)
     learner.batches = state["batches"]
     trainer._step = state.get("micro_steps", 0)
-    load_batch(folder, trainer)
+    load_batch(folder, trainer, processes=state.get("processes"))
     for name, one in learning.items():
         kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:
