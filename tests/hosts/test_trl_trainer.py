@@ -186,6 +186,14 @@ def test_a_checkpoint_inside_a_batch_of_other_processes_is_refused(tmp_path):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
+def test_what_no_checkpoint_holds_is_said(tmp_path, caplog):
+    args = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1, "sync_ref_model": True, "beta": 0.1}
+    tiny.mel_trainer(tiny.config(tmp_path, **args), tiny.RowsFrom(tiny.some_rows)).train()
+    resumed = tiny.mel_trainer(tiny.config(tmp_path / "resumed", **args), tiny.RowsFrom(tiny.some_rows))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+    assert "sync_ref_model: no checkpoint holds the reference model" in caplog.text
+
+
 @pytest.mark.parametrize("last_step", [2, 3], ids=["at the end of an epoch", "within the second epoch"])
 def test_a_run_resumed_after_its_first_epoch_goes_on_with_the_problems_of_an_uninterrupted_one(tmp_path, last_step):
     def asked(name, resume_from=None):

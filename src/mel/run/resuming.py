@@ -61,7 +61,7 @@ def clear(resumption: Resumption) -> list[str]:
         else:
             shutil.rmtree(checkpoint.path)
             said.append(f"{checkpoint.path}: {checkpoint.problem}; deleted, {goes_on}")
-    return said
+    return said if resumption.checkpoint else [*said, "there is no checkpoint to go on from: starting over"]
 
 
 def other_processes(then: object, now: int) -> list[str]:

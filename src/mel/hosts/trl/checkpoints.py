@@ -22,6 +22,7 @@ STATE = "mel_state.json"
 _TRAINER_STATE = "trainer_state.json"
 _NOT_NEEDED = (".json", ".jinja", ".md", ".txt", ".model")
 _OF_OPTIMIZER = ("optimizer*", "global_step*", "rank*optimizer*")
+_OF_MODEL = ("model", "adapter", "pytorch_model")
 _FULL = tuple(f"os error {code}" for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _WRITER_OF_TORCH = ("inline_container", "PytorchStreamWriter")
 
@@ -102,7 +103,7 @@ def _problem(checkpoint: Path, *, is_last: bool) -> str:
         return f"{STATE} is damaged"
     there = sizes(checkpoint)
     for name, size in state.get("files", {}).items():
-        if name not in there and not (is_last and not name.startswith(("model", "adapter"))):
+        if name not in there and not (is_last and not name.startswith(_OF_MODEL)):
             return f"{name} is missing"
         if there.get(name, size) != size:
             return f"{name} is damaged ({there[name]:,} bytes; {size:,} were written)"

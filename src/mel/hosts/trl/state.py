@@ -16,6 +16,12 @@ from mel.step import RowLearning
 
 logger = logging.get_logger(__name__)
 
+_LOST = {
+    "sync_ref_model": "no checkpoint holds the reference model, which begins anew as the untrained one",
+    "ignore_data_skip": "the epoch begins anew with its first problems",
+}
+"""Fields of TRL under which training cannot go on as it was, and why."""
+
 
 def save(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
     """Writes our counters and the running mean of every auxiliary's weight, and this rank's part of a batch in use."""
@@ -40,6 +46,9 @@ def load(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     Raises:
         ValueError: other processes than now share the batch that is in use, or this rank's part of it is missing.
     """
+    for option, lost in _LOST.items():
+        if getattr(trainer.args, option, False):
+            logger.warning("%s: %s; the end will be another than that of an undisturbed run", option, lost)
     if not (folder / STATE).is_file():
         logger.warning(
             "%s has no %s: seeds, the weights' running means and a generation batch in use start afresh", folder, STATE
