@@ -22,6 +22,8 @@ CHANGES = [
     f"trainer.max_steps={STEPS}",
     "trainer.save_steps=10",
     "trainer.per_device_train_batch_size=16",
+    # A generation batch lasts for two steps; stopped in step 3, each rank keeps its part of one.
+    "trainer.steps_per_generation=2",
     "evaluation.suites=[]",
     "evaluation.every=null",
 ]
