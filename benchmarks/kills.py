@@ -119,6 +119,7 @@ def disturb(sessions: Sessions, run: Run, *, kills: int, length_s: float) -> Non
     last = None
     while last is None and run.hits["kills"] < kills:
         kind = drawn.choice(KINDS)
+        before = halves(run.path)
         is_time = moment(kind, run.path, drawn, length_s)
         running = session(sessions, run.arm, run.path)
         while not running.has_ended() and not is_time():
@@ -126,7 +127,7 @@ def disturb(sessions: Sessions, run: Run, *, kills: int, length_s: float) -> Non
         if running.has_ended() or running.signal(signal.SIGKILL) != -signal.SIGKILL:
             last = running
         else:
-            run.hits.update({"kills": 1, kind: 1, **met(run.path)})
+            run.hits.update({"kills": 1, kind: 1, **met(run.path, before)})
     last = last or session(sessions, run.arm, run.path)
     if status := last.wait():
         run.differences.append(f"a session ended with status {status}")
@@ -171,9 +172,9 @@ def halves(path: Path) -> dict[str, set[tuple[str, int]]]:
     return found
 
 
-def met(path: Path) -> dict[str, int]:
-    """What the kill left half done."""
-    return {f"within {kind}": 1 for kind, found in halves(path).items() if found}
+def met(path: Path, before: dict[str, set[tuple[str, int]]]) -> dict[str, int]:
+    """What this kill left half done."""
+    return {f"within {kind}": 1 for kind, found in halves(path).items() if found - before[kind]}
 
 
 def line(run: Run) -> str:
