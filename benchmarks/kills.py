@@ -159,7 +159,7 @@ def last_step(path: Path) -> int:
 
 
 def halves(path: Path) -> dict[str, set[tuple[str, int]]]:
-    """What is not whole now: checkpoints that have begun, and evaluations with some responses, by inode."""
+    """What is not whole now, by kind: path, and the inode of a checkpoint or the size of an evaluation's responses."""
     begun = [p for p in path.glob("checkpoints/checkpoint-*") if not (p / "trainer_state.json").exists()]
     answering = [p for p in path.glob("evaluations/*/responses.jsonl") if not (p.parent / "result.json").exists()]
     found: dict[str, set[tuple[str, int]]] = {"saving": set(), "evaluating": set()}
