@@ -186,12 +186,12 @@ def test_a_checkpoint_inside_a_batch_of_other_processes_is_refused(tmp_path):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
-def test_what_no_checkpoint_holds_is_said(tmp_path, caplog):
-    args = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1, "sync_ref_model": True, "beta": 0.1}
+def test_a_setting_under_which_training_cannot_go_on_as_it_was_is_said(tmp_path, caplog):
+    args = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1, "ignore_data_skip": True}
     tiny.mel_trainer(tiny.config(tmp_path, **args), tiny.RowsFrom(tiny.some_rows)).train()
     resumed = tiny.mel_trainer(tiny.config(tmp_path / "resumed", **args), tiny.RowsFrom(tiny.some_rows))
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
-    assert "sync_ref_model: no checkpoint holds the reference model" in caplog.text
+    assert "ignore_data_skip: the epoch begins anew with its first problems" in caplog.text
 
 
 @pytest.mark.parametrize("last_step", [2, 3], ids=["at the end of an epoch", "within the second epoch"])
