@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal
 
 import typer
@@ -12,6 +14,7 @@ from rich.console import Console
 
 from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
+from mel.launch import num_processes
 
 app = typer.Typer(
     name="mel",
@@ -50,11 +53,18 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # TRL reports every trainer that is made to the hub; a user who sets the variable, to 0 too, has decided.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if num_processes() == 1:
+        # So that what is open is closed and a run says that it was stopped. Several ranks could wait for each other.
+        signal.signal(signal.SIGTERM, _stop)
     try:
         app()
     except (ValueError, OSError) as error:
         Console(stderr=True).print(f"mel: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _version(is_asked: bool) -> None:
@@ -93,11 +103,14 @@ def train(
         bool, typer.Option("--resume", help="Continue this run directory from its last checkpoint.")
     ] = False,
 ) -> None:
-    """Train a recipe; the run directory holds everything it did."""
+    """Train a recipe; the run directory holds everything it did. Ends with status 143 if SIGTERM stopped it."""
     from mel.config import load_recipe
+    from mel.record import RunDirectory
     from mel.run import train as run
 
-    run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
+    path = run(load_recipe(recipe, changes or ()), output=output, resume=resume, console=Console())
+    if RunDirectory.open(path).status.state == "stopped":
+        raise typer.Exit(128 + signal.SIGTERM)
 
 
 @app.command(rich_help_panel=TRAIN, short_help="Train recipes x seeds x changes, and compare them")

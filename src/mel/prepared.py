@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +58,18 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """A whole checkpoint, and the optimizer steps that were done by then."""
+    """What a run saved to go on from.
+
+    Args:
+        step: optimizer steps that were done by then.
+        problem: why training cannot go on from it, as a predicate (`optimizer.pt is missing`); empty if it can.
+        is_finished: it was written to its end; what is wrong with it came later.
+    """
 
     path: Path
     step: int
+    problem: str = ""
+    is_finished: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,8 +109,12 @@ class Host(Protocol):
         """
         ...
 
-    def last_checkpoint(self, path: Path) -> Checkpoint | None:
-        """The latest whole checkpoint in that run directory; None if there is none."""
+    def checkpoints(self, path: Path, *, total: int) -> Sequence[Checkpoint]:
+        """Every checkpoint in that run directory, by step, those that cannot be used included.
+
+        Args:
+            total: optimizer steps of the run.
+        """
         ...
 
     def load(self, prepared: Prepared) -> Any:

@@ -145,7 +145,17 @@ def test_an_observer_hears_every_outcome_and_metric(tmp_path):
     assert first["tokens/rows"] == sum(len(r.target_ids) for r in tiny.some_rows(0))
 
 
-@pytest.mark.parametrize("layout", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4},
+        # The checkpoint after 3 steps lies inside a generation batch that lasts for 2, and for 4.
+        {"steps_per_generation": 2},
+        {"steps_per_generation": 2, "num_iterations": 2},
+    ],
+    ids=["1 micro-step", "2 micro-steps", "inside a batch", "inside a batch used twice"],
+)
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, layout):
     def start(name, **changes):
         args = tiny.config(tmp_path / name, max_steps=5, save_strategy="steps", save_steps=3, **layout, **changes)
@@ -163,13 +173,34 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, layout):
     assert whole.state.log_history[4]["objective/lambda"] == resumed.state.log_history[-2]["objective/lambda"]
 
 
+def test_a_checkpoint_inside_a_batch_of_other_processes_is_refused(tmp_path):
+    args = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1, "steps_per_generation": 2}
+    tiny.mel_trainer(tiny.config(tmp_path, **args), tiny.RowsFrom(tiny.some_rows)).train()
+    state = tmp_path / "checkpoint-1" / "mel_state.json"
+    assert '"processes": 1' in state.read_text()
+    state.write_text(state.read_text().replace('"processes": 1', '"processes": 2'))
+    trainer = tiny.mel_trainer(
+        tiny.config(tmp_path / "resumed", **args | {"max_steps": 2}), tiny.RowsFrom(tiny.some_rows)
+    )
+    with pytest.raises(ValueError, match="inside a generation batch; it was written by 2"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+
+
+def test_a_setting_under_which_training_cannot_go_on_as_it_was_is_said(tmp_path, caplog):
+    args = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1, "ignore_data_skip": True}
+    tiny.mel_trainer(tiny.config(tmp_path, **args), tiny.RowsFrom(tiny.some_rows)).train()
+    resumed = tiny.mel_trainer(tiny.config(tmp_path / "resumed", **args), tiny.RowsFrom(tiny.some_rows))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+    assert "ignore_data_skip: the epoch begins anew with its first problems" in caplog.text
+
+
 @pytest.mark.parametrize("last_step", [2, 3], ids=["at the end of an epoch", "within the second epoch"])
 def test_a_run_resumed_after_its_first_epoch_goes_on_with_the_problems_of_an_uninterrupted_one(tmp_path, last_step):
     def asked(name, resume_from=None):
-        # 2 of 4 problems a step: epochs end after steps 2, 4 and 6.
+        # 2 of 5 problems a step, and one that waits: epochs end after steps 2, 4 and 6.
         args = tiny.config(tmp_path / name, max_steps=7, save_strategy="steps", save_steps=1)
         auxiliary = tiny.RowsFrom(lambda call: [])
-        tiny.mel_trainer(args, auxiliary, train_dataset=tiny.dataset(4)).train(resume_from_checkpoint=resume_from)
+        tiny.mel_trainer(args, auxiliary, train_dataset=tiny.dataset(5)).train(resume_from_checkpoint=resume_from)
         return [tuple(group.problem.text for group in groups) for groups in auxiliary.groups]
 
     whole = asked("whole")

@@ -1,67 +1,74 @@
-"""A run killed with -9 in the middle of a step and resumed ends exactly as one that was never disturbed."""
+"""A run that is killed, stopped, cut or short of space, and resumed, ends exactly as one that was never disturbed."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import sqlite3
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from safetensors.numpy import load_file
 
+from benchmarks.sessions import Session, Sessions, differences, metrics_of
 from mel.config import load_recipe
 from mel.record import RunDirectory
 from mel.run import train
 
 pytestmark = pytest.mark.slow
 
-STEPS, SAVE_EVERY = 6, 2
+STEPS = 6
 CHANGES = [
-    f"trainer.max_steps={STEPS}",
-    f"trainer.save_steps={SAVE_EVERY}",
+    # 6 problems make a generation batch, which lasts for 3 steps: 12 of the 14 fill an epoch of two batches.
+    "task.count=14",
+    "trainer.max_steps=-1",
+    "trainer.num_train_epochs=1",
+    "trainer.per_device_train_batch_size=16",
+    "trainer.steps_per_generation=3",
+    # Checkpoints after 2 and 4 steps lie inside a batch.
+    "trainer.save_steps=2",
     "trainer.save_total_limit=null",
     "evaluation.suites=[{name: L5, count: 16, k: 0, max_tokens: 44}]",
-    "evaluation.every=3",
+    "evaluation.every=1",
 ]
-CLOCK = ("time", "step_time", "runtime", "per_second")
-"""Parts of the names of metrics that measure the clock and not the run."""
+PASSED = "evaluation/L5/pass_at_1"
 
 
-def command(output: Path, *more: str) -> list[str]:
-    sets = [part for change in CHANGES for part in ("--set", change)]
-    return [sys.executable, "-m", "mel", "train", "recommended", "--output", str(output), *sets, *more]
+class Runs:
+    """Sessions of `mel train` with one recipe.
+
+    Args:
+        changes: of the recipe, beside those of all tests here.
+    """
+
+    def __init__(self, sessions: Sessions, *changes: str) -> None:
+        self._sessions = sessions
+        self._changes = [part for change in (*CHANGES, *changes) for part in ("--set", change)]
+
+    def start(self, path: Path, *more: str, file_size: int | None = None) -> Session:
+        arguments = ("train", "recommended", "--output", str(path), *self._changes, *more)
+        return self._sessions.start(*arguments, log=log_of(path), file_size=file_size)
+
+    def signaled(self, path: Path, number: int, *, when: Callable[[], bool]) -> int:
+        """The status of a new run that gets a signal as soon as something is true."""
+        session = self.start(path)
+        while not session.has_ended() and not when():
+            time.sleep(0.01)
+        return session.signal(number)
+
+    def resumed(self, path: Path, *, file_size: int | None = None) -> str:
+        """What a session that went on printed; it ended well unless its files were limited."""
+        log_of(path).unlink(missing_ok=True)
+        status = self.start(path, "--resume", file_size=file_size).wait()
+        printed = log_of(path).read_text()
+        assert status == (2 if file_size else 0), printed
+        return printed
 
 
-def kill_after_step(output: Path, step: int) -> None:
-    """Start a run and kill it without warning once that step is logged: it is then within the next one."""
-    with subprocess.Popen(command(output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        metrics = output / "metrics.jsonl"
-        while process.poll() is None:
-            if metrics.exists() and f'"step": {step},' in metrics.read_text():
-                time.sleep(0.2)
-                os.kill(process.pid, signal.SIGKILL)
-                break
-            time.sleep(0.02)
-        assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-
-
-def metrics_of(path: Path) -> list[dict[str, object]]:
-    rows = RunDirectory.open(path).metrics.read()
-    return [{k: v for k, v in row.items() if not any(word in k for word in CLOCK)} for row in rows]
-
-
-def experiences_of(path: Path) -> list[tuple[object, ...]]:
-    with sqlite3.connect(path / "experiences.db") as connection:
-        return connection.execute(
-            "SELECT step, rank, idx, problem_id, right_text, wrong_text, raw, reason, is_kept FROM experiences "
-            "ORDER BY step, rank, idx"
-        ).fetchall()
+@pytest.fixture(scope="module")
+def runs(sessions: Sessions) -> Runs:
+    return Runs(sessions)
 
 
 @pytest.fixture(scope="module")
@@ -69,89 +76,112 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(load_recipe("recommended", CHANGES), output=tmp_path_factory.mktemp("run") / "undisturbed")
 
 
-def test_a_killed_and_resumed_run_equals_an_undisturbed_one(undisturbed: Path, tmp_path: Path) -> None:
-    killed = tmp_path / "killed"
-    kill_after_step(killed, step=5)
-    assert max(row["step"] for row in RunDirectory.open(killed).metrics.read()) == 5
-    subprocess.run(command(killed, "--resume"), check=True, capture_output=True)
+def log_of(path: Path) -> Path:
+    return path.with_suffix(".log")
 
-    expected, resumed = (load_file(path / "model" / "model.safetensors") for path in (undisturbed, killed))
-    assert expected.keys() == resumed.keys()
-    assert all((expected[name] == resumed[name]).all() for name in expected)
-    assert metrics_of(killed) == metrics_of(undisturbed)
-    assert experiences_of(killed) == experiences_of(undisturbed)
-    assert RunDirectory.open(killed).status.state == "finished"
+
+def is_logged(path: Path, step: int) -> bool:
+    metrics = path / "metrics.jsonl"
+    return metrics.exists() and f'"step": {step},' in metrics.read_text()
+
+
+def checkpoints_of(path: Path) -> list[str]:
+    return sorted(p.name for p in (path / "checkpoints").iterdir() if p.is_dir())
+
+
+def test_an_epoch_ends_with_its_last_whole_generation_batch(undisturbed: Path) -> None:
+    assert RunDirectory.open(undisturbed).status.step == STEPS
+    assert [row["step"] for row in metrics_of(undisturbed) if PASSED in row] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in metrics_of(undisturbed) if "reward/mean" in row] == [1, 4]
+
+
+def test_a_run_killed_inside_a_generation_batch_and_resumed_equals_an_undisturbed_one(
+    runs: Runs, undisturbed: Path, tmp_path: Path
+) -> None:
+    killed = tmp_path / "killed"
+    assert runs.signaled(killed, signal.SIGKILL, when=lambda: is_logged(killed, 5)) == -signal.SIGKILL
+    assert "going on from step 4" in runs.resumed(killed)
+    assert differences(undisturbed, killed) == []
     assert len(RunDirectory.open(killed).status.resumed_at) == 1
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_over(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_run_killed_before_its_first_checkpoint_starts_over(runs: Runs, undisturbed: Path, tmp_path: Path) -> None:
     killed = tmp_path / "killed"
-    kill_after_step(killed, step=1)
-    subprocess.run(command(killed, "--resume"), check=True, capture_output=True)
-    assert metrics_of(killed) == metrics_of(undisturbed)
-    assert experiences_of(killed) == experiences_of(undisturbed)
+    assert runs.signaled(killed, signal.SIGKILL, when=lambda: is_logged(killed, 1)) == -signal.SIGKILL
+    assert f"step 4/{STEPS}  " in runs.resumed(killed)
+    assert differences(undisturbed, killed) == []
 
 
-def test_a_checkpoint_that_was_cut_within_its_last_file_is_passed_over(undisturbed: Path, tmp_path: Path) -> None:
+def test_checkpoints_that_were_cut_are_named_and_the_one_before_is_taken(
+    runs: Runs, undisturbed: Path, tmp_path: Path
+) -> None:
     cut = tmp_path / "cut"
     shutil.copytree(undisturbed, cut)
     state = cut / "checkpoints" / f"checkpoint-{STEPS}" / "trainer_state.json"
     state.write_bytes(state.read_bytes()[:1000])
-    result = cut / "evaluations" / "after-L5" / "result.json"
-    result.write_text("of weights that will be trained anew")
-    subprocess.run(command(cut, "--resume"), check=True, capture_output=True)
-    assert metrics_of(cut) == metrics_of(undisturbed)
-    assert experiences_of(cut) == experiences_of(undisturbed)
-    assert json.loads(state.read_text())["global_step"] == STEPS
-    assert json.loads(result.read_text())["problems"] == 16
+    optimizer = cut / "checkpoints" / "checkpoint-4" / "optimizer.pt"
+    optimizer.write_bytes(optimizer.read_bytes()[:1000])
+    (cut / "evaluations" / "after-L5" / "result.json").write_text("of weights that will be trained anew")
+    printed = runs.resumed(cut)
+    assert "checkpoint-6: was not written to its end; deleted, going on from step 2 instead" in printed
+    assert "checkpoint-4: optimizer.pt is damaged (1,000 bytes; 3,351,435 were written); set aside as" in printed
+    assert checkpoints_of(cut) == ["checkpoint-2", "checkpoint-4", "checkpoint-6", "damaged-checkpoint-4"]
+    assert differences(undisturbed, cut) == []
 
 
-def test_a_finished_run_that_is_resumed_stays_as_it_is(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_run_of_which_no_checkpoint_is_whole_is_refused_and_left_as_it_is(undisturbed: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(undisturbed, damaged)
+    for folder in (damaged / "checkpoints").glob("checkpoint-*"):
+        (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"checkpoint-6: expected a checkpoint to go on from; model.safetensors is"):
+        train(load_recipe("recommended", CHANGES), output=damaged, resume=True)
+    assert differences(undisturbed, damaged) == []
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(runs: Runs, undisturbed: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(undisturbed, again)
     shutil.rmtree(again / "evaluations" / "after-L5")
-    done = subprocess.run(command(again, "--resume"), check=True, capture_output=True, text=True)
-    assert f"all {STEPS} steps are done" in done.stdout
-    assert (again / "model" / "model.safetensors").read_bytes() == (
-        undisturbed / "model" / "model.safetensors"
-    ).read_bytes()
-    assert metrics_of(again) == metrics_of(undisturbed)
-    assert experiences_of(again) == experiences_of(undisturbed)
-    results = (json.loads((p / "evaluations" / "after-L5" / "result.json").read_text()) for p in (undisturbed, again))
-    assert len({json.dumps(r["scores"]) for r in results}) == 1, "what a kill kept from being evaluated is evaluated"
-    assert RunDirectory.open(again).status.state == "finished"
+    assert f"all {STEPS} steps are done" in runs.resumed(again)
+    assert differences(undisturbed, again) == [], "what a kill kept from being evaluated is evaluated"
 
 
-def test_sigterm_saves_a_checkpoint_and_the_resumed_run_is_the_same(undisturbed: Path, tmp_path: Path) -> None:
+def test_sigterm_ends_with_143_after_a_checkpoint_from_which_the_run_goes_on_the_same(
+    sessions: Sessions, undisturbed: Path, tmp_path: Path
+) -> None:
+    # The checkpoint of a signal holds the optimizer although the others do not.
+    runs, stopped = Runs(sessions, "trainer.save_only_model=true"), tmp_path / "stopped"
+    assert runs.signaled(stopped, signal.SIGTERM, when=lambda: is_logged(stopped, 3)) == 143
+    assert "stopped by SIGTERM" in log_of(stopped).read_text()
+    status = RunDirectory.open(stopped).status
+    assert (status.state, f"checkpoint-{status.step}" in checkpoints_of(stopped)) == ("stopped", True)
+    evaluated = [row["step"] for row in metrics_of(stopped) if PASSED in row]
+    assert evaluated == list(range(1, status.step)), "the checkpoint comes first, the evaluation when the run goes on"
+    runs.resumed(stopped)
+    assert differences(undisturbed, stopped) == []
+
+
+def test_sigterm_before_training_ends_with_143_and_the_run_says_that_it_was_stopped(runs: Runs, tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
-    with subprocess.Popen(command(stopped), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        metrics = stopped / "metrics.jsonl"
-        while process.poll() is None and not (metrics.exists() and '"step": 3,' in metrics.read_text()):
-            time.sleep(0.02)
-        process.terminate()
-        output, _ = process.communicate()
-    assert process.returncode == 0, output
-    assert "stopped by SIGTERM" in output
+    responses = stopped / "evaluations" / "before-L5" / "responses.jsonl"
+    assert runs.signaled(stopped, signal.SIGTERM, when=responses.exists) == 143
     assert RunDirectory.open(stopped).status.state == "stopped"
-    subprocess.run(command(stopped, "--resume"), check=True, capture_output=True)
-    assert metrics_of(stopped) == metrics_of(undisturbed)
 
 
-def test_an_evaluation_that_is_due_when_a_run_is_told_to_stop_is_made_when_it_goes_on(tmp_path: Path) -> None:
-    often = ("--set", "evaluation.every=1", "--set", "trainer.max_steps=4", "--set", "evaluation.before=false")
-    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
-    subprocess.run(command(undisturbed, *often), check=True, capture_output=True)
-    with subprocess.Popen(command(stopped, *often), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        metrics = stopped / "metrics.jsonl"
-        while process.poll() is None and not (metrics.exists() and '"step": 2,' in metrics.read_text()):
-            time.sleep(0.02)
-        process.terminate()
-    last = RunDirectory.open(stopped).status.step
-    evaluated = [row["step"] for row in RunDirectory.open(stopped).metrics.read() if "evaluation/L5/pass_at_1" in row]
-    assert last not in evaluated, "the checkpoint comes first"
-    subprocess.run(command(stopped, *often, "--resume"), check=True, capture_output=True)
-    assert metrics_of(stopped) == metrics_of(undisturbed)
-    assert sum("evaluation/L5/pass_at_1" in row for row in metrics_of(stopped)) == 4
+def test_a_checkpoint_that_does_not_fit_on_the_disk_is_one_line_and_the_run_goes_on_later(
+    runs: Runs, undisturbed: Path, tmp_path: Path
+) -> None:
+    full = tmp_path / "full"
+    shutil.copytree(undisturbed, full)
+    for step in (4, 6):
+        shutil.rmtree(full / "checkpoints" / f"checkpoint-{step}")
+    # The weights fit (1.7 MB), the optimizer's state does not (3.4 MB).
+    *_, last = runs.resumed(full, file_size=2_500_000).splitlines()
+    assert last.startswith("mel: [Errno 28] no space left while saving checkpoint-4: what was written before is whole")
+    assert checkpoints_of(full) == ["checkpoint-2"]
+    runs.resumed(full)
+    assert differences(undisturbed, full) == []
 
 
 def test_a_run_directory_is_not_overwritten_and_not_resumed_with_another_recipe(undisturbed: Path) -> None:

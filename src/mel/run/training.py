@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from mel.config import Recipe
-from mel.launch import is_main
+from mel.launch import is_main, num_processes
 from mel.prepared import Checkpoint, Host, Prepared
 from mel.record.lock import only_writer
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory, State
@@ -18,6 +18,7 @@ from mel.report.terminal import evaluation_table
 from mel.run.evaluation.within_training import Evaluator
 from mel.run.prepare import build_method, environment, host_of, prepare
 from mel.run.recorder import Recorder
+from mel.run.resuming import Resumption, clear, latest, other_processes
 
 
 def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, console: Console | None = None) -> Path:
@@ -38,14 +39,15 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
         prepared = prepare(recipe, path)
         host = host_of(recipe)
         total = host.total_steps(prepared)
+        resumption = latest(host.checkpoints(path, total=total)) if resume else Resumption(checkpoint=None)
         policy = host.load(prepared)
-        directory, checkpoint = _open(path, prepared, host, resume=resume, held=held)
+        directory = _open(path, prepared, resumption, resume=resume, held=held, console=console)
         held.enter_context(directory)
         try:
-            state, step = _train(prepared, host, policy, directory, checkpoint, total=total, console=console)
+            state, step = _train(prepared, host, policy, directory, resumption.checkpoint, total=total, console=console)
         except BaseException as error:
             if is_main():
-                ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                ended = "stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
                 directory.set_status(ended, message=f"{type(error).__name__}: {error}")
             raise
         if is_main():
@@ -127,18 +129,21 @@ def _check_output(path: Path, recipe: Recipe, *, resume: bool, held: ExitStack) 
 
 
 def _open(
-    path: Path, prepared: Prepared, host: Host, *, resume: bool, held: ExitStack
-) -> tuple[RunDirectory, Checkpoint | None]:
-    """The run directory and the checkpoint to go on from; only the main process makes or truncates it."""
+    path: Path, prepared: Prepared, resumption: Resumption, *, resume: bool, held: ExitStack, console: Console
+) -> RunDirectory:
+    """The run directory; only the main process makes it, or takes out what lies behind the checkpoint."""
     if not is_main():
-        return _wait_for(path), host.last_checkpoint(path) if resume else None
+        return _wait_for(path)
     if not resume:
         created = RunDirectory.create(path, prepared.recipe.resolved(), environment(prepared))
         held.enter_context(only_writer(path))
-        return created, None
-    directory, checkpoint = RunDirectory.open(path), host.last_checkpoint(path)
-    directory.truncate_after(checkpoint.step if checkpoint else 0)
-    return directory, checkpoint
+        return created
+    directory = RunDirectory.open(path)
+    changed = other_processes(directory.environment.get("processes"), num_processes())
+    for sentence in [*clear(resumption), *changed]:
+        console.print(sentence, style="yellow", soft_wrap=True, highlight=False, markup=False)
+    directory.truncate_after(resumption.step)
+    return directory
 
 
 def _wait_for(path: Path, *, timeout_s: float = 120.0) -> RunDirectory:

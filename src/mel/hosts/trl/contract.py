@@ -18,6 +18,8 @@ MEMBERS: dict[str, tuple[str, ...]] = {
     "_get_per_token_logps_and_entropies": ("self", "model", "input_ids", "attention_mask", "logits_to_keep"),
     "_generate_single_turn": ("self", "prompt_ids", "images", "multimodal_fields", "num_generations"),
     "_save_checkpoint": ("self", "model", "trial"),
+    "_save_rng_state": ("self", "output_dir"),
+    "_load_from_checkpoint": ("self", "resume_from_checkpoint", "model"),
     "_load_optimizer_and_scheduler": ("self", "checkpoint"),
     "_get_train_sampler": ("self", "dataset"),
     "_run_epoch": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from datasets import Dataset
 from mel.config import Recipe
 from mel.hosts.load import device, load_model
 from mel.hosts.trl.arguments import TRLArguments, arguments_of
+from mel.hosts.trl.checkpoints import checkpoints_in, whole_or_nothing
 from mel.hosts.trl.problems import example_of
 from mel.hosts.trl.ranks import leave_group
 from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, log_beside, without_printing
@@ -23,6 +23,7 @@ from mel.launch import is_main
 from mel.methods import Method
 from mel.ports import Observer
 from mel.prepared import Checkpoint, Fitted, Host, Log, Prepared
+from mel.record.run_directory import CHECKPOINTS
 
 
 class TRLHost:
@@ -58,11 +59,9 @@ class TRLHost:
             )
         return total
 
-    def last_checkpoint(self, path: Path) -> Checkpoint | None:
-        """The latest `checkpoints/checkpoint-<step>` that was written to its end."""
-        found = [p for p in (path / "checkpoints").glob("checkpoint-*") if _is_whole(p)]
-        whole = [Checkpoint(path=p, step=int(p.name.rpartition("-")[2])) for p in found]
-        return max(whole, key=lambda checkpoint: checkpoint.step, default=None)
+    def checkpoints(self, path: Path, *, total: int) -> list[Checkpoint]:
+        """`checkpoints/checkpoint-<step>`, by step."""
+        return checkpoints_in(path / CHECKPOINTS, total=total)
 
     def load(self, prepared: Prepared) -> Any:
         """The causal language model on the CPU, from where the trainer places it."""
@@ -110,7 +109,8 @@ class TRLHost:
         without_printing(trainer)
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
         if save_to is not None and not sigterm.is_asked:
-            trainer.save_model(str(save_to))
+            with whole_or_nothing(save_to, is_writer=is_main()):
+                trainer.save_model(str(save_to))
         return Fitted(
             step=trainer.state.global_step,
             is_stopped=sigterm.is_asked,
@@ -124,12 +124,3 @@ class TRLHost:
 
 HOST: Host = TRLHost()
 """What `mel.hosts.HOSTS` leads to."""
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether all of a checkpoint was written: the trainer's state file comes last, and a kill may cut it too."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True

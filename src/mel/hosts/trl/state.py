@@ -1,37 +1,63 @@
-"""What a checkpoint holds beside the trainer's own state: our counters and running means."""
+"""What a checkpoint holds beside the trainer's own state: our counters, running means and generation batch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from transformers.utils import logging
 
+from mel.hosts.trl.buffered import load_batch, save_batch
+from mel.hosts.trl.checkpoints import STATE, sizes
 from mel.hosts.trl.learner import Learner
 from mel.step import RowLearning
 
-FILE = "mel_state.json"
-
 logger = logging.get_logger(__name__)
 
-
-def save(directory: str | Path, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
-    """Writes the number of generation batches and the running mean of every auxiliary's weight."""
-    weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
-    path = Path(directory)
-    path.mkdir(parents=True, exist_ok=True)
-    (path / FILE).write_text(json.dumps({"batches": learner.batches, "weights": weights}), encoding="utf-8")
+_LOST = {
+    "sync_ref_model": "no checkpoint holds the reference model, which begins anew as the untrained one",
+    "ignore_data_skip": "the epoch begins anew with its first problems",
+}
+"""Fields of TRL under which training cannot go on as it was, and why."""
 
 
-def load(directory: str | Path, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
-    """Restores them; a checkpoint of a plain GRPOTrainer has none and starts them afresh, with a warning."""
-    path = Path(directory) / FILE
-    if not path.is_file():
-        logger.warning("%s has no %s: seeds and the weights' running means start afresh", directory, FILE)
+def save(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
+    """Writes our counters and the running mean of every auxiliary's weight, and this rank's part of a batch in use."""
+    if not trainer.args.save_only_model:
+        save_batch(folder, trainer)
+    if not trainer.args.should_save:
         return
-    state = json.loads(path.read_text(encoding="utf-8"))
+    weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {"batches": learner.batches, "micro_steps": trainer._step, "processes": trainer.accelerator.num_processes}
+    _write(folder, {**counts, "weights": weights})
+
+
+def seal(folder: Path) -> None:
+    """Adds the sizes of the files that are there, all but the trainer's own state: what is cut later is found out."""
+    _write(folder, _read(folder) | {"files": sizes(folder)})
+
+
+def load(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
+    """Restores them; a checkpoint of a plain GRPOTrainer has none and starts them afresh, with a warning.
+
+    Raises:
+        ValueError: other processes than now share the batch that is in use, or this rank's part of it is missing.
+    """
+    for option, lost in _LOST.items():
+        if getattr(trainer.args, option, False):
+            logger.warning("%s: %s; the end will be another than that of an undisturbed run", option, lost)
+    if not (folder / STATE).is_file():
+        logger.warning(
+            "%s has no %s: seeds, the weights' running means and a generation batch in use start afresh", folder, STATE
+        )
+        return
+    state = _read(folder)
     learner.batches = state["batches"]
+    trainer._step = state.get("micro_steps", 0)
+    load_batch(folder, trainer, processes=state.get("processes"))
     for name, one in learning.items():
         kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:
@@ -50,3 +76,11 @@ def pass_epochs(sampler: Iterable[int] | None, count: int) -> None:
     for _ in range(count):
         if sampler is not None:
             next(iter(sampler), None)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / STATE).read_text(encoding="utf-8"))
+
+
+def _write(folder: Path, state: Mapping[str, Any]) -> None:
+    (folder / STATE).write_text(json.dumps(state), encoding="utf-8")

@@ -78,6 +78,8 @@ class SaveOnSigterm(TrainerCallback):
         if _is_true_of_any(self.is_asked, args):
             self.is_asked = True
             control.should_save = True
+            # The model alone could not be gone on from, and whoever stops a run means to go on.
+            args.save_only_model = False
             control.should_training_stop = True
         return control
 

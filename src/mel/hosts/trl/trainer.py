@@ -15,6 +15,8 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.reward_model import rater_of
 from mel.hosts.trl import contract, state
+from mel.hosts.trl.buffered import ROWS
+from mel.hosts.trl.checkpoints import readable, whole_or_nothing
 from mel.hosts.trl.config import check_settings, setting, splits_groups
 from mel.hosts.trl.defaults import (
     PlainText,
@@ -40,9 +42,6 @@ from mel.hosts.trl.window import check_window, window_of
 from mel.methods import Method
 from mel.ports import Observer, Steps, Task, Verifier
 from mel.step import Accounting, RowLearning
-
-ROWS = "mel_rows"
-"""Key under which a micro-step's inputs carry their rows."""
 
 
 class MELTrainer(GRPOTrainer):
@@ -242,17 +241,29 @@ class MELTrainer(GRPOTrainer):
             self._metrics["train"][name].append(value)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        # Ours first: the trainer's own state file comes last and marks a checkpoint as whole.
+        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        with whole_or_nothing(folder, is_writer=self.args.should_save):
+            # Ours first: the trainer's own state file comes last and marks a checkpoint as whole.
+            state.save(folder, self, self._learner, self._update.learning)
+            super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        # The last file but the trainer's own state. Every rank has written its part now.
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-            state.save(folder, self._learner, self._update.learning)
-        super()._save_checkpoint(model, trial)
+            state.seal(Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with readable(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            state.load(checkpoint, self._learner, self._update.learning)
-            state.pass_epochs(self._sampler, int(self.state.epoch or 0))
+        with readable(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            if checkpoint is not None:
+                state.load(Path(checkpoint), self, self._learner, self._update.learning)
+                state.pass_epochs(self._sampler, int(self.state.epoch or 0))
 
     def _run_epoch(self, *positional: Any, **keywords: Any) -> None:
         # Transformers looks for the end of a run only behind a step: resumed at its last one it would do one more.

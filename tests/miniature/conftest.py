@@ -1,0 +1,18 @@
+"""Sessions of the command line in processes of their own, forked from one that has imported everything."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Modules of `benchmarks` are found from the root of the repository, wherever pytest was started.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.sessions import Sessions
+
+
+@pytest.fixture(scope="session")
+def sessions() -> Iterator[Sessions]:
+    with Sessions() as server:
+        yield server
