@@ -18,10 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from mel.hosts import HOSTS
+from mel.hosts import HOSTS, lora_fields, trainer_fields
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, AuxiliarySettings, check_slots, known
-from mel.naming import did_you_mean
 from mel.recipe_files import PLAIN_WORD, read_recipe
+from mel.value_check import check, faults
 
 
 def _plain_word(value: str) -> str:
@@ -32,11 +32,16 @@ def _plain_word(value: str) -> str:
 
 PlainWord = Annotated[str, AfterValidator(_plain_word)]
 
+Flag = Annotated[bool, Field(strict=False)]
+"""True or false, or the words that YAML 1.1 has for them: yes, no, on, off."""
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
 
 class Section(BaseModel):
-    """Base of all sections: immutable, no unknown key."""
+    """Base of all sections: immutable, no unknown key, and nothing converted: `"2"` is no number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _STRICT
 
 
 class ModelSection(Section):
@@ -71,7 +76,7 @@ class TaskSection(Section):
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
     split: str = "train"
-    count: int | None = None
+    count: int | None = Field(default=None, ge=1)
     prompts: str | None = None
 
 
@@ -91,7 +96,7 @@ class WeightSection(Section):
     every: int = Field(default=1, ge=0)
     decay: float = Field(default=0.9, ge=0.0, lt=1.0)
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = _STRICT | ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     @model_validator(mode="after")
     def _is_measured(self) -> WeightSection:
@@ -120,10 +125,10 @@ class AuxiliarySection(Section):
     @classmethod
     def _settings_of_that_name(cls, values: Any) -> Any:
         """The union of all settings, told apart by the section's name; the table may have grown by a plug-in."""
-        if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+        if not isinstance(values, Mapping):
             return values
         settings = values.get("settings") or {}
-        known(values["name"], AUXILIARIES, "auxiliary")
+        known(values.get("name"), AUXILIARIES, "auxiliary")
         if isinstance(settings, AuxiliarySettings):
             return values
         if not isinstance(settings, Mapping):
@@ -143,7 +148,7 @@ class SuiteSection(Section):
     task: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     split: str = "test"
-    count: int | None = None
+    count: int | None = Field(default=None, ge=1)
     k: int = Field(default=8, ge=0)
     temperature: float = Field(default=1.0, gt=0.0)
     max_tokens: int = Field(default=1024, ge=1)
@@ -160,8 +165,8 @@ class EvaluationSection(Section):
 
     suites: list[SuiteSection] = Field(default_factory=list)
     every: int | None = Field(default=None, ge=1)
-    before: bool = True
-    after: bool = True
+    before: Flag = True
+    after: Flag = True
     batch_size: int = Field(default=256, ge=1)
 
     @property
@@ -186,7 +191,7 @@ class OutputSection(Section):
     """
 
     path: str | None = None
-    save_final: bool = True
+    save_final: Flag = True
     tracked_experiences: int = 5
 
     @field_validator("tracked_experiences")
@@ -215,9 +220,13 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _slots_are_known(self) -> Recipe:
         known(self.host, HOSTS, "host")
-        seed = self.trainer.get("seed", 42)
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"trainer.seed: expected a whole number, got {seed!r}")
+        check(
+            trainer_fields(self.host),
+            self.trainer,
+            at="trainer",
+            whose="the fields of TRL's GRPOConfig and mel_engine_*",
+        )
+        check(lora_fields(), self.model.lora or {}, at="model.lora", whose="the fields of peft.LoraConfig")
         known(self.carrier, CARRIERS, "carrier")
         known(self.credit, CREDITS, "credit rule")
         check_slots(self.credit, [auxiliary.settings for auxiliary in self.auxiliaries])
@@ -255,32 +264,5 @@ def parse_recipe(table: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        lines = [_explain(fault) for fault in error.errors()]
+        lines = faults(error, Recipe.model_json_schema(), table)
         raise ValueError(f"{source}: " + "; ".join(lines)) from None
-
-
-def nearest(word: str, valid: Sequence[str]) -> str:
-    """A hint naming the nearest valid word, or all of them if none is near."""
-    return did_you_mean(word, valid) or f"; valid: {', '.join(valid)}"
-
-
-def _explain(fault: Any) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        section: Any = Recipe
-        for part in fault["loc"][:-1]:
-            section = _child(section, part)
-        valid = [f.alias or name for name, f in section.model_fields.items()] if section else []
-        return f"unknown key {path!r}{nearest(str(fault['loc'][-1]), valid)}"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{path}: {message}" if path else message
-
-
-def _child(section: Any, part: object) -> Any:
-    if isinstance(part, int):
-        return section
-    annotation = section.model_fields[part].annotation if section and part in section.model_fields else None
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None

@@ -12,13 +12,13 @@ def did_you_mean(word: str, valid: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def known(name: str, table: Iterable[str], what: str) -> str:
+def known(name: object, table: Iterable[str], what: str) -> str:
     """`name` if the table has it.
 
     Raises:
         ValueError: it has not; the nearest name is suggested.
     """
     names = sorted(table)
-    if name in names:
+    if isinstance(name, str) and name in names:
         return name
-    raise ValueError(f"{what}: expected one of {', '.join(names)}, got {name!r}{did_you_mean(name, names)}")
+    raise ValueError(f"{what}: expected one of {', '.join(names)}, got {name!r}{did_you_mean(str(name), names)}")

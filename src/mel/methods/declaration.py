@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mel.naming import did_you_mean
 from mel.ports import Auxiliary, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
+from mel.value_check import faults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +169,8 @@ class AuxiliarySettings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ValueError("; ".join(self._explained(fault) for fault in error.errors())) from None
+            found = faults(error, type(self).model_json_schema(), values, at=self.name)
+            raise ValueError("; ".join(found)) from None
 
     @property
     def needs_whole_batch(self) -> bool:
@@ -212,31 +213,3 @@ class AuxiliarySettings(BaseModel):
             ValueError: an unknown key (the nearest one is named) or a bad value.
         """
         return cls(**values)
-
-    @classmethod
-    def _explained(cls, fault: Any) -> str:
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            valid = list(cls.model_fields)
-            return f"{cls.name}: unknown setting {key!r}{did_you_mean(key, valid) or '; valid: ' + ', '.join(valid)}"
-        if not key:
-            return f"{cls.name}: {fault['msg'].removeprefix('Value error, ')}"
-        return f"{cls.name}.{key}: expected {_wanted(cls, key, fault)}, got {fault['input']!r}"
-
-
-def _wanted(settings: type[AuxiliarySettings], key: str, fault: Any) -> str:
-    """What the field takes, in words."""
-    of_field = settings.model_fields[key.partition(".")[0]]
-    if fault["type"] == "literal_error":
-        return f"one of {list(get_args(of_field.annotation))}"
-    least = next((bound.ge for bound in of_field.metadata if hasattr(bound, "ge")), None)
-    most = next((bound.le for bound in of_field.metadata if hasattr(bound, "le")), None)
-    kinds = (of_field.annotation, *get_args(of_field.annotation))
-    what = "a number" if float in kinds else "a whole number" if int in kinds else str(fault["msg"]).lower()
-    return what + _range(least, most)
-
-
-def _range(least: Any, most: Any) -> str:
-    if least is not None and most is not None:
-        return f" from {least} to {most}"
-    return f" of at least {least}" if least is not None else ""
