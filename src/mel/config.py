@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from mel.hosts import HOSTS, lora_fields, trainer_fields
+from mel.hosts import HOSTS, lora_model, trainer_model
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, AuxiliarySettings, check_slots, known
 from mel.recipe_files import PLAIN_WORD, read_recipe
 from mel.value_check import check, faults
@@ -221,12 +221,12 @@ class Recipe(Section):
     def _slots_are_known(self) -> Recipe:
         known(self.host, HOSTS, "host")
         check(
-            trainer_fields(self.host),
+            trainer_model(self.host),
             self.trainer,
             at="trainer",
-            whose="the fields of TRL's GRPOConfig and mel_engine_*",
+            whose="a field of TRL's GRPOConfig, or mel_engine_*",
         )
-        check(lora_fields(), self.model.lora or {}, at="model.lora", whose="the fields of peft.LoraConfig")
+        check(lora_model(), self.model.lora or {}, at="model.lora", whose="a field of peft.LoraConfig")
         known(self.carrier, CARRIERS, "carrier")
         known(self.credit, CREDITS, "credit rule")
         check_slots(self.credit, [auxiliary.settings for auxiliary in self.auxiliaries])

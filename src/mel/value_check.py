@@ -134,8 +134,8 @@ def _line(fault: Any, path: Sequence[str | int], root: Schema, given: Any, *, at
 
 
 def _nearest(word: str, valid: Sequence[str], whose: str) -> str:
-    listed = ", ".join(valid) if len(valid) <= MOST_CHOICES or not whose else f"expected one of {whose}"
-    return did_you_mean(word, valid) or f"; {'' if listed.startswith('expected') else 'valid: '}{listed}"
+    listed = f"; expected {whose}" if whose and len(valid) > MOST_CHOICES else f"; valid: {', '.join(valid)}"
+    return did_you_mean(word, valid) or listed
 
 
 def _expected(path: Sequence[str | int], root: Schema, given: Any) -> str:
@@ -145,7 +145,7 @@ def _expected(path: Sequence[str | int], root: Schema, given: Any) -> str:
         here = here[part] if is_there else None
     came = shown(here) if is_there else "nothing"
     why = f" ({schema[WHY]})" if WHY in schema else ""
-    near = did_you_mean(here, _choices(schema, root) or ()) if isinstance(here, str) else ""
+    near = did_you_mean(here, _words(schema, root)) if isinstance(here, str) else ""
     return f"expected {wanted(schema, root)}{why}, got {came}{near}"
 
 
@@ -168,11 +168,14 @@ def _at(path: Sequence[str | int], root: Schema) -> Schema:
     schema = _resolved(root, root)
     for part in path:
         branches = [_resolved(branch, root) for branch in schema.get("anyOf", [schema])]
-        key = "items" if isinstance(part, int) else "properties"
-        holder = next((branch for branch in branches if key in branch), {})
-        found = holder.get("items", {}) if isinstance(part, int) else holder.get("properties", {}).get(part, {})
-        schema = _resolved(found, root)
+        schema = _resolved(next(filter(None, (_below(branch, part) for branch in branches)), {}), root)
     return schema
+
+
+def _below(schema: Schema, part: str | int) -> Schema:
+    if isinstance(part, int):
+        return schema.get("items", {})
+    return schema.get("properties", {}).get(part) or schema.get("additionalProperties") or {}
 
 
 def _choices(schema: Schema, root: Schema) -> list[str] | None:
@@ -186,6 +189,12 @@ def _choices(schema: Schema, root: Schema) -> list[str] | None:
     if "enum" in schema:
         return [_word(value) for value in schema["enum"]]
     return {"null": ["null"], "boolean": ["true", "false"]}.get(str(schema.get("type")))
+
+
+def _words(schema: Schema, root: Schema) -> list[str]:
+    """Every value that some branch of a union names."""
+    branches = _resolved(schema, root).get("anyOf", [schema])
+    return [word for branch in branches for word in _choices(branch, root) or ()]
 
 
 def _word(value: object) -> str:

@@ -18,13 +18,13 @@ FIELDS = {"trl": "mel.hosts.trl_fields:TRLFields"}
 
 
 @cache
-def trainer_fields(host: str) -> type[BaseModel]:
+def trainer_model(host: str) -> type[BaseModel]:
     """What the `trainer` section of a recipe for that host may hold."""
     return _model(FIELDS[host])
 
 
 @cache
-def lora_fields() -> type[BaseModel]:
+def lora_model() -> type[BaseModel]:
     """What the section `model.lora` may hold, whichever host trains."""
     return _model("mel.hosts.lora_fields:LoraFields")
 

@@ -99,8 +99,8 @@ Tracker = Literal[
 class TRLFields:
     """Name -> type, in the order of `GRPOConfig` after those that a run settles otherwise."""
 
-    output_dir: Annotated[None, because("the run directory settles it: output.path or --output")]
-    run_name: Annotated[None, because("the run directory settles it: output.path or --output")]
+    output_dir: Annotated[None, because("the run directory settles it: use output.path or --output")]
+    run_name: Annotated[None, because("the run directory settles it: use output.path or --output")]
     resume_from_checkpoint: Annotated[None, because("mel train --resume goes on from the last checkpoint")]
 
     per_device_train_batch_size: Count
@@ -210,7 +210,7 @@ class TRLFields:
     fsdp: str | None
     fsdp_config: dict | str | None
     deepspeed: dict | str | None
-    debug: str | list[str]
+    debug: str
     skip_memory_metrics: bool
     do_train: bool
     do_eval: bool

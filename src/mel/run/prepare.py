@@ -33,6 +33,8 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
         ValueError: whatever a part refuses, with its own advice.
     """
     refusals.refuse_evaluating_shards(recipe.evaluation)
+    refusals.refuse_batch(recipe)
+    refusals.refuse_missing_packages(recipe)
     task = tasks.load(recipe.task.name, **recipe.task.options)
     read = dict.fromkeys(name for auxiliary in recipe.auxiliaries for name in auxiliary.settings.prompts)
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, list(read))

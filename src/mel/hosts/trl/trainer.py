@@ -95,7 +95,7 @@ class MELTrainer(GRPOTrainer):
         tokenizer: Any = PlainText(self._tokenizer) if is_plain else chat_tokenizer(self.args, self._tokenizer)
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         check_surrogate(self.args, method.carrier.surrogate)
-        check_batches(self.args, method)
+        check_batches(self.args, method.carrier.name, method.credit.name, has_auxiliaries=bool(method.auxiliaries))
         self._has_whole_groups = not splits_groups(self.args)
         for settings in method.settings:
             if settings.changes_groups:
