@@ -29,11 +29,13 @@ def quickstart(
         RuntimeError: an arm ended with an error; its log is named.
     """
     changes = [f"trainer.max_steps={steps}", f"trainer.seed={seed}", *changes]
-    for name in names:
-        load_recipe(name, changes)
+    # An arm may be a file: its directory is called as the recipe is, and lies where all of them lie.
+    loaded = {load_recipe(name, changes).name: name for name in names}
+    if len(loaded) < len(names):
+        raise ValueError(f"quickstart: expected arms with names of their own, got {', '.join(names)}")
     arms = [
-        Arm(name=name, recipe=name, path=output / f"{name}-s{seed}", changes=tuple(changes), steps=steps)
-        for name in names
+        Arm(name=name, recipe=given, path=output / f"{name}-s{seed}", changes=tuple(changes), steps=steps)
+        for name, given in loaded.items()
     ]
     taken = [str(arm.path) for arm in arms if arm.path.exists()]
     if taken:
