@@ -19,7 +19,7 @@ from mel.hosts.load import load_model, load_tokenizer, lora_config
 from mel.miniature import policies
 from mel.run import train
 from mel.run.prepare import training_problems
-from mel.run.refusals import refuse_memory
+from mel.run.refusals import refuse_batch, refuse_memory, refuse_missing_packages
 from mel.tasks.story_counts import StoryCounts
 from mel.types import Problem, Verdict
 
@@ -218,3 +218,41 @@ def test_a_task_whose_verifier_fails_ends_the_run_with_the_task_named(
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "failed"
     assert message.split(":")[0] in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.lora={target_modules: [nonesuch]}", "trainer: Target modules"),
+        ("trainer.lr_scheduler_kwargs={nonesuch: 1}", "trainer: TypeError: "),
+    ],
+)
+def test_what_the_trainer_refuses_before_its_first_step_leaves_nothing_in_the_way(
+    change: str, message: str, tmp_path: Path
+) -> None:
+    refusal = refused(tmp_path, change)
+    assert refusal.startswith(message)
+    assert "\n" not in refusal
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["trainer.use_vllm=true"], "trainer.use_vllm: expected something that is installed, got true"),
+        (["trainer.report_to=[tensorboard, trackio]"], "trainer.report_to: expected something that is installed"),
+        (["trainer.use_liger_kernel=true"], "which needs the package liger_kernel: pip install liger-kernel"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_missed_without_importing_any(
+    changes: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mel.run.refusals.find_spec", lambda name: None)
+    with pytest.raises(ValueError) as error:
+        refuse_missing_packages(load_recipe("recommended", changes))
+    assert message in str(error.value)
+
+
+def test_a_batch_that_splits_groups_is_refused_by_the_numbers_alone() -> None:
+    with pytest.raises(ValueError, match=r"per_device_train_batch_size \(60\)"):
+        refuse_batch(load_recipe("recommended", ["trainer.per_device_train_batch_size=60"]))

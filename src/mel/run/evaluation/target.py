@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mel import tasks
 from mel.config import Recipe, SuiteSection, load_recipe, parse_recipe
+from mel.naming import comma_separated
 from mel.ports import Task
 from mel.record.run_directory import RECIPE, RunDirectory
 from mel.tasks.mathematics import MathTask
