@@ -160,7 +160,8 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
         content, end = _box_content(text, box.end())
         if content is None:
             break
-        if follower >= 0 and not _is_connective(text[end:follower], is_list=len(parts) > 1):
+        is_inside = end > follower
+        if follower >= 0 and (is_inside or not _is_connective(text[end:follower], is_list=len(parts) > 1)):
             break
         parts.append(content)
         follower = box.start()

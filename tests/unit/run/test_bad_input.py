@@ -220,18 +220,9 @@ def test_a_task_whose_verifier_fails_ends_the_run_with_the_task_named(
     assert message.split(":")[0] in status["message"]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ("model.lora={target_modules: [nonesuch]}", "trainer: Target modules"),
-        ("trainer.lr_scheduler_kwargs={nonesuch: 1}", "trainer: TypeError: "),
-    ],
-)
-def test_what_the_trainer_refuses_before_its_first_step_leaves_nothing_in_the_way(
-    change: str, message: str, tmp_path: Path
-) -> None:
-    refusal = refused(tmp_path, change)
-    assert refusal.startswith(message)
+def test_what_the_trainer_refuses_before_its_first_step_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    refusal = refused(tmp_path, "model.lora={target_modules: [nonesuch]}")
+    assert refusal.startswith("trainer: Target modules")
     assert "\n" not in refusal
     assert not (tmp_path / "run").exists()
 
