@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.console import Console
 from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
 from mel.launch import num_processes
+from mel.naming import comma_separated
 
 app = typer.Typer(
     name="mel",
@@ -41,6 +42,9 @@ app.add_typer(
     cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up, probe: a pretrained model in English"
 )
 
+UsageError: type[Any] = typer.BadParameter.__mro__[1]
+"""What a wrong command line raises; typer brings it, from click or from its own copy of that."""
+
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")]
 Format = Literal["parquet", "jsonl"]
@@ -57,10 +61,28 @@ def main() -> None:
         # So that what is open is closed and a run says that it was stopped. Several ranks could wait for each other.
         signal.signal(signal.SIGTERM, _stop)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except UsageError as error:
+        _end(" ".join(_advised(error).split()))
+    except typer.Abort:
+        sys.exit(130)
     except (ValueError, OSError) as error:
-        Console(stderr=True).print(f"mel: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _end(str(error))
+
+
+def _end(message: str) -> NoReturn:
+    Console(stderr=True).print(f"mel: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _advised(error: Any) -> str:
+    """What is wrong with a command line, on one line, and where it says what is right."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # nothing was given: it holds the help page
+        error.show()
+        sys.exit(error.exit_code)
+    # Under `python -m mel` the program has another name.
+    command = (error.ctx.command_path if error.ctx else "").partition("mel")[2]
+    return f"{error.format_message().rstrip('.')}; `mel{command} --help` says what it takes"
 
 
 def _stop(number: int, _: FrameType | None) -> None:
@@ -71,6 +93,12 @@ def _version(is_asked: bool) -> None:
     if is_asked:
         typer.echo(f"mel {__version__}")
         raise typer.Exit
+
+
+def _positive(value: float) -> float:
+    if not 0.0 < value < float("inf"):
+        raise typer.BadParameter(f"expected a number above 0, got {value:g}")
+    return value
 
 
 @app.callback()
@@ -91,7 +119,14 @@ def quickstart(
     """Train the miniature with GRPO and with MEL side by side, and compare the results."""
     from mel.run.quickstart import quickstart as run
 
-    run(arms.split(","), output=output, steps=steps, seed=seed, changes=changes or (), console=Console())
+    run(
+        comma_separated(arms, is_one=lambda path: Path(path).is_file()),
+        output=output,
+        steps=steps,
+        seed=seed,
+        changes=changes or (),
+        console=Console(),
+    )
 
 
 @app.command(rich_help_panel=TRAIN, short_help="Train a recipe")
@@ -151,7 +186,7 @@ app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into 
 def plan(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
     gpus: Annotated[int, typer.Option(min=1, help="GPUs per node.")] = 8,
-    gpu_memory: Annotated[float, typer.Option(help="GiB per GPU.")] = 80.0,
+    gpu_memory: Annotated[float, typer.Option(help="GiB per GPU.", callback=_positive)] = 80.0,
     nodes: Annotated[int, typer.Option(min=1)] = 1,
     accelerate_config: Annotated[str | None, typer.Option(help="Launch file, or the name of one of mel's.")] = None,
     changes: Changes = None,

@@ -20,12 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from mel.hosts import HOSTS
+from mel.hosts import HOSTS, lora_model, trainer_model
 from mel.methods import AUXILIARIES, CARRIERS, CREDITS, check_slots, known
 from mel.methods.declaration import AuxiliarySettings, CarrierSettings, CreditSettings, Settings
-from mel.naming import did_you_mean
 from mel.recipe_files import PLAIN_WORD, read_recipe
 from mel.types import Message
+from mel.value_check import check, faults
 
 
 def _plain_word(value: str) -> str:
@@ -36,11 +36,16 @@ def _plain_word(value: str) -> str:
 
 PlainWord = Annotated[str, AfterValidator(_plain_word)]
 
+Flag = Annotated[bool, Field(strict=False)]
+"""True or false, or the words that YAML 1.1 has for them: yes, no, on, off."""
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
 
 class Section(BaseModel):
-    """Base of all sections: immutable, no unknown key."""
+    """Base of all sections: immutable, no unknown key, and nothing converted: `"2"` is no number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _STRICT
 
 
 class ModelSection(Section):
@@ -84,7 +89,7 @@ class TaskSection(Section):
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
     split: str = "train"
-    count: int | None = None
+    count: int | None = Field(default=None, ge=1)
     prompts: str | None = None
     opening: list[TurnSection] = Field(default_factory=list)
 
@@ -113,10 +118,10 @@ class TaskSection(Section):
 
 def _settings_of_that_name(values: Any, table: Mapping[str, type[Settings]], what: str) -> Any:
     """The union of all settings of a slot, told apart by the section's name; the table may have grown by a plug-in."""
-    if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+    if not isinstance(values, Mapping):
         return values
     settings = values.get("settings") or {}
-    known(values["name"], table, what)
+    known(values.get("name"), table, what)
     if isinstance(settings, Settings):
         return values
     if not isinstance(settings, Mapping):
@@ -177,7 +182,7 @@ class WeightSection(Section):
     every: int = Field(default=1, ge=0)
     decay: float = Field(default=0.9, ge=0.0, lt=1.0)
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = _STRICT | ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     @model_validator(mode="after")
     def _is_measured(self) -> WeightSection:
@@ -220,7 +225,7 @@ class SuiteSection(Section):
     task: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     split: str = "test"
-    count: int | None = None
+    count: int | None = Field(default=None, ge=1)
     k: int = Field(default=8, ge=0)
     temperature: float = Field(default=1.0, gt=0.0)
     max_tokens: int = Field(default=1024, ge=1)
@@ -237,8 +242,8 @@ class EvaluationSection(Section):
 
     suites: list[SuiteSection] = Field(default_factory=list)
     every: int | None = Field(default=None, ge=1)
-    before: bool = True
-    after: bool = True
+    before: Flag = True
+    after: Flag = True
     batch_size: int = Field(default=256, ge=1)
 
     @property
@@ -263,7 +268,7 @@ class OutputSection(Section):
     """
 
     path: str | None = None
-    save_final: bool = True
+    save_final: Flag = True
     tracked_experiences: int = 5
 
     @field_validator("tracked_experiences")
@@ -292,9 +297,13 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _slots_are_known(self) -> Recipe:
         known(self.host, HOSTS, "host")
-        seed = self.trainer.get("seed", 42)
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"trainer.seed: expected a whole number, got {seed!r}")
+        check(
+            trainer_model(self.host),
+            self.trainer,
+            at="trainer",
+            whose="a field of TRL's GRPOConfig, or mel_engine_*",
+        )
+        check(lora_model(), self.model.lora or {}, at="model.lora", whose="a field of peft.LoraConfig")
         check_slots(self.carrier.settings, self.credit.settings, [auxiliary.settings for auxiliary in self.auxiliaries])
         return self
 
@@ -330,32 +339,5 @@ def parse_recipe(table: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        lines = [_explain(fault) for fault in error.errors()]
+        lines = faults(error, Recipe.model_json_schema(), table)
         raise ValueError(f"{source}: " + "; ".join(lines)) from None
-
-
-def nearest(word: str, valid: Sequence[str]) -> str:
-    """A hint naming the nearest valid word, or all of them if none is near."""
-    return did_you_mean(word, valid) or f"; valid: {', '.join(valid)}"
-
-
-def _explain(fault: Any) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        section: Any = Recipe
-        for part in fault["loc"][:-1]:
-            section = _child(section, part)
-        valid = [f.alias or name for name, f in section.model_fields.items()] if section else []
-        return f"unknown key {path!r}{nearest(str(fault['loc'][-1]), valid)}"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{path}: {message}" if path and not message.startswith(f"{path}:") else message
-
-
-def _child(section: Any, part: object) -> Any:
-    if isinstance(part, int):
-        return section
-    annotation = section.model_fields[part].annotation if section and part in section.model_fields else None
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None

@@ -87,6 +87,10 @@ class Fitted:
     policy: Any
 
 
+class RefusedError(ValueError):
+    """The trainer refused what it was given before its first step; the message says what."""
+
+
 class Host(Protocol):
     """What trains. A host's package holds one in its module `fit`, by the name `HOST`."""
 
@@ -143,6 +147,9 @@ class Host(Protocol):
             checkpoint: to go on from.
             between: called on the main process after every step with its number, the policy and where to log.
             save_to: where the trained policy goes unless training was stopped; None: nowhere.
+
+        Raises:
+            RefusedError: the trainer refuses model or settings; no step was begun.
         """
         ...
 

@@ -175,9 +175,9 @@ def _find_base(base: str, of: Path) -> Path:
             f"{of}: extends: expected the name of a recipe that comes with mel or a file in the recipe's own "
             f"directory, got {base!r}; copy it there"
         )
-    path = of.parent / base
-    if path.is_file():
-        return path
+    for name in (base, f"{base}.yaml", f"{base}.yml"):
+        if (of.parent / name).is_file():
+            return of.parent / name
     beside = [p.name for p in sorted(of.parent.glob("*.y*ml")) if p != of]
     raise ValueError(
         f"{of}: extends: expected a recipe or base that comes with mel or a file in the recipe's own directory, got "

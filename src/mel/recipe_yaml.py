@@ -55,6 +55,9 @@ _Loader.yaml_implicit_resolvers = {
     + [(tag, rule) for tag, rule in rules if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")]
     for first, rules in _Loader.yaml_implicit_resolvers.items()
 }
+# A recipe holds what JSON can hold, as a run records it; other tags are unknown ones.
+for _tag in ("binary", "omap", "pairs", "set", "timestamp"):
+    _Loader.yaml_constructors = {k: v for k, v in _Loader.yaml_constructors.items() if k != f"tag:yaml.org,2002:{_tag}"}
 _Loader.add_constructor(_WORD_TAG, lambda _, node: _Word(node.value))
 
 
@@ -76,7 +79,7 @@ def load(text: str, *, path: tuple[str, ...] = ()) -> Any:
         raise ValueError(f"expected YAML, got {_one_line(error)}") from None
     except RecursionError:
         raise ValueError("expected YAML, got a value that contains itself or is nested too deeply") from None
-    except (KeyError, AttributeError):  # PyYAML's own, of `!!bool x` and `!!timestamp x`
+    except (KeyError, AttributeError):  # PyYAML's own, of `!!bool x`
         raise ValueError("expected YAML, got a value that is not what its tag says") from None
 
 
@@ -105,7 +108,8 @@ def _settle(value: Any, path: tuple[str, ...]) -> Any:
         return value
     # Of TRL's fields only the strategies (save, eval, logging) take such a word: "no".
     is_text = not FREE_FORM & {*path[:-1]} or path[-1].endswith("_strategy")
-    return str(value) if is_text else value.lower() in ("yes", "on")
+    word = value.lower() if path[-1:] and path[-1].endswith("_strategy") else str(value)
+    return word if is_text else value.lower() in ("yes", "on")
 
 
 def _one_line(error: yaml.YAMLError) -> str:

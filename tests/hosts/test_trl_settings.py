@@ -1,14 +1,25 @@
 """What is refused, with words that say what to do; which reward function decides; which TRL fits."""
 
 import asyncio
+import math
+from types import SimpleNamespace
 
 import pytest
 import tiny
 from trl import GRPOConfig, GRPOTrainer
 
-from mel.hosts.trl import ContractError, MELTrainer, VerifierReward, contract, example_of, problem_of, surrogate_fields
+from mel.hosts.trl import (
+    ContractError,
+    MELTrainer,
+    VerifierReward,
+    contract,
+    example_of,
+    problem_of,
+    surrogate_fields,
+    verdicts,
+)
 from mel.hosts.trl.config import experience_settings, row_learning
-from mel.hosts.trl.problems import lines_as_steps
+from mel.hosts.trl.problems import Scored, lines_as_steps
 from mel.hosts.trl.surrogates import SURROGATES
 from mel.hosts.trl.verdicts import VerdictsOfReward, reward_index, rollout_verifier
 from mel.methods import MetaExperienceSettings
@@ -218,3 +229,62 @@ def test_a_tokenizer_without_chat_template_is_refused(tmp_path):
             train_dataset=tiny.dataset(),
             processing_class=tokenizer,
         )
+
+
+def reported(monkeypatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(verdicts.logger, "warning", lambda text, *values: said.append(text % values))
+    return said
+
+
+def rewards_of(*rewards):
+    return Scored(
+        examples=[{}] * len(rewards),
+        completion_ids=[],
+        rewards=[],
+        all_rewards=[],
+        rewards_per_function=[[0.0, reward] for reward in rewards],
+    )
+
+
+def two_functions():
+    """As much of a trainer as the choice of a reward function reads."""
+    return SimpleNamespace(reward_funcs=[tiny.odd_first_word, says_answer], reward_func_names=["odd", "says_answer"])
+
+
+@pytest.mark.parametrize(
+    ("rewards", "said"),
+    [
+        ([0.0, 0.1, 0.5, math.nan], "all 15 rollouts of the first 5 generation batches a reward at or below"),
+        ([1.0, 2.0, 3.0], "all 15 rollouts of the first 5 generation batches a reward above mel_right_above=0.5"),
+        ([0.0, 1.0], None),
+    ],
+)
+def test_rewards_on_one_side_of_the_threshold_are_reported_once(rewards, said, monkeypatch):
+    found = reported(monkeypatch)
+    source = rollout_verifier(two_functions(), None, verifier=None, which="says_answer", threshold=0.5)
+    problems = [Problem(id="p", text="p", answer="1")] * len(rewards)
+    for batch in range(8):
+        source.of_rollouts(rewards_of(*rewards), problems)
+        assert bool(found) is (said is not None and batch >= 4)
+    assert len(found) <= 1
+    assert said is None or ("'says_answer'" in found[0] and said in found[0])
+
+
+def test_several_reward_functions_of_which_none_was_chosen_are_named(monkeypatch):
+    found = reported(monkeypatch)
+    rollout_verifier(two_functions(), None, verifier=None, which=None, threshold=0.5)
+    assert "of the reward functions 'odd', 'says_answer' the first one says which rollouts and replays" in found[0]
+    rollout_verifier(two_functions(), None, verifier=None, which="odd", threshold=0.5)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("column", ["answer", "solution"])
+def test_a_gold_that_is_an_object_is_refused_by_its_column(column):
+    with pytest.raises(ValueError, match=f"text in the column {column}, got an object with value: name the field"):
+        problem_of({"prompt": "p", column: {"value": 3}})
+
+
+def test_a_gold_that_is_a_list_or_a_number_is_the_text_of_it():
+    assert problem_of({"prompt": "p", "answer": ["1", 2]}).answer == "1, 2"
+    assert problem_of({"prompt": "p", "answer": 3.0}).answer == "3"

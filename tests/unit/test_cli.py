@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from mel import __version__, cli_help
-from mel.cli import app
+from mel.cli import app, main
+from mel.naming import comma_separated
 
 SCREEN = {"COLUMNS": "80", "TERM": "dumb"}
 COMMANDS = vars(get_command(app))["commands"]
@@ -73,3 +76,34 @@ def test_a_plan_that_does_not_fit_is_json_too_and_an_error() -> None:
     result = CliRunner().invoke(app, words, env=SCREEN)
     assert isinstance(result.exception, ValueError)
     assert json.loads(result.stdout)["fits"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["experiences", "show", "run", "9e30"], "mel: Invalid value for 'number'"),
+        (["plan", "grpo", "--gpu-memory", "nan"], "expected a number above 0, got nan; `mel plan --help` says"),
+        (["plan", "grpo", "--gpu-memory", "-1"], "expected a number above 0, got -1; `mel plan --help` says"),
+        (["plan", "grpo", "--gpuz", "1"], "mel: No such option: --gpuz"),
+        (["plan"], "mel: Missing argument"),
+        (["plam", "grpo"], "`mel --help` says what it takes"),
+        (["plan", "grpo", "--set", "x={{{"], "mel: --set x={{{: expected YAML"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_on_one_line(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mel", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    printed = capsys.readouterr().err
+    assert end.value.code == 2
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_an_arm_may_be_a_file_whose_path_holds_a_comma(tmp_path: Path) -> None:
+    path = tmp_path / "a,b.yaml"
+    path.touch()
+    assert comma_separated(f"grpo,{path}", is_one=lambda word: Path(word).is_file()) == ["grpo", str(path)]
+    assert comma_separated("grpo, paper", is_one=lambda word: Path(word).is_file()) == ["grpo", "paper"]

@@ -47,7 +47,7 @@ def test_names_of_recipes_are_unique() -> None:
         ),
         (
             {"auxiliaries": [{"name": "meta_experience", "settings": {"pair_per_group": 1}}]},
-            "unknown setting 'pair_per_group'; did you mean 'pairs_per_group'?",
+            "unknown key 'meta_experience.pair_per_group'; did you mean 'pairs_per_group'?",
         ),
         ({"auxiliaries": [{"name": "meta_experiense"}]}, "did you mean 'meta_experience'?"),
         ({"auxiliaries": [{"name": "meta_experience", "weight": {"every": 0}}]}, "at least 1 optimizer step between"),
@@ -122,8 +122,8 @@ def test_changing_one_value_changes_the_hash() -> None:
 def test_a_number_in_scientific_notation_is_a_number(text: str, tmp_path: Path) -> None:
     assert load_recipe("grpo", [f"trainer.learning_rate={text}"]).trainer["learning_rate"] == 1e-6
     path = tmp_path / "mine.yaml"
-    path.write_text(f"model: {{path: x}}\ntask: {{name: gsm8k}}\ntrainer: {{learning_rate: {text}, run: 1e}}\n")
-    assert load_recipe(str(path)).trainer == {"learning_rate": 1e-6, "run": "1e"}
+    path.write_text(f"model: {{path: x}}\ntask: {{name: gsm8k}}\ntrainer: {{learning_rate: {text}, optim_args: 1e}}\n")
+    assert load_recipe(str(path)).trainer == {"learning_rate": 1e-6, "optim_args": "1e"}
 
 
 def test_text_that_looks_like_such_a_number_is_recorded_as_text(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_text_that_looks_like_such_a_number_is_recorded_as_text(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("change", "shown"), [("trainer.seed=", "None"), ("trainer.seed=x", "'x'"), ("trainer.seed=true", "True")]
+    ("change", "shown"), [("trainer.seed=", "null"), ("trainer.seed=x", "'x'"), ("trainer.seed=true", "true")]
 )
 def test_a_seed_that_is_no_whole_number_is_refused_by_its_key(change: str, shown: str) -> None:
-    with pytest.raises(ValueError, match=f"trainer.seed: expected a whole number, got {shown}"):
+    with pytest.raises(ValueError, match=f"trainer.seed: expected a whole number from 0 to 4294967295, got {shown}"):
         load_recipe("recommended", [change])

@@ -186,3 +186,9 @@ def test_the_text_tells_a_recipe_from_a_base_of_the_same_name(tmp_path: Path) ->
 def test_the_text_of_what_is_shipped_says_the_same_as_its_files(name: str) -> None:
     files = lineage(shipped_bases().get(name) or find_recipe(name))
     assert yaml.safe_load(recipe_text(files)) == merged(file.table for file in files)
+
+
+@pytest.mark.parametrize("ending", ["yaml", "yml"])
+def test_a_file_beside_it_is_found_without_its_ending_too(ending: str, tmp_path: Path) -> None:
+    (tmp_path / f"b.{ending}").write_text(BASE)
+    assert read_recipe(str(written(tmp_path, mine="extends: b\ncarrier: dapo\n")))["description"] == "the base"

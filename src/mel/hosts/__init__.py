@@ -2,5 +2,33 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+from typing import get_type_hints
+
+from pydantic import BaseModel
+
+from mel.value_check import model_of
+
 HOSTS = {"trl": "mel.hosts.trl"}
 """Name in a recipe -> the package that holds the host; imported only when a run starts."""
+
+FIELDS = {"trl": "mel.hosts.trl_fields:TRLFields"}
+"""Name in a recipe -> the class whose annotations say what its `trainer` section may hold; imports no trainer."""
+
+
+@cache
+def trainer_model(host: str) -> type[BaseModel]:
+    """What the `trainer` section of a recipe for that host may hold."""
+    return _model(FIELDS[host])
+
+
+@cache
+def lora_model() -> type[BaseModel]:
+    """What the section `model.lora` may hold, whichever host trains."""
+    return _model("mel.hosts.lora_fields:LoraFields")
+
+
+def _model(place: str) -> type[BaseModel]:
+    module, _, name = place.partition(":")
+    return model_of(get_type_hints(getattr(import_module(module), name), include_extras=True))

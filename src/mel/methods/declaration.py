@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mel.naming import did_you_mean
 from mel.ports import Ask, Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
 from mel.types import Problem, Sampling
+from mel.value_check import faults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,7 +209,8 @@ class Settings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ValueError("; ".join(self._explained(fault) for fault in error.errors())) from None
+            found = faults(error, type(self).model_json_schema(), values, at=self.name)
+            raise ValueError("; ".join(found)) from None
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
@@ -219,17 +220,6 @@ class Settings(BaseModel):
             ValueError: an unknown key (the nearest one is named) or a bad value.
         """
         return cls(**values)
-
-    @classmethod
-    def _explained(cls, fault: Any) -> str:
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            valid = list(cls.model_fields)
-            listed = "; valid: " + ", ".join(valid) if valid else "; it has none"
-            return f"{cls.name}: unknown setting {key!r}{did_you_mean(key, valid) or listed}"
-        if not key:
-            return f"{cls.name}: {fault['msg'].removeprefix('Value error, ')}"
-        return f"{cls.name}.{key}: expected {_wanted(cls, key, fault)}, got {fault['input']!r}"
 
 
 class CarrierSettings(Settings):
@@ -381,21 +371,3 @@ class AuxiliarySettings(AskingSettings):
         """
         del counts
         return None
-
-
-def _wanted(settings: type[Settings], key: str, fault: Any) -> str:
-    """What the field takes, in words."""
-    of_field = settings.model_fields[key.partition(".")[0]]
-    if fault["type"] == "literal_error":
-        return f"one of {list(get_args(of_field.annotation))}"
-    kinds = (of_field.annotation, *get_args(of_field.annotation))
-    what = "a number" if float in kinds else "a whole number" if int in kinds else str(fault["msg"]).lower()
-    bounds = {name: getattr(b, name) for b in of_field.metadata for name in _BOUNDS if hasattr(b, name)}
-    if {"ge", "le"} <= set(bounds):
-        return f"{what} from {bounds['ge']} to {bounds['le']}"
-    words = " and ".join(f"{_BOUNDS[name]} {value}" for name, value in bounds.items())
-    return f"{what} {words}".strip()
-
-
-_BOUNDS = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
-"""A field's bounds by the names that pydantic gives them, in words."""

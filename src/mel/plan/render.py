@@ -51,12 +51,8 @@ def _verdict(plan: Plan) -> Text:
 
 
 def _tokens(plan: Plan) -> Table:
-    t, at = plan.tokens, plan.assumptions
-    table = Table(
-        title="Tokens per optimizer step (expected)",
-        caption=f"assumed: solutions of {at.solution_tokens:g} tokens, M of {at.experience_tokens:g}, "
-        f"{at.mixed_share:.0%} of groups mixed, {at.parsed_share:.0%} parsed, {at.kept_share:.0%} of replays kept",
-    )
+    t = plan.tokens
+    table = Table(title="Tokens per optimizer step (expected)", caption=_assumed(plan))
     table.add_column("phase")
     table.add_column("tokens", justify="right")
     for name, value in _phases(t):
@@ -66,6 +62,18 @@ def _tokens(plan: Plan) -> Table:
         table.add_row(f"{plan.arms}, sampled", f"{t.generated_ratio:.2f}")
         table.add_row(f"{plan.arms}, trained", f"{t.trained_ratio:.2f}")
     return table
+
+
+def _assumed(plan: Plan) -> str:
+    """What the column was computed from, with the recipe's limits applied: no solution is longer than a rollout."""
+    at, rollout = plan.assumptions, next(item for item in plan.longest if item.phase == "rollout")
+    solutions = f"assumed: solutions of {min(at.solution_tokens, rollout.completion):g} tokens"
+    if not plan.arms:
+        return solutions
+    return (
+        f"{solutions}, M of {at.experience_tokens:g} or its limit, {at.mixed_share:.0%} of groups mixed, "
+        f"{at.parsed_share:.0%} parsed, {at.kept_share:.0%} of replays kept"
+    )
 
 
 def _phases(t: Tokens) -> Iterator[tuple[str, float]]:

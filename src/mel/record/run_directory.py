@@ -175,6 +175,13 @@ class RunDirectory:
         root = self.path / EVALUATIONS
         return {p.name: p for p in sorted(root.iterdir()) if p.is_dir()} if root.is_dir() else {}
 
+    def remove_if_blank(self) -> None:
+        """Deletes a directory in which nothing was done: no step, no response of an evaluation, no checkpoint."""
+        done = (self.path / folder for folder in (EVALUATIONS, CHECKPOINTS))
+        if not self.metrics.read() and not any(p.is_file() for folder in done for p in folder.rglob("*")):
+            self.close()
+            shutil.rmtree(self.path)
+
     def drop_evaluations(self, prefix: str) -> None:
         """Delete the evaluations whose names have this prefix: training will replace the weights that they measured."""
         for name, folder in self.evaluations.items():

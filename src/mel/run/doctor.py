@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "trl": (("torch", "trl", "transformers", "accelerate", "datasets", "peft"), "training and evaluation"),
     "math": (("math_verify", "pebble"), "mathematical tasks and their verifier"),
     "report": (("jinja2",), "report pages"),
+    "gguf": (("gguf",), "models from GGUF files (mel import)"),
 }
 """Extra -> its modules and what it adds."""
 

@@ -34,6 +34,8 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
         ValueError: whatever a part refuses, with its own advice.
     """
     refusals.refuse_evaluating_shards(recipe.evaluation)
+    refusals.refuse_batch(recipe)
+    refusals.refuse_missing_packages(recipe)
     task = tasks.load(recipe.task.name, **recipe.task.options)
     asking = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
     read = dict.fromkeys(name for settings in asking for name in settings.prompts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from rich import box
 from rich.console import Console
 from rich.syntax import Syntax
@@ -27,10 +29,16 @@ def list_recipes(console: Console) -> None:
     table.add_column("recipe", style="bold", no_wrap=True)
     table.add_column("hardware, and what it trains")
     for name, path in shipped_recipes().items():
-        header = path.read_text(encoding="utf-8").splitlines()[0]
-        hardware = header.removeprefix("# Hardware: ").split(" Expected")[0].rstrip(".;")
+        hardware = _hardware(path.read_text(encoding="utf-8"))
         table.add_row(name, Text.assemble(hardware, "\n", (load_recipe(name).description, "dim")))
     console.print(table)
+
+
+def _hardware(text: str) -> str:
+    """What a recipe's header says first: on what it runs; the sentence may take several lines."""
+    lines = [line.removeprefix("#").strip() for line in takewhile(lambda line: line[:1] == "#", text.splitlines())]
+    ends = next((number for number, line in enumerate(lines, 1) if line.endswith(".")), len(lines))
+    return " ".join(lines[:ends]).removeprefix("Hardware: ").split(" Expected")[0].rstrip(".;")
 
 
 def show_recipe(name: str, console: Console) -> None:

@@ -49,9 +49,10 @@ def quickstart(
 
 
 def _study(names: Sequence[str], steps: int, seed: int) -> Study:
-    arms = {Path(name).stem: {"recipe": name} for name in names}
+    # An arm may be a file: it is called as its recipe is.
+    arms = {load_recipe(name).name: {"recipe": name} for name in names}
     if len(arms) < len(names):
-        raise ValueError(f"quickstart: expected every recipe once, got {', '.join(names)}")
+        raise ValueError(f"quickstart: expected arms with names of their own, got {', '.join(names)}")
     return Study.model_validate(
         {"name": "quickstart", "arms": arms, "seeds": [seed], "set": {"trainer.max_steps": steps}}
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from mel.config import EvaluationSection, Recipe
 from mel.launch import num_processes, shards_states, shards_weights
 from mel.plan import check_context, least_bytes
+from mel.plan.batch import batch_of
+from mel.plan.layout import assumed_layout
 from mel.ports import Ask, Tokenizer
 from mel.types import Problem
+from mel.value_check import shown
 
 GIB = 2**30
 
@@ -21,6 +25,48 @@ def refuse_evaluating_shards(section: EvaluationSection) -> None:
             "evaluation: the launcher shards the weights (FSDP or ZeRO-3), and within a run one process evaluates: set "
             "evaluation.after: false and evaluation.every: null, and give `mel eval RUN` afterwards"
         )
+
+
+PACKAGES = {
+    ("use_vllm", True): ("vllm", "docs/engines.md says how it is installed; or set trainer.use_vllm: false"),
+    ("use_liger_kernel", True): ("liger_kernel", "pip install liger-kernel, or set trainer.use_liger_kernel: false"),
+    ("report_to", "wandb"): ("wandb", "pip install wandb, or leave it out; the run directory has everything it gets"),
+    ("report_to", "trackio"): ("trackio", "pip install trackio, or leave it out; the run directory has everything"),
+    ("report_to", "mlflow"): (
+        "mlflow",
+        "pip install mlflow, or leave it out; the run directory has everything it gets",
+    ),
+    ("optim", "adamw_8bit"): ("bitsandbytes", "pip install bitsandbytes, or choose another optimizer"),
+    ("optim", "adamw_bnb_8bit"): ("bitsandbytes", "pip install bitsandbytes, or choose another optimizer"),
+    ("optim", "paged_adamw_8bit"): ("bitsandbytes", "pip install bitsandbytes, or choose another optimizer"),
+}
+"""Field of the trainer and its value -> the module that it needs, and what to do without it."""
+
+
+def refuse_missing_packages(recipe: Recipe) -> None:
+    """Refuse what needs a package that is not installed; nothing is imported to find out.
+
+    Raises:
+        ValueError: the key, the package and what to do.
+    """
+    for (name, value), (module, advice) in PACKAGES.items():
+        given = recipe.trainer.get(name)
+        if value in (given if isinstance(given, list) else [given]) and find_spec(module) is None:
+            raise ValueError(
+                f"trainer.{name}: expected something that is installed, got {shown(value)}, which needs the package "
+                f"{module}: {advice}"
+            )
+
+
+def refuse_batch(recipe: Recipe) -> None:
+    """Refuse sizes of a batch that do not go together, by what the launcher says of the processes.
+
+    Raises:
+        ValueError: the numbers and what they must be.
+    """
+    # Without auxiliaries TRL itself takes a group that lies on two processes.
+    if recipe.auxiliaries or num_processes() == 1:
+        batch_of(recipe, assumed_layout(num_processes()))
 
 
 def refuse_model(path: str) -> int | None:

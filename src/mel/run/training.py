@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mel.config import Recipe
 from mel.launch import is_main, num_processes
-from mel.prepared import Checkpoint, Host, Prepared
+from mel.prepared import Checkpoint, Host, Prepared, RefusedError
 from mel.record.lock import only_writer
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory, State
 from mel.report.terminal import evaluation_table
@@ -49,6 +49,9 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
             if is_main():
                 ended = "stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
                 directory.set_status(ended, message=f"{type(error).__name__}: {error}")
+                if isinstance(error, RefusedError) and not resume:
+                    # What it leaves would only be in the way of the next start.
+                    directory.remove_if_blank()
             raise
         if is_main():
             directory.set_status(state, step=step)

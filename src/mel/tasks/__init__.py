@@ -12,6 +12,7 @@ from typing import Any
 
 from mel.naming import did_you_mean
 from mel.ports import Task
+from mel.value_check import check, model_of
 
 TASKS: dict[str, str] = {
     "aime24": "mel.tasks.benchmarks:aime24",
@@ -55,7 +56,7 @@ def load_benchmark(name: str, **options: Any) -> Task:
 
 
 def _check_options(name: str, factory: Any, options: dict[str, Any]) -> None:
-    parameters = inspect.signature(factory).parameters.values()
+    parameters = inspect.signature(factory, eval_str=True).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     known = [p.name for p in parameters]
@@ -63,3 +64,5 @@ def _check_options(name: str, factory: Any, options: dict[str, Any]) -> None:
         if option not in known:
             takes = ", ".join(known) or "none"
             raise ValueError(f"task {name}: unknown option {option!r}; it takes {takes}{did_you_mean(option, known)}")
+    needed = [p.name for p in parameters if p.default is p.empty]
+    check(model_of({p.name: p.annotation for p in parameters}, needed=needed), options, at=f"task {name}: options")

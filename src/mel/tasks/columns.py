@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mel.column_text import plain_text
 from mel.verify import last_boxed
 
 Extractor = Callable[[str], str | None]
@@ -68,35 +68,7 @@ def question_text(raw: Any, field: str = "question") -> str:
     """
     if isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
         raw = _last_user_turn(raw, field)
-    return _without_instruction(_plain_text(raw, field)).strip()
-
-
-def gold_text(raw: Any, field: str = "answer") -> str:
-    """An answer column as text: a list of answers joined by commas, a whole float without its `.0`; empty for none.
-
-    Raises:
-        ValueError: an object, whose answer is in one of its fields.
-    """
-    if isinstance(raw, Sequence) and not isinstance(raw, str | bytes):
-        return ", ".join(filter(None, (gold_text(item, field) for item in raw)))
-    if isinstance(raw, float):
-        if math.isnan(raw):
-            return ""
-        # Beyond 2^53 a float is not the integer that was meant: its digits would be invented.
-        return str(int(raw)) if raw.is_integer() and abs(raw) <= 2**53 else str(raw)
-    return _plain_text(raw, field)
-
-
-def _plain_text(raw: Any, field: str) -> str:
-    if isinstance(raw, Mapping):
-        keys = list(map(str, raw))
-        raise ValueError(
-            f"expected text in the column {field}, got an object with {', '.join(keys) or 'nothing in it'}: name the "
-            f"field that holds it, such as {field}.{keys[0] if keys else 'value'}"
-        )
-    if isinstance(raw, bytes):
-        raise ValueError(f"expected text in the column {field}, got {len(raw)} bytes: store it as text")
-    return "" if raw is None else str(raw)
+    return _without_instruction(plain_text(raw, field)).strip()
 
 
 def _last_user_turn(turns: Sequence[Any], field: str) -> str:
@@ -105,8 +77,8 @@ def _last_user_turn(turns: Sequence[Any], field: str) -> str:
         raise ValueError(f"expected text or a list of chat messages in the column {field}, got {str(turns)[:80]}")
     content = next((turn.get("content") for turn in reversed(turns) if turn["role"] == "user"), None)
     if isinstance(content, Sequence) and not isinstance(content, str):
-        return "\n".join(_plain_text(part.get("text"), field) for part in content if isinstance(part, Mapping))
-    return _plain_text(content, field)
+        return "\n".join(plain_text(part.get("text"), field) for part in content if isinstance(part, Mapping))
+    return plain_text(content, field)
 
 
 def _without_instruction(text: str) -> str:

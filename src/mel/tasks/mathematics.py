@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from mel.column_text import gold_text
 from mel.tasks.account import Loaded, Read, digest, hold_out, take
-from mel.tasks.columns import extractor, first_filled, gold_text, question_text, value
+from mel.tasks.columns import extractor, first_filled, question_text, value
 from mel.tasks.records import Record, is_single_file, load_records
 from mel.tasks.segmentation import prose_steps
 from mel.types import Problem, Step, Verdict

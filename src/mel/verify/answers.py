@@ -15,6 +15,12 @@ _CONNECTIVE = re.compile(
     r"\\(?:text|mathrm|textrm|mbox)\s*\{[^{}]{0,60}\}|\\(?:qquad|quad|[ ,;:!()\[\]\\])"
     r"|\b(?:and|or)\b|[A-Za-z](?:_(?:\w|\{\w{1,8}\}))?\s*=|[\s$,;&.*]"
 )
+# And in one sentence: "\boxed{1} papers and \boxed{2} bins". What follows from the first box is no part of a list.
+_LIST_WORDS = re.compile(r"[^\W\d_]+(?:[\s,]+[^\W\d_]+){0,7}")
+_CONJUNCTION = re.compile(r"\b(?:and|or)\b")
+_DERIVES = re.compile(
+    r"\b(?:so|hence|thus|therefore|then|gives?|get|yields?|implies|means|answer|result|total)\b", re.I
+)
 _BRACE = re.compile(r"(?<!\\)[{}]")
 _MAX_BETWEEN_CHARS = 120
 _MAX_JOINED = 50
@@ -154,7 +160,8 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
         content, end = _box_content(text, box.end())
         if content is None:
             break
-        if follower >= 0 and not _is_connective(text, end, follower):
+        is_inside = end > follower
+        if follower >= 0 and (is_inside or not _is_connective(text[end:follower], is_list=len(parts) > 1)):
             break
         parts.append(content)
         follower = box.start()
@@ -164,10 +171,15 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
     return last, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
 
 
-def _is_connective(text: str, start: int, end: int) -> bool:
-    if not start <= end <= start + _MAX_BETWEEN_CHARS:
+def _is_connective(between: str, *, is_list: bool) -> bool:
+    """Whether what stands between two boxes makes them one answer; in a list a comma is enough."""
+    if len(between) > _MAX_BETWEEN_CHARS:
         return False
-    return not _CONNECTIVE.sub("", text[start:end])
+    if not _CONNECTIVE.sub("", between):
+        return True
+    words = between.strip(" \t$,()")
+    goes_on = _CONJUNCTION.search(words) is not None or (is_list and between.rstrip(" $").endswith(","))
+    return goes_on and _LIST_WORDS.fullmatch(words) is not None and _DERIVES.search(words) is None
 
 
 def _box_content(text: str, start: int) -> tuple[str | None, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mel.column_text import gold_text
 from mel.types import Message, Problem
 from mel.verify.answers import AnswerFormat, last_boxed
 from mel.verify.verifier import MathVerifier
@@ -38,7 +39,7 @@ def as_reward_function(
             raise ValueError(f"expected a column {answer_column!r} with the answers, got {has}: set answer_column")
         questions = [_text(prompt) for prompt in prompts] if prompts is not None else [""] * len(completions)
         problems = [
-            Problem(id=str(i), text=question, answer=_gold(gold))
+            Problem(id=str(i), text=question, answer=_gold(gold, answer_column))
             for i, (question, gold) in enumerate(zip(questions, golds, strict=True))
         ]
         verdicts = judge.verify(problems, [_text(completion) for completion in completions])
@@ -50,9 +51,9 @@ def as_reward_function(
     return math_reward
 
 
-def _gold(gold: Any) -> str:
+def _gold(gold: Any, column: str) -> str:
     """The answer of a column's cell: a worked solution counts by its last box, an empty cell is unreadable."""
-    text = "" if gold is None else str(gold)
+    text = gold_text(gold, column)
     return last_boxed(text) or text
 
 

@@ -18,7 +18,8 @@ from mel.config import load_recipe
 from mel.hosts.load import load_model, load_tokenizer, lora_config
 from mel.miniature import policies
 from mel.run import train
-from mel.run.refusals import refuse_memory
+from mel.run.prepare import training_problems
+from mel.run.refusals import refuse_batch, refuse_memory, refuse_missing_packages
 from mel.tasks.story_counts import StoryCounts
 from mel.types import Problem, Verdict
 
@@ -40,11 +41,11 @@ def test_an_unknown_trainer_field_is_refused_with_the_nearest_one(tmp_path: Path
 
 def test_a_field_that_resembles_none_is_refused_without_listing_them_all(tmp_path: Path) -> None:
     message = refused(tmp_path, "trainer.qqqq=4")
-    assert message == "unknown key 'trainer.qqqq'; expected a field of TRL's GRPOConfig, or mel_engine_*"
+    assert message == "recommended: unknown key 'trainer.qqqq'; expected a field of TRL's GRPOConfig, or mel_engine_*"
 
 
 def test_what_the_trainer_refuses_names_the_section_and_on_a_cpu_the_way_out(tmp_path: Path) -> None:
-    assert refused(tmp_path, "trainer.num_generations=1").startswith("trainer: ")
+    assert refused(tmp_path, "trainer.bf16_full_eval=true", "trainer.fp16_full_eval=true").startswith("trainer: ")
     if not torch.cuda.is_available():
         message = refused(tmp_path, "trainer.use_cpu=false", "trainer.bf16=true")
         assert "--set trainer.use_cpu=true --set trainer.bf16=false" in message
@@ -55,9 +56,7 @@ def test_a_field_that_the_run_directory_settles_is_refused(tmp_path: Path) -> No
 
 
 def test_a_tracker_that_does_not_exist_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    assert "unknown tracker 'tensorbord'; did you mean 'tensorboard'?" in refused(
-        tmp_path, "trainer.report_to=tensorbord"
-    )
+    assert "got 'tensorbord'; did you mean 'tensorboard'?" in refused(tmp_path, "trainer.report_to=tensorbord")
     assert not (tmp_path / "run").exists()
 
 
@@ -124,8 +123,16 @@ def test_an_unknown_chat_template_is_refused(tmp_path: Path) -> None:
     assert "expected one of" in refused(tmp_path, "model.chat_template=nonesuch")
 
 
-def test_an_empty_training_set_is_refused(tmp_path: Path) -> None:
-    assert "holds no problem; nothing to train on" in refused(tmp_path, "task.count=0")
+class Empty(StoryCounts):
+    """A task whose split has nothing in it."""
+
+    def problems(self, split: str, count: int | None = None) -> list[Problem]:
+        return []
+
+
+def test_an_empty_training_set_is_refused() -> None:
+    with pytest.raises(ValueError, match="split 'train' holds no problem; nothing to train on"):
+        training_problems(load_recipe("recommended"), Empty())
 
 
 def test_sequences_longer_than_the_context_are_refused_with_the_numbers(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_a_context_that_does_not_fit_is_refused_before_weights_are_read(tmp_path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("task.count=0", "holds no problem"),
+        ("task.count=0", "task.count: expected a whole number of at least 1 or null, got 0"),
         ("task.prompts=nonesuch", "prompt set 'nonesuch'"),
         ("task.options={spelling: 3}", "unknown option 'spelling'"),
         ("output.path=TAKEN", "something is already there"),
@@ -222,3 +229,32 @@ def test_a_surrogate_in_which_added_rollouts_have_no_share_is_refused_before_wei
 def test_an_auxiliary_that_no_group_is_large_enough_for_is_refused_before_weights_are_read(tmp_path: Path) -> None:
     message = refused(tmp_path, "auxiliaries=[{name: insert_correction, settings: {min_wrong: 7}}]")
     assert "no group of 8 rollouts holds 2 right and 7 wrong ones" in message
+
+
+def test_what_the_trainer_refuses_before_its_first_step_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    refusal = refused(tmp_path, "model.lora={target_modules: [nonesuch]}")
+    assert refusal.startswith("trainer: Target modules")
+    assert "\n" not in refusal
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["trainer.use_vllm=true"], "trainer.use_vllm: expected something that is installed, got true"),
+        (["trainer.report_to=[tensorboard, trackio]"], "trainer.report_to: expected something that is installed"),
+        (["trainer.use_liger_kernel=true"], "which needs the package liger_kernel: pip install liger-kernel"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_missed_without_importing_any(
+    changes: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mel.run.refusals.find_spec", lambda name: None)
+    with pytest.raises(ValueError) as error:
+        refuse_missing_packages(load_recipe("recommended", changes))
+    assert message in str(error.value)
+
+
+def test_a_batch_that_splits_groups_is_refused_by_the_numbers_alone() -> None:
+    with pytest.raises(ValueError, match=r"per_device_train_batch_size \(60\)"):
+        refuse_batch(load_recipe("recommended", ["trainer.per_device_train_batch_size=60"]))

@@ -30,8 +30,11 @@ def total_steps(tmp_path: Path, *changes: str) -> int:
     [
         (["task.count=7", "trainer.max_steps=5"], "at least the 8 problems of one generation batch"),
         (["task.count=7", "trainer.max_steps=-1"], "got 7: the run would train no step"),
-        (["trainer.max_steps=0"], "trainer.max_steps: expected more than 0, got 0"),
-        (["trainer.max_steps=-1", "trainer.num_train_epochs=0"], "trainer.num_train_epochs: expected more than 0"),
+        (["trainer.max_steps=0"], "trainer.max_steps: expected -1 or a whole number of at least 1, got 0"),
+        (
+            ["trainer.max_steps=-1", "trainer.num_train_epochs=0"],
+            "trainer.num_train_epochs: expected a number above 0, got 0",
+        ),
     ],
 )
 def test_a_run_that_would_train_no_step_is_refused_before_anything_is_written(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from mel.config import load_recipe
 from mel.recipe_files import shipped_recipes
-from mel.run.preview import list_recipes, show_recipe
+from mel.run.doctor import EXTRAS
+from mel.run.preview import list_recipes, show_plan, show_recipe
 
 
 def printed(function, *words: str) -> str:
@@ -53,3 +55,24 @@ def test_a_file_is_printed_whole(tmp_path: Path) -> None:
     whole.write_text(printed(show_recipe, str(path)))
     assert "extends:" not in whole.read_text().replace("# extends:", "")
     assert load_recipe(str(whole)) == load_recipe(str(path))
+
+
+def test_hardware_that_takes_two_lines_is_listed_whole() -> None:
+    text = " ".join(printed(list_recipes).split())
+    assert "the model is made first (docs/pretrained.md): make smollm2, then `mel tales warm-up" in text
+
+
+def test_the_doctor_knows_every_extra_that_a_user_may_want() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev"}
+    for name, (modules, _) in EXTRAS.items():
+        packages = " ".join(project["optional-dependencies"][name]).replace("-", "_")
+        assert all(module in packages for module in modules)
+
+
+@pytest.mark.parametrize(("changes", "said"), [([], "44"), (["trainer.max_completion_length=30"], "30")])
+def test_a_plan_says_the_solutions_that_it_counts(changes: list[str], said: str) -> None:
+    console = Console(file=StringIO(), width=100)
+    options: dict = {"gpus": 1, "gpu_memory_gib": 80.0, "nodes": 1, "accelerate_config": None}
+    show_plan(load_recipe("grpo", changes), console=console, **options)
+    assert f"assumed: solutions of {said} tokens" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -43,6 +43,23 @@ def test_boxes_joined_by_a_connective_are_one_answer(response: str) -> None:
     assert found.text == "1, 3"
 
 
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (r"He has \boxed{1} papers and \boxed{2} bins.", "1, 2"),
+        (r"$\boxed{1}$ paper, $\boxed{2}$ bins, and $\boxed{3}$ pens", "1, 2, 3"),
+        (r"It is \boxed{41} dollars or maybe \boxed{42}", "41, 42"),
+        (r"We have \boxed{5} and then the total is \boxed{7}", "7"),
+        (r"They sell \boxed{5} apples. And \boxed{7}", "7"),
+        ("There are \\boxed{5} apples and\n\\boxed{7}", "7"),
+    ],
+)
+def test_boxes_of_one_sentence_are_one_answer_unless_the_last_is_derived(response: str, expected: str) -> None:
+    found = final_answer(response)
+    assert found is not None
+    assert found.text == expected
+
+
 def test_a_hedge_between_two_boxes_is_not_the_second_box() -> None:
     found = final_answer(r"It is \boxed{41} or \boxed{42}")
     assert found is not None

@@ -349,3 +349,9 @@ def test_a_percent_sign_on_a_marked_line_is_a_unit(pool: WorkerPool) -> None:
     responses = ["#### 36%", r"\boxed{36\%}", "#### 36, altogether", "#### 36 pens", "#### 36 or 37"]
     verdicts = verifier.verify([problem("36", text="")] * 5, responses)
     assert [v.is_correct for v in verdicts] == [True, False, True, True, False]
+
+
+def test_a_gold_that_is_an_object_is_refused_by_its_column(pool: WorkerPool) -> None:
+    reward = as_reward_function(MathVerifier(pool=pool))
+    with pytest.raises(ValueError, match="in the column answer, got an object with final, unit: name the field"):
+        reward(prompts=["x"], completions=["y"], answer=[{"final": "1", "unit": "m"}])

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mel.config import AuxiliarySection, Recipe
 from mel.hosts.load import lora_config
 from mel.hosts.trl.config import MELConfig
+from mel.hosts.trl.defaults import check_batches
 from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.surrogates import check_surrogate, surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes
-from mel.naming import did_you_mean
 from mel.objective.weight import Constant, GradNorm
 from mel.step import RowLearning
-
-OURS = ("output_dir", "run_name", "logging_dir")
-"""GRPOConfig fields that the run directory settles."""
-
-GUARD = "mel_engine_"
-"""Fields of MELConfig that stand in a recipe's trainer section, beside `use_vllm`; the others are sections of it."""
 
 DEFAULTS: dict[str, Any] = {
     "logging_steps": 1,
@@ -60,8 +55,8 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         path: of the run directory.
 
     Raises:
-        ValueError: an unknown field (the nearest valid one is named), one that is set elsewhere, a missing tracker, or
-            settings under which an auxiliary's rollouts would not be learned as TRL learns its own.
+        ValueError: values that do not go together, or not with the method; a tracker that is missing; settings under
+            which an auxiliary's rollouts would not be learned as TRL learns its own.
     """
     _check_names(recipe)
     surrogate = surrogate_fields(recipe.carrier.settings.surrogate)
@@ -74,11 +69,8 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
     except ValueError as error:
         hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
         raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
-    check_surrogate(config, recipe.carrier.settings.surrogate)
-    for auxiliary in recipe.auxiliaries:
-        if auxiliary.settings.changes_groups:
-            check_policy_rows(config, f"auxiliary {auxiliary.name!r}", carrier=recipe.carrier.name)
     check_trackers([*config.report_to])
+    _check_method(recipe, config)
     return TRLArguments(
         config=config,
         lora=None if recipe.model.lora is None else lora_config(recipe.model.lora),
@@ -88,14 +80,24 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
     )
 
 
+def _check_method(recipe: Recipe, config: MELConfig) -> None:
+    """What the trainer would refuse of method and batch once the model is loaded."""
+    carrier = recipe.carrier
+    check_surrogate(config, carrier.settings.surrogate)
+    check_batches(config, carrier.name, recipe.credit.name, has_auxiliaries=bool(recipe.auxiliaries))
+    for auxiliary in recipe.auxiliaries:
+        if auxiliary.settings.changes_groups:
+            check_policy_rows(config, f"auxiliary {auxiliary.name!r}", carrier=carrier.name)
+
+
 def _check_names(recipe: Recipe) -> None:
-    valid = [f.name for f in fields(MELConfig) if f.init and (f.name[:4] != "mel_" or f.name.startswith(GUARD))]
+    """Refuses a field that the recipe's own check knows, which is that of another TRL than the one installed."""
+    valid = [f.name for f in fields(MELConfig) if f.init]
     for name in recipe.trainer:
-        if name in OURS:
-            raise ValueError(f"trainer.{name}: the run directory settles it; use output.path or --output")
         if name not in valid:
-            hint = did_you_mean(name, valid) or f"; expected a field of TRL's GRPOConfig, or {GUARD}*"
-            raise ValueError(f"unknown key 'trainer.{name}'{hint}")
+            raise ValueError(
+                f"unknown key 'trainer.{name}': TRL {version('trl')}, which is installed, has no such field"
+            )
 
 
 def _learning(auxiliary: AuxiliarySection) -> RowLearning:

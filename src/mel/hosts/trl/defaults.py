@@ -132,15 +132,15 @@ def plain_method(carrier: str | CarrierSettings = "grpo") -> Method:
     return Method(carrier=carrier_settings(carrier).build(None), credit=credit_settings("outcome").build(None))
 
 
-def check_batches(args: GRPOConfig, method: Method) -> None:
+def check_batches(args: GRPOConfig, carrier: str, credit: str, *, has_auxiliaries: bool) -> None:
     """Refuses batches that the method cannot work with; TRL's own method, without auxiliaries, works with all.
 
     Raises:
         ValueError: the numbers and what to change.
     """
-    if method.auxiliaries:
+    if has_auxiliaries:
         check_layout(args)
-    elif (method.carrier.name, method.credit.name) != ("grpo", "outcome"):
+    elif (carrier, credit) != ("grpo", "outcome"):
         check_groups(args)
 
 

@@ -16,13 +16,13 @@ from mel.hosts.trl.arguments import TRLArguments, arguments_of
 from mel.hosts.trl.checkpoints import checkpoints_in, whole_or_nothing
 from mel.hosts.trl.problems import example_of
 from mel.hosts.trl.ranks import leave_group
-from mel.hosts.trl.stepwise import AfterStep, SaveOnSigterm, log_beside, without_printing
+from mel.hosts.trl.stepwise import AfterStep, Begun, SaveOnSigterm, log_beside, without_printing
 from mel.hosts.trl.trainer import MELTrainer
 from mel.hosts.trl.verdicts import VerifierReward
 from mel.launch import is_main
 from mel.methods import Method
 from mel.ports import Observer
-from mel.prepared import Checkpoint, Fitted, Host, Log, Prepared
+from mel.prepared import Checkpoint, Fitted, Host, Log, Prepared, RefusedError
 from mel.record.run_directory import CHECKPOINTS
 
 
@@ -93,21 +93,23 @@ class TRLHost:
                 between(step, model, lambda metrics: log_beside(trainer, metrics))
 
         arguments: TRLArguments = prepared.trainer
-        trainer = MELTrainer(
-            model=policy,
-            reward_funcs=[VerifierReward(prepared.verifier)],
-            args=arguments.config,
-            train_dataset=Dataset.from_list([example_of(p, prepared.ask(p)) for p in prepared.problems]),
-            processing_class=prepared.tokenizer,
-            peft_config=arguments.lora,
-            callbacks=[sigterm, AfterStep(after_step)],
-            method=method,
-            verifier=prepared.verifier,
-            observer=observer,
-            learning=arguments.learning,
-        )
-        without_printing(trainer)
-        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+        begun = Begun()
+        with _refusing(begun):
+            trainer = MELTrainer(
+                model=policy,
+                reward_funcs=[VerifierReward(prepared.verifier)],
+                args=arguments.config,
+                train_dataset=Dataset.from_list([example_of(p, prepared.ask(p)) for p in prepared.problems]),
+                processing_class=prepared.tokenizer,
+                peft_config=arguments.lora,
+                callbacks=[begun, sigterm, AfterStep(after_step)],
+                method=method,
+                verifier=prepared.verifier,
+                observer=observer,
+                learning=arguments.learning,
+            )
+            without_printing(trainer)
+            trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
         if save_to is not None and not sigterm.is_asked:
             with whole_or_nothing(save_to, is_writer=is_main()):
                 trainer.save_model(str(save_to))
@@ -120,6 +122,18 @@ class TRLHost:
     def leave(self) -> None:
         """Ends the process group."""
         leave_group()
+
+
+@contextmanager
+def _refusing(begun: Begun) -> Iterator[None]:
+    """What TRL, peft or transformers raise before the first step is about what they were given: one line says it."""
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        if begun.is_begun:
+            raise
+        what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise RefusedError(f"trainer: {what}{' '.join(str(error).split())}") from error
 
 
 HOST: Host = TRLHost()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mel.column_text import gold_text
 from mel.types import Message, Problem, Step
 from mel.verify.reward import content_text
 
@@ -23,15 +24,18 @@ def problem_of(example: Example) -> Problem:
 
     The id is the column `problem_id` or `id`, else a hash of the prompt. The text is the column `problem` or
     `question`, else the text of the prompt's last user turn. The answer is the column `answer`, `solution` or
-    `ground_truth`, else empty. `metadata` is the column of that name (a mapping, or JSON text of one; whatever else
-    stands there is kept under the key `metadata`).
+    `ground_truth`, else empty; a list of answers is joined by commas. `metadata` is the column of that name (a mapping,
+    or JSON text of one; whatever else stands there is kept under the key `metadata`).
+
+    Raises:
+        ValueError: an answer that is an object: its column, and its keys to choose from.
     """
     prompt = example["prompt"]
     default_id = hashlib.sha256(json.dumps(prompt, sort_keys=True, default=str).encode()).hexdigest()[:16]
     return Problem(
         id=str(_first(example, _ID_COLUMNS, default_id)),
         text=str(_first(example, _TEXT_COLUMNS, _last_turn(prompt))),
-        answer=str(_first(example, _ANSWER_COLUMNS, "")),
+        answer=_answer(example),
         metadata=_metadata(example.get("metadata")),
     )
 
@@ -113,6 +117,12 @@ def _metadata(value: Any) -> dict[str, Any]:
 
 def _first(example: Example, columns: Sequence[str], default: Any) -> Any:
     return next((example[c] for c in columns if example.get(c) is not None), default)
+
+
+def _answer(example: Example) -> str:
+    """The answer as text; a list of them joined by commas, a number as it is written."""
+    column = next((c for c in _ANSWER_COLUMNS if example.get(c) is not None), _ANSWER_COLUMNS[0])
+    return gold_text(example.get(column), column)
 
 
 def _last_turn(prompt: Any) -> str:

@@ -37,6 +37,17 @@ class AfterStep(TrainerCallback):
             model.train(was_training)
 
 
+class Begun(TrainerCallback):
+    """Knows whether training has begun: optimizer and scheduler were made, and the first batch comes next."""
+
+    is_begun = False
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.is_begun = True
+
+
 def log_beside(trainer: Trainer, metrics: Mapping[str, float]) -> None:
     """Hands metrics to all that listen, trackers and observer, as a line of its own.
 

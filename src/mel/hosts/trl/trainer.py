@@ -98,18 +98,8 @@ class MELTrainer(GRPOTrainer):
         tokenizer: Any = PlainText(self._tokenizer) if is_plain else chat_tokenizer(self.args, self._tokenizer)
         own_prompts = default_prompts(self.args, task) if method is None else None
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
-        check_surrogate(self.args, method.carrier.surrogate)
-        self.own_surrogate = own_surrogate(method.carrier)
-        if self.own_surrogate is not None:
-            check_own_loss(self, method.carrier.surrogate)
-        check_batches(self.args, method)
-        self._has_whole_groups = not splits_groups(self.args)
-        for settings in method.settings:
-            if settings.changes_groups:
-                check_policy_rows(self.args, f"auxiliary {settings.name!r}", carrier=method.carrier.name)
+        self._check_method(method)
         learned = learning_of(self.args, method, learning or {})
-        if self._is_vlm or self.tools or self.environment_factories is not None:
-            refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
         if method.auxiliaries:
             check_window(window_of(self, method.settings, own_prompts, tokenizer), self.train_dataset, tokenizer)
         tables = experience_tables(self, setting(self.args, "tracked_experiences"))
@@ -132,12 +122,7 @@ class MELTrainer(GRPOTrainer):
             rater=rater_of(method.credit_settings.reward_model, self.accelerator.device),
         )
         self._update = RowUpdate(self, learned)
-        tolerance = setting(self.args, "engine_tolerance")
-        can_check = not self.use_vllm or is_comparable(self.args)
-        every = setting(self.args, "engine_check_every") if can_check else 0
-        self._check_engine = EngineCheck(self, every=every, tolerance=tolerance)
-        is_wanted = can_check and setting(self.args, "engine_probe")
-        self._probe_engine = EngineProbe(self, is_wanted=is_wanted, tolerance=tolerance)
+        self._check_engine, self._probe_engine = self._engine_guards()
         self._sampler: Any = None
         self._scored: Scored | None = None
         self._pending: Sequence[Slot] | None = None
@@ -145,6 +130,28 @@ class MELTrainer(GRPOTrainer):
         if observers:
             # After the trackers' own callbacks: a table follows the metrics of its step.
             self.add_callback(MetricsToObserver(observers))
+
+    def _check_method(self, method: Method) -> None:
+        """Refuses a method that these arguments or this model could not train, before anything is built for it."""
+        check_surrogate(self.args, method.carrier.surrogate)
+        self.own_surrogate = own_surrogate(method.carrier)
+        if self.own_surrogate is not None:
+            check_own_loss(self, method.carrier.surrogate)
+        check_batches(self.args, method.carrier.name, method.credit.name, has_auxiliaries=bool(method.auxiliaries))
+        self._has_whole_groups = not splits_groups(self.args)
+        for settings in method.settings:
+            if settings.changes_groups:
+                check_policy_rows(self.args, f"auxiliary {settings.name!r}", carrier=method.carrier.name)
+        if self._is_vlm or self.tools or self.environment_factories is not None:
+            refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
+
+    def _engine_guards(self) -> tuple[EngineCheck, EngineProbe]:
+        tolerance = setting(self.args, "engine_tolerance")
+        can_check = not self.use_vllm or is_comparable(self.args)
+        every = setting(self.args, "engine_check_every") if can_check else 0
+        check = EngineCheck(self, every=every, tolerance=tolerance)
+        is_wanted = can_check and setting(self.args, "engine_probe")
+        return check, EngineProbe(self, is_wanted=is_wanted, tolerance=tolerance)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)

@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import nn
+from transformers.utils import logging
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.problems import Example, Scored, problem_of
 from mel.ports import Tokenizer, Verifier
 from mel.types import Problem, Verdict
+
+logger = logging.get_logger(__name__)
+
+WATCHED_BATCHES = 5
+"""Generation batches after which rewards that never cross the threshold are reported."""
 
 
 class RolloutVerifier(Verifier, Protocol):
@@ -44,6 +50,8 @@ class VerdictsOfReward:
         self._threshold = threshold
         self.index = reward_index(trainer.reward_func_names, which)
         self._examples: list[tuple[Problem, Example]] = []
+        self._seen: list[float] = []
+        self._batches_seen = 0
         if isinstance(trainer.reward_funcs[self.index], nn.Module):
             raise ValueError(
                 f"mel_correctness: {trainer.reward_func_names[self.index]!r} is a reward model; verdicts need a "
@@ -53,7 +61,37 @@ class VerdictsOfReward:
 
     def of_rollouts(self, scored: Scored, problems: Sequence[Problem]) -> list[Verdict]:
         self._examples = list(zip(problems, scored.examples, strict=True))
-        return self._judge([values[self.index] for values in scored.rewards_per_function])
+        rewards = [values[self.index] for values in scored.rewards_per_function]
+        self._watch(rewards)
+        return self._judge(rewards)
+
+    def _watch(self, rewards: Sequence[float]) -> None:
+        """Warns once if the first generation batches lie on one side of the threshold, as rewards of other scales do.
+
+        Then no rollout can be told from another, and the auxiliaries would idle for the whole run without a word.
+        """
+        self._seen.extend(reward for reward in rewards if not math.isnan(reward))
+        self._batches_seen += 1
+        if self._batches_seen != WATCHED_BATCHES or not self._seen:
+            return
+        low, high = min(self._seen), max(self._seen)
+        if low > self._threshold or high <= self._threshold:
+            side = "above" if low > self._threshold else "at or below"
+            logger.warning(
+                "reward function %r gave all %d rollouts of the first %d generation batches a reward %s "
+                "mel_right_above=%g (from %g to %g): all of them count as %s, so that no experience is made. Set "
+                "mel_right_above between the reward of a wrong and that of a right response, or name another reward "
+                "function by mel_correctness",
+                self._trainer.reward_func_names[self.index],
+                len(self._seen),
+                WATCHED_BATCHES,
+                side,
+                self._threshold,
+                low,
+                high,
+                "right" if low > self._threshold else "wrong",
+            )
+        self._seen.clear()
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         if not responses:
@@ -193,6 +231,12 @@ def rollout_verifier(
     rewards = [r for r in trainer.reward_funcs if isinstance(r, VerifierReward)]
     if verifier is None:
         chosen = trainer.reward_funcs[reward_index(trainer.reward_func_names, which)]
+        if which is None and len(trainer.reward_funcs) > 1:
+            logger.warning(
+                "of the reward functions %s the first one says which rollouts and replays are right, since "
+                "mel_correctness is not set: name the one that should, or pass `verifier=`",
+                ", ".join(map(repr, trainer.reward_func_names)),
+            )
         if not isinstance(chosen, VerifierReward):
             return VerdictsOfReward(trainer, tokenizer, which=which, threshold=threshold)
         return VerdictsOfVerifier(chosen.verifier, chosen, tokenizer)

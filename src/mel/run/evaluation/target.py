@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mel import tasks
 from mel.config import Recipe, SuiteSection, load_recipe, parse_recipe
+from mel.naming import comma_separated
 from mel.ports import Task
 from mel.record.run_directory import RECIPE, RunDirectory
 from mel.tasks.mathematics import MathTask
@@ -105,7 +106,7 @@ def benchmark_suites(words: str, *, k: int = 8, temperature: float = 0.6, max_to
     if k and temperature <= 0.0:
         raise ValueError(f"--temperature: expected more than 0 for the samples, got {temperature:g}; --k 0 makes none")
     suites: list[SuiteSection] = []
-    for word in _split_benchmarks(words):
+    for word in comma_separated(words, is_one=_names_a_path):
         name, _, source = word.partition("=")
         options = {"source": source} if source else {}
         task = tasks.load(name, **options)
@@ -114,18 +115,6 @@ def benchmark_suites(words: str, *, k: int = 8, temperature: float = 0.6, max_to
         sampling = {"k": k, "temperature": temperature, "max_tokens": max_tokens}
         suites.append(SuiteSection(name=name, task=name, options=options, split=_split_of(task), **sampling))
     return suites
-
-
-def _split_benchmarks(words: str) -> list[str]:
-    """The words between commas; commas in the path of something that is there belong to the path."""
-    parts = words.split(",")
-    found: list[str] = []
-    while parts:
-        ends = [end for end in range(len(parts), 1, -1) if _names_a_path(",".join(parts[:end]))]
-        end = ends[0] if ends else 1
-        found.append(",".join(parts[:end]).strip())
-        del parts[:end]
-    return found
 
 
 def _names_a_path(word: str) -> bool:
