@@ -98,7 +98,6 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
         rollout_top_p=args.top_p,
         seed=args.seed,
         inspector=task if isinstance(task, Inspectable) else None,
-        rollout_temperature=args.temperature,
     )
     return build(
         at=surroundings,
