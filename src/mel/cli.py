@@ -12,6 +12,7 @@ from rich.console import Console
 
 from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
+from mel.visible import visible
 
 app = typer.Typer(
     name="mel",
@@ -49,7 +50,9 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        Console(stderr=True).print(f"mel: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"mel: {visible(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(2)
 
 

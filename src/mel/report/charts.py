@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 
 from mel.evaluate.scores import Interval
 
@@ -37,11 +38,12 @@ class Line:
 
 def smooth(points: Points) -> list[tuple[float, float]]:
     """Centered moving average of y over an eighth of the points; at both ends over what there is of it."""
-    half = len(points) // 16
+    half, last = len(points) // 16, len(points)
+    sums = [0.0, *accumulate(y for _, y in points)]
     out = []
     for i, (x, _) in enumerate(points):
-        window = [y for _, y in points[max(0, i - half) : i + half + 1]]
-        out.append((x, sum(window) / len(window)))
+        start, end = max(0, i - half), min(last, i + half + 1)
+        out.append((x, (sums[end] - sums[start]) / (end - start)))
     return out
 
 
