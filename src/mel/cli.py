@@ -50,9 +50,8 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        Console(stderr=True).print(
-            f"mel: {visible(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        said = visible(str(error))
+        Console(stderr=True).print(f"mel: {said}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
 

@@ -8,12 +8,13 @@ from mel.visible import escaped, visible, visible_with_spans
 LINES = "a line\n\tand a tab"
 PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"  # `I want`: a non-joiner between two letters
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+SSA = "\u0915\u094d\u200d\u0937"  # Devanagari, with a joiner
 HEART = "\u2764\ufe0f\u200d\U0001f525"
 
 
 @pytest.mark.parametrize(
     "text",
-    [LINES, "x² ≤ √2, 値は１２。", PERSIAN, FAMILY, HEART, "1\ufe0f\u20e3", "שלום 42", "\u0915\u094d\u200d\u0937"],
+    [LINES, "x² ≤ √2", PERSIAN, FAMILY, HEART, "1\ufe0f\u20e3", "שלום 42", SSA],
 )
 def test_what_a_reader_sees_stays(text: str) -> None:
     assert visible(text) == text
@@ -45,13 +46,10 @@ def test_what_commands_reorders_or_hides_is_marked(text: str, shown: str) -> Non
 
 def test_spans_stay_at_their_text() -> None:
     text = "\u202e1) a\u200bb 2) c\x1b"
-    shown, spans = visible_with_spans(text, [(0, 7), (7, 12), (1, 7)])
+    shown, spans = visible_with_spans(text, [(0, 7), (1, 7), (8, 13)])
     assert shown == visible(text)
-    assert [shown[start:end] for start, end in spans] == [
-        "<U+202E>1) a<U+200B>b ",
-        "2) c<U+001B>"[:12],
-        "1) a<U+200B>b ",
-    ]
+    parts = ["<U+202E>1) a<U+200B>b", "1) a<U+200B>b", "2) c<U+001B>"]
+    assert [shown[start:end] for start, end in spans] == parts
 
 
 def test_json_escapes_what_it_does_not_show_and_loses_nothing() -> None:
