@@ -20,6 +20,8 @@ MAX_BYTES = 4_000_000
 MAX_ATTEMPTS = 8
 """Replays that are shown of one experience; all are counted."""
 
+_FEW = 50
+
 
 def experiences_json(runs: Sequence[Run], of: type[StoredExperience] = StoredExperience) -> tuple[str, int, int]:
     """The JSON, how many experiences it holds, and how many the runs hold.
@@ -39,11 +41,18 @@ def _of_run(number: int, run: Run, *, share: float) -> tuple[list[dict[str, obje
     """What is shown of one run, and how many experiences it has."""
     with RunDirectory.open(run.path) as directory:
         total = directory.experiences.list(limit=0).total
-        count, room = min(total, max(1, int(share * MAX_EXPERIENCES))), share * MAX_BYTES
-        while True:
+
+        def taken(count: int) -> tuple[list[dict[str, object]], int]:
             places = [i * total // count for i in range(count)]
             found = [compact(number, e) for e in directory.experiences.at(places)]
-            size = sum(len(script_json(e)) + 1 for e in found)
+            return found, sum(len(script_json(e)) + 1 for e in found)
+
+        most, room = min(total, max(1, int(share * MAX_EXPERIENCES))), share * MAX_BYTES
+        # A few say how many there is room for, so that few are read in vain.
+        few, size = taken(min(most, _FEW))
+        count = min(most, int(len(few) * room / max(1, size)))
+        while True:
+            found, size = taken(count)
             if size <= room:
                 return found, total
             count = min(count - 1, int(count * room / size))
