@@ -10,7 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from mel import __version__, cli_help
-from mel.cli import app
+from mel.cli import app, main
 
 SCREEN = {"COLUMNS": "80", "TERM": "dumb"}
 COMMANDS = vars(get_command(app))["commands"]
@@ -73,3 +73,12 @@ def test_a_plan_that_does_not_fit_is_json_too_and_an_error() -> None:
     result = CliRunner().invoke(app, words, env=SCREEN)
     assert isinstance(result.exception, ValueError)
     assert json.loads(result.stdout)["fits"] is False
+
+
+def test_an_error_shows_what_it_quotes_and_obeys_none_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["mel", "report", "a\x1b[2J\u202e\u200bb"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "a<U+001B>[2J<U+202E><U+200B>b" in capsys.readouterr().err

@@ -118,7 +118,11 @@ def test_a_line_end_within_a_text_does_not_end_its_record(tmp_path: Path) -> Non
         ("header.csv", b"problem,answer\n", r"header\.csv: expected at least one record"),
         ("latin.jsonl", LINE.encode() + b'{"problem": "\xe9"}\n', r"latin\.jsonl, line 2: expected UTF-8, got .* 0xe9"),
         ("wide.jsonl", LINE.encode("utf-16"), r"wide\.jsonl: expected UTF-8, got UTF-16"),
-        ("cut.jsonl.gz", gzip.compress(LINE.encode() * 50, mtime=0)[:30], r"cut\.jsonl\.gz: expected a whole \.gz file"),
+        (
+            "cut.jsonl.gz",
+            gzip.compress(LINE.encode() * 50, mtime=0)[:30],
+            r"cut\.jsonl\.gz: expected a whole \.gz file",
+        ),
         ("not.jsonl.gz", LINE.encode(), r"not\.jsonl\.gz: expected a whole \.gz file"),
         ("cut.jsonl", LINE.encode() + b'{"problem', r"cut\.jsonl, line 2: expected JSON; got"),
         ("word.jsonl", LINE.encode() + b"5\n", r"word\.jsonl, line 2: expected a JSON object; got 5"),
