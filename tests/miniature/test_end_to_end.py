@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from commands import mel
 
 from mel.config import load_recipe
 from mel.evaluate.result import read_result
@@ -74,13 +75,6 @@ def test_the_report_page_shows_the_run_without_any_network(run: RunDirectory, tm
 
 
 FEW = "evaluation.suites=[{name: L5, options: {length: 5}, count: 16, k: 8, max_tokens: 44}]"
-
-
-def mel(*words: str, fails: bool = False) -> str:
-    """Output of a command, as a user would run it; its errors if it must fail."""
-    done = subprocess.run([sys.executable, "-m", "mel", *words], capture_output=True, text=True, check=False)
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stderr if fails else done.stdout
 
 
 def test_experiences_can_be_listed_and_shown(run: RunDirectory) -> None:
