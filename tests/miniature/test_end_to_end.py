@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean
 
@@ -115,23 +113,3 @@ def test_quickstart_compares_its_arms_and_shows_experiences(tmp_path: Path) -> N
     assert "Meta-experiences that recommended wrote" in output
     assert "Avg@8" in output
     assert (tmp_path / "quick" / "report.html").is_file()
-
-
-def test_two_processes_train_one_policy(tmp_path: Path) -> None:
-    changes = [f"--set={c}" for c in (*CHANGES, "trainer.max_steps=3", "trainer.per_device_train_batch_size=32")]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mel"]
-    path = tmp_path / "run"
-    done = subprocess.run(
-        [*launch, "train", "recommended", "--output", str(path), *changes],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    two = RunDirectory.open(path)
-    assert two.environment["processes"] == 2
-    rows = [row for row in two.metrics.read() if "reward/mean" in row]
-    assert [row["step"] for row in rows] == [1, 2, 3]
-    assert all(row["experience/groups"] == 8 for row in rows), "the groups of both ranks"
-    assert two.experiences.ledger().candidates == sum(row["experience/candidates"] for row in rows)
