@@ -14,8 +14,8 @@ from mel.visible import visible, visible_with_spans
 MAX_EXPERIENCES = 2_000
 """Per page, shared evenly by the runs; the page says when it shows a part."""
 
-MAX_BYTES = 4_000_000
-"""Of the JSON, shared evenly by the runs; so a page stays below 5 MB, however long its runs and their texts are."""
+MAX_BYTES = 3_000_000
+"""Of the JSON, shared evenly by the runs; so the page of a run stays below 5 MB, however long it is."""
 
 MAX_ATTEMPTS = 8
 """Replays that are shown of one experience; all are counted."""
