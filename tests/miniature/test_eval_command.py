@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from commands import mel
 
 from mel import tasks
 from mel.config import load_recipe
@@ -23,13 +24,6 @@ from mel.run.evaluation.engines import EngineChoice
 from mel.run.evaluation.target import Target, benchmark_suites, evaluation_recipe, name_of
 
 SUITE = "evaluation.suites=[{name: L5, count: 24, k: 4, temperature: 1.0, max_tokens: 44}]"
-
-
-def mel(*words: str, fails: bool = False) -> str:
-    """Output of a command, as a user would run it."""
-    done = subprocess.run([sys.executable, "-m", "mel", *words], capture_output=True, text=True, check=False)
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stderr if fails else done.stdout
 
 
 def options(engine: str, out: Path, suite: str = SUITE) -> tuple[str, ...]:

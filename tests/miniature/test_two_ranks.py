@@ -13,6 +13,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from mel.evaluate.result import read_result
 from mel.record import RunDirectory
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,8 @@ CHANGES = [
     "trainer.per_device_train_batch_size=16",
     # A generation batch lasts for two steps; stopped in step 3, each rank keeps its part of one.
     "trainer.steps_per_generation=2",
-    "evaluation.suites=[]",
+    "evaluation.suites=[{name: L5, count: 8, k: 0, max_tokens: 44}]",
+    "evaluation.before=false",
     "evaluation.every=null",
 ]
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mel"]
@@ -61,9 +63,27 @@ def stop_rank_1_in_step(output: Path, step: int) -> str:
     return printed
 
 
-def test_a_signal_to_one_rank_stops_both_after_the_same_step_and_the_resumed_run_is_the_same(tmp_path: Path) -> None:
-    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
-    finish(undisturbed)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ranks") / "undisturbed"
+    finish(path)
+    return path
+
+
+def test_two_processes_train_one_policy(undisturbed: Path) -> None:
+    run = RunDirectory.open(undisturbed)
+    assert run.environment["processes"] == 2
+    rows = [row for row in run.metrics.read() if "reward/mean" in row]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    assert all(row["experience/groups"] == 4 for row in rows), "of 2 ranks, each with 16 rollouts in groups of 8"
+    assert run.experiences.ledger().candidates == sum(row["experience/candidates"] for row in rows)
+    assert read_result(run.evaluation("after-L5")).problems == 8, "evaluated by one of the ranks"
+
+
+def test_a_signal_to_one_rank_stops_both_after_the_same_step_and_the_resumed_run_is_the_same(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    stopped = tmp_path / "stopped"
     assert "stopped by SIGTERM" in stop_rank_1_in_step(stopped, step=2)
     with RunDirectory.open(stopped) as run:
         assert run.environment["processes"] == 2

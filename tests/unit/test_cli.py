@@ -107,3 +107,12 @@ def test_an_arm_may_be_a_file_whose_path_holds_a_comma(tmp_path: Path) -> None:
     path.touch()
     assert comma_separated(f"grpo,{path}", is_one=lambda word: Path(word).is_file()) == ["grpo", str(path)]
     assert comma_separated("grpo, paper", is_one=lambda word: Path(word).is_file()) == ["grpo", "paper"]
+
+
+def test_an_error_shows_what_it_quotes_and_obeys_none_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["mel", "report", "a\x1b[2J\u202e\u200bb"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "a<U+001B>[2J<U+202E><U+200B>b" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mel.record.columns import columns_of
 from mel.record.experience import Made, StoredExperience, attempt_to_show
 from mel.types import Replayed
+from mel.visible import visible
 
 CELL = 500
 """Characters of a text at most; of a longer one the middle is left out, so that a replay keeps its answer."""
@@ -27,7 +28,7 @@ def tracked_columns(experience: type = StoredExperience) -> tuple[str, ...]:
 
 
 def tracked_row(step: int, replayed: Replayed, experience: type = StoredExperience) -> TrackedRow:
-    """One line of the table; named as in experiences.db, texts shortened, None where there is nothing.
+    """One line of the table; named as in experiences.db, texts visible and shortened, None where there is nothing.
 
     Args:
         step: 1-based number of the optimizer step that the experience was made for.
@@ -63,9 +64,10 @@ def _cell(value: object) -> str:
 
 
 def _short(value: object) -> object:
-    if not isinstance(value, str) or len(value) <= CELL:
+    if not isinstance(value, str):
         return value
-    return f"{value[: CELL // 2]} [...] {value[-CELL // 2 :]}"
+    text = visible(value)
+    return text if len(text) <= CELL else f"{text[: CELL // 2]} [...] {text[-CELL // 2 :]}"
 
 
 def _spread(items: list[Replayed], count: int) -> list[Replayed]:

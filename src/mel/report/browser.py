@@ -1,4 +1,4 @@
-"""The experiences of a page as JSON that a script element can hold, whatever the model wrote."""
+"""The experiences of a page as JSON that a script element can hold, whatever the model wrote and however much."""
 
 from __future__ import annotations
 
@@ -8,27 +8,54 @@ from collections.abc import Sequence
 from mel.record import RunDirectory, StoredExperience
 from mel.record.columns import columns_of
 from mel.report.arms import Run
+from mel.report.part import in_part
+from mel.visible import visible, visible_with_spans
 
-MAX_EXPERIENCES = 2000
+MAX_EXPERIENCES = 2_000
 """Per page, shared evenly by the runs; the page says when it shows a part."""
+
+MAX_BYTES = 3_000_000
+"""Of the JSON, shared evenly by the runs; so the page of a run stays below 5 MB, however long it is."""
+
+MAX_ATTEMPTS = 8
+"""Replays that are shown of one experience; all are counted."""
+
+_FEW = 50
 
 
 def experiences_json(runs: Sequence[Run], of: type[StoredExperience] = StoredExperience) -> tuple[str, int, int]:
     """The JSON, how many experiences it holds, and how many the runs hold.
 
-    Of a run with more than its share, experiences evenly spread over its steps are taken.
+    Of a run with more than its share, experiences evenly spread over its steps are taken, as many as there is room for.
     """
-    share = max(1, MAX_EXPERIENCES // max(1, len(runs)))
     found, total = [], 0
     for number, run in enumerate(runs):
-        with RunDirectory.open(run.path) as directory:
-            count = directory.experiences.list(limit=0).total
-            total += count
-            stride = max(1.0, count / share)
-            wanted = [int(i * stride) for i in range(min(count, share))]
-            found += [compact(number, e) for e in directory.experiences.at(wanted)]
+        taken, count = _of_run(number, run, share=1 / len(runs))
+        found += taken
+        total += count
     listed = [c.field for c in columns_of(of) if c.meant.page == "listed"]
     return script_json({"runs": [r.label for r in runs], "listed": listed, "experiences": found}), len(found), total
+
+
+def _of_run(number: int, run: Run, *, share: float) -> tuple[list[dict[str, object]], int]:
+    """What is shown of one run, and how many experiences it has."""
+    with RunDirectory.open(run.path) as directory:
+        total = directory.experiences.list(limit=0).total
+
+        def taken(count: int) -> tuple[list[dict[str, object]], int]:
+            places = [i * total // count for i in range(count)]
+            found = [compact(number, e) for e in directory.experiences.at(places)]
+            return found, sum(len(script_json(e)) + 1 for e in found)
+
+        most, room = min(total, max(1, int(share * MAX_EXPERIENCES))), share * MAX_BYTES
+        # A few say how many there is room for, so that few are read in vain.
+        few, size = taken(min(most, _FEW))
+        count = min(most, int(len(few) * room / max(1, size)))
+        while True:
+            found, size = taken(count)
+            if size <= room:
+                return found, total
+            count = min(count - 1, int(count * room / size))
 
 
 def script_json(value: object) -> str:
@@ -40,20 +67,38 @@ def script_json(value: object) -> str:
 
 
 def compact(run: int, experience: StoredExperience) -> dict[str, object]:
-    """Every column that the page shows, by the name of its field, and the replays."""
+    """Every column that the page shows, by the name of its field, and the replays.
+
+    Texts are visible and in part, and the spans of steps are those of the text that is shown.
+    """
     shown = [c for c in columns_of(type(experience)) if c.meant.page != "left out"]
+    e = experience
     return {
         "run": run,
-        "id": experience.id,
-        **{c.field: _rounded(getattr(experience, c.field)) for c in shown},
+        "id": e.id,
+        **{c.field: _shown(getattr(e, c.field)) for c in shown},
+        **_solution("right", e.right, e.right_steps, None),
+        **_solution("wrong", e.wrong, e.wrong_steps, e.bifurcation),
         # What was parsed stands in its own columns; the whole text is shown only where nothing was.
-        "raw": None if experience.is_parsed else experience.raw,
-        "is_located": experience.is_located,
+        "raw": None if e.is_parsed else _shown(e.raw),
+        "is_located": e.is_located,
         "attempts": [
-            {"response": a.response, "is_correct": a.is_correct, "reason": a.reason} for a in experience.attempts
+            {"response": _shown(a.response), "is_correct": a.is_correct, "reason": a.reason}
+            for a in e.attempts[:MAX_ATTEMPTS]
         ],
+        "num_attempts": len(e.attempts),
+        "num_right": sum(a.is_correct for a in e.attempts),
     }
 
 
-def _rounded(value: object) -> object:
+def _solution(name: str, text: str, steps: Sequence[tuple[int, int]], star: int | None) -> dict[str, object]:
+    """A solution and the spans of its steps; what is shown of a long one is about s*."""
+    whole, spans = visible_with_spans(text, steps)
+    shown, spans = in_part(whole, spans, about=spans[star - 1] if star is not None and star <= len(spans) else None)
+    return {name: shown, f"{name}_steps": spans}
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, str):
+        return in_part(visible(value))[0]
     return round(value, 4) if isinstance(value, float) else value

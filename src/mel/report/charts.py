@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 
 from mel.evaluate.scores import Interval
 
@@ -15,6 +16,11 @@ Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 24
 MAX_POINTS = 200
+"""Of one line."""
+
+RAW_POINTS = 1_600
+"""Of all faint lines of a chart together."""
+
 COLORS = 8
 """Number of `.c0`, `.c1`, ... classes in the style sheet; further arms begin anew."""
 
@@ -37,11 +43,12 @@ class Line:
 
 def smooth(points: Points) -> list[tuple[float, float]]:
     """Centered moving average of y over an eighth of the points; at both ends over what there is of it."""
-    half = len(points) // 16
+    half, last = len(points) // 16, len(points)
+    sums = [0.0, *accumulate(y for _, y in points)]
     out = []
     for i, (x, _) in enumerate(points):
-        window = [y for _, y in points[max(0, i - half) : i + half + 1]]
-        out.append((x, sum(window) / len(window)))
+        start, end = max(0, i - half), min(last, i + half + 1)
+        out.append((x, (sums[end] - sums[start]) / (end - start)))
     return out
 
 
@@ -51,12 +58,12 @@ def average(runs: Sequence[Points]) -> list[tuple[float, float]]:
     return [(sum(r[i][0] for r in runs) / len(runs), sum(r[i][1] for r in runs) / len(runs)) for i in range(shortest)]
 
 
-def thin(points: Points) -> list[tuple[float, float]]:
-    """At most `MAX_POINTS` points, evenly chosen, the first and last among them."""
-    if len(points) <= MAX_POINTS:
+def thin(points: Points, most: int = MAX_POINTS) -> list[tuple[float, float]]:
+    """At most so many points (2 or more), evenly chosen, the first and last among them."""
+    if len(points) <= most:
         return list(points)
-    stride = (len(points) - 1) / (MAX_POINTS - 1)
-    return [points[round(i * stride)] for i in range(MAX_POINTS)]
+    stride = (len(points) - 1) / (most - 1)
+    return [points[round(i * stride)] for i in range(most)]
 
 
 def line_chart(lines: Sequence[Line], *, title: str) -> str:
@@ -70,8 +77,10 @@ def line_chart(lines: Sequence[Line], *, title: str) -> str:
     at_x = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
     at_y = _scale(y_low, y_high, HEIGHT - BOTTOM, TOP)
     parts = [_grid(y_ticks, at_y), _x_axis([t for t in ticks(x_low, x_high, 4) if x_low <= t <= x_high], at_x)]
+    most = max(2, min(MAX_POINTS, RAW_POINTS // max(1, sum(len(line.raw) for line in lines))))
     for line in lines:
-        parts += [_polyline(thin(run), at_x, at_y, f"raw c{line.color % COLORS}") for run in line.raw if len(run) > 1]
+        raw = [thin(run, most) for run in line.raw if len(run) > 1]
+        parts += [_polyline(points, at_x, at_y, f"raw c{line.color % COLORS}") for points in raw]
     for line in lines:
         parts.append(_polyline(thin(line.mean), at_x, at_y, f"mean c{line.color % COLORS}"))
     frame = {"x": [x_low, x_high, LEFT, WIDTH - RIGHT], "top": TOP, "bottom": HEIGHT - BOTTOM}

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mel.evaluate.golds import Golds
 from mel.evaluate.training_data import Lengths, TrainingData
+from mel.visible import visible
 
 _BAR = 30
 _SHOWN = 10
@@ -99,5 +100,5 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for at, name in enumerate(header):
         table.add_column(name, justify="right" if at and name else "left")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     return table

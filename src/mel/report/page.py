@@ -17,8 +17,10 @@ from mel.record.ledger import KEPT, STAGES, Ledger
 from mel.record.metric_names import EVALUATION, GENERATED, SECONDS, STEP
 from mel.report import charts
 from mel.report.arms import Arm, Run, read_arms
-from mel.report.browser import experiences_json
+from mel.report.browser import MAX_ATTEMPTS, experiences_json
 from mel.report.comparison import WIDE, Comparison, compare
+from mel.report.part import TEXT, in_part
+from mel.visible import visible
 
 AXES = ((STEP, "steps"), (GENERATED, "generated tokens"), (SECONDS, "seconds"))
 
@@ -111,6 +113,8 @@ def render(arms: Sequence[Arm]) -> str:
             experiences=embedded,
             num_shown=num_shown,
             num_total=num_total,
+            max_text=TEXT,
+            max_attempts=MAX_ATTEMPTS,
             details=[(run, _yaml(run.recipe), _yaml(run.environment)) for run in all_runs],
             facts=[(run, _facts(run)) for run in all_runs],
         )
@@ -236,7 +240,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("unfinished evaluations", ", ".join(run.unfinished)),
         ("message", run.status.message),
     ]
-    return [(name, str(value)) for name, value in facts if value not in (None, "")]
+    return [(name, in_part(visible(str(value)))[0]) for name, value in facts if value not in (None, "")]
 
 
 def _yaml(value: Any) -> str:

@@ -11,11 +11,15 @@ from typing import Any
 
 from mel.report.arms import read_arms, read_run
 from mel.report.comparison import Cell, Comparison, compare
+from mel.visible import escaped
 
 
 def as_json(value: object) -> str:
-    """Dataclasses, mappings and sequences of numbers and text, as indented JSON; what is not finite is null."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False)
+    """Dataclasses, mappings and sequences of numbers and text, as indented JSON; what is not finite is null.
+
+    Characters that a terminal would obey or hide are escaped; read back, the text is the one that was written.
+    """
+    return escaped(json.dumps(_plain(value), indent=2, ensure_ascii=False))
 
 
 def comparison_values(runs: Sequence[str | Path]) -> dict[str, Any]:

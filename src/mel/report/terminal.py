@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.text import Text
 from mel.evaluate.evaluation import Progress
 from mel.evaluate.result import CLEAN, EvaluationResult, headings, left_out_in_words, lines, percent, verdicts_in_words
 from mel.record import Page, RunDirectory, StoredExperience
+from mel.visible import visible, visible_with_spans
 
 PAGE_SIZE = 20
 
@@ -117,7 +117,7 @@ def experience_panel(run: str | Path, number: int) -> Panel:
     """
     item = experience(run, number)
     parts: list[Text] = [
-        Text.assemble(("problem   ", "dim"), _plain(item.problem), ("   answer ", "dim"), _plain(item.answer)),
+        Text.assemble(("problem   ", "dim"), visible(item.problem), ("   answer ", "dim"), visible(item.answer)),
         Text(),
         Text.assemble(("right     ", "green"), _solution(item.right, item.right_steps, None)),
         Text.assemble(("wrong     ", "red"), _solution(item.wrong, item.wrong_steps, item.bifurcation)),
@@ -126,14 +126,14 @@ def experience_panel(run: str | Path, number: int) -> Panel:
     if item.is_parsed:
         parts += [
             Text.assemble(("s*        ", "dim"), _star(item), "  ", Text(_line(_step(item)), style="yellow")),
-            Text.assemble(("critique  ", "dim"), _plain(item.critique or "")),
-            Text.assemble(("heuristic ", "bold"), Text(_plain(item.heuristic or ""), style="bold")),
+            Text.assemble(("critique  ", "dim"), visible(item.critique or "")),
+            Text.assemble(("heuristic ", "bold"), Text(visible(item.heuristic or ""), style="bold")),
         ]
     else:
-        parts.append(Text.assemble((f"not parsed ({item.failure}): ", "yellow"), _plain(item.raw)))
+        parts.append(Text.assemble((f"not parsed ({item.failure}): ", "yellow"), visible(item.raw)))
     for number_, attempt in enumerate(item.attempts, 1):
         mark = ("right", "green") if attempt.is_correct else (attempt.reason, "red")
-        parts += [Text(), Text.assemble((f"replay {number_}  ", "dim"), mark, "  ", _plain(attempt.response))]
+        parts += [Text(), Text.assemble((f"replay {number_}  ", "dim"), mark, "  ", visible(attempt.response))]
     title = Text.assemble(f"experience {item.id}, step {item.step}: ", _verdict(item))
     return Panel(Group(*parts), title=title, title_align="left", border_style="green" if item.is_kept else "yellow")
 
@@ -180,16 +180,12 @@ def _step(item: StoredExperience) -> str:
 
 
 def _solution(text: str, steps: Sequence[tuple[int, int]], bifurcation: int | None) -> Text:
-    solution = Text(_plain(text))
-    if bifurcation is not None and bifurcation <= len(steps):
-        solution.stylize("reverse yellow", *steps[bifurcation - 1])
+    shown, spans = visible_with_spans(text, steps)
+    solution = Text(shown)
+    if bifurcation is not None and bifurcation <= len(spans):
+        solution.stylize("reverse yellow", *spans[bifurcation - 1])
     return solution
 
 
 def _line(text: str) -> str:
-    return " ".join(_plain(text).split())
-
-
-def _plain(text: str) -> str:
-    """The text, as long as before, with no control character that a terminal would obey."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
+    return " ".join(visible(text).split())

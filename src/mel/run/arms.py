@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from mel.record.run_directory import METRICS, RECIPE, RunDirectory
+from mel.record.run_directory import RECIPE, RunDirectory
 
 POLL_S = 0.5
 
@@ -50,6 +51,12 @@ class Arm:
         return self.path.parent / f"{self.path.name}.log"
 
     @property
+    def logged(self) -> list[dict[str, Any]]:
+        """Its metrics so far."""
+        # The recipe is written last: a directory without it is not a run yet.
+        return RunDirectory.open(self.path).metrics.read() if (self.path / RECIPE).is_file() else []
+
+    @property
     def is_finished(self) -> bool:
         """Whether the run at its path has ended well."""
         return (self.path / RECIPE).is_file() and RunDirectory.open(self.path).status.state == "finished"
@@ -79,7 +86,7 @@ def train_arms(
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console)) if console.is_terminal else None
         bars = {a.name: progress.add_task(a.name, total=a.steps, note="waiting") for a in waiting} if progress else {}
-        stack.callback(lambda: [arm.process.kill() for arm in running if arm.process and arm.process.poll() is None])
+        stack.callback(lambda: [_kill(arm) for arm in running])
         while waiting or running:
             while waiting and len(running) < at_once:
                 arm = waiting.pop(0)
@@ -124,8 +131,14 @@ def _start(arm: Arm) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
 
+def _kill(arm: Arm) -> None:
+    if arm.process is not None:
+        arm.process.kill()
+        arm.process.wait()
+
+
 def _advance(arm: Arm, console: Console, progress: Progress | None, bar: TaskID | None) -> None:
-    rows = RunDirectory.open(arm.path).metrics.read() if (arm.path / METRICS).exists() else []
+    rows = arm.logged
     if not rows or rows[-1]["step"] == arm.step:
         return
     arm.step = int(rows[-1]["step"])

@@ -109,7 +109,9 @@ def test_a_training_set_is_shown_as_tables() -> None:
         problems=7,
         first={"duplicate": 5},
         left_out={"amc23": {"no_answer": 3}},
-        golds={"dapo_math": Golds(different=6, unreadable=(("p1", "see [1]"),), unequal=(("p2", "x=1", "wrong"),))},
+        golds={
+            "dapo_math": Golds(different=6, unreadable=(("p1", "see [1]\u200b"),), unequal=(("p2", "x=1", "wrong"),))
+        },
         lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), ASK, limit=2),
         overlaps=(Overlap(benchmark="amc23", problems=40, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=0),),
     )
@@ -119,7 +121,7 @@ def test_a_training_set_is_shown_as_tables() -> None:
     assert ["dropped: duplicate", "2 (the first is record 5)"] in lines
     assert ["left out of amc23: no_answer", "3"] in lines
     assert ["dapo_math", "6", "1", "1"] in lines
-    assert ["p1", "see [1]", "cannot be read"] in lines
+    assert ["p1", "see [1]<U+200B>", "cannot be read"] in lines
     assert ["p2", "x=1", "in another spelling is judged: wrong"] in lines
     assert ["amc23", "40", "1", "2.5 %", "0"] in lines
     assert ["over 2", "1", "longer than the limit"] in lines

@@ -72,3 +72,10 @@ def test_a_long_text_loses_its_middle_and_keeps_its_answer(make_replayed: Make) 
     assert shown.startswith("begin xx")
     assert shown.endswith("x answer 42")
     assert len(shown) == 500 + len(" [...] ")
+
+
+def test_a_cell_hides_and_commands_nothing(make_replayed: Make) -> None:
+    row = tracked_row(1, make_replayed(critique="4\u200b2 \x1b[2J", heuristic="\u202e24"))
+    assert row["critique"] == "4<U+200B>2 <U+001B>[2J"
+    assert row["heuristic"] == "<U+202E>24"
+    assert tracked_row(1, _with_replays(make_replayed(), [("\ud83d", True)]))["replay"] == "<U+D83D>"

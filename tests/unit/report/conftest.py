@@ -1,8 +1,11 @@
 """Run directories as training leaves them, written through the real record, task and stages."""
 
 import random
+import shutil
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,12 +79,25 @@ class Pupil:
         return Completion(token_ids=self.tokenizer.encode(text), text=text)
 
 
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a run once; a test gets a copy, which it may change."""
+    root = tmp_path_factory.mktemp("written")
+
+    @cache
+    def once(name: str, **made: Any) -> Path:
+        return write_run(root / str(once.cache_info().currsize), name, **made)
+
+    return once
+
+
 @pytest.fixture
-def make_run(tmp_path: Path) -> Callable[..., Path]:
+def make_run(tmp_path: Path, written: Callable[..., Path]) -> Callable[..., Path]:
     def make(
         name: str = "grpo", *, seed: int = 0, steps: int = 8, gain: float = 0.4, mel: bool = True, state="finished"
-    ):
-        return write_run(tmp_path / f"{name}-s{seed}", name, seed=seed, steps=steps, gain=gain, mel=mel, state=state)
+    ) -> Path:
+        run = written(name, seed=seed, steps=steps, gain=gain, mel=mel, state=state)
+        return shutil.copytree(run, tmp_path / f"{name}-s{seed}")
 
     return make
 

@@ -5,7 +5,18 @@ from xml.etree import ElementTree
 import pytest
 
 from mel.evaluate.scores import Interval
-from mel.report.charts import MAX_POINTS, Line, average, interval_chart, line_chart, number, smooth, thin, ticks
+from mel.report.charts import (
+    MAX_POINTS,
+    RAW_POINTS,
+    Line,
+    average,
+    interval_chart,
+    line_chart,
+    number,
+    smooth,
+    thin,
+    ticks,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,14 @@ def test_long_curves_are_thinned_with_both_ends_kept() -> None:
     points = [(float(i), float(i)) for i in range(10_001)]
     assert len(thin(points)) == MAX_POINTS
     assert (thin(points)[0], thin(points)[-1]) == (points[0], points[-1])
+    assert thin(points, 3) == [points[0], points[5_000], points[-1]]
+
+
+def test_many_seeds_are_drawn_with_fewer_points_each() -> None:
+    run = [(float(i), float(i % 7)) for i in range(500)]
+    svg = ElementTree.fromstring(line_chart([Line(label="a", color=0, mean=run, raw=[run] * 16)], title="many"))
+    drawn = [(e.get("points") or "").split() for e in svg.iter("polyline") if "raw" in (e.get("class") or "")]
+    assert [len(points) for points in drawn] == [RAW_POINTS // 16] * 16
 
 
 def test_a_chart_is_well_formed_and_holds_its_points_for_the_readout() -> None:

@@ -37,6 +37,7 @@ HOSTILE = (
     "\u2028\u2029 \0 \x1b[31m \ud83d \U0001f600 </textarea></style><svg onload=document.title='PWNED'>",
     "javascript:document.title='PWNED'",
     "'\"`${document.title='PWNED'}`&lt;b&gt;",
+    "4\u200b2 \u202e14 = x",
 )
 
 
@@ -167,6 +168,28 @@ def test_a_large_run_shows_a_part_and_says_so(make_run: Make, tmp_path: Path, mo
     assert f"Holds 5 of {total} experiences" in html
 
 
+def test_a_page_stays_as_small_as_it_may_be_however_long_the_texts(
+    make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_run("recommended", steps=1)
+    long = replace(hostile("x" * 9_000), attempts=hostile("1").attempts * 10)
+    with ExperienceStore.open(path / "experiences.db") as store:
+        for step in range(2, 32):
+            store.write_step(step, [long])
+        total = store.list(limit=0).total
+    monkeypatch.setattr("mel.report.browser.MAX_BYTES", 900_000)
+    runs = [read_run(path), read_run(make_run("grpo", mel=False, steps=1))]
+    text, num_shown, num_total = experiences_json(runs)
+    found = json.loads(text)["experiences"]
+    assert (len(found), total) == (num_shown, num_total)
+    assert 225_000 < sum(len(script_json(e)) for e in found) <= 450_000  # one of two runs has half of the room
+    assert found[0]["step"] == 1
+    assert found[-1]["step"] > 25
+    last = found[-1]
+    assert last["problem"] == " [... 5,000 characters left out ...] ".join(["x" * 2000] * 2)
+    assert (len(last["attempts"]), last["num_attempts"], last["num_right"]) == (8, 10, 10)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_json_in_a_script_element_cannot_end_it(text: str) -> None:
     embedded = script_json({"text": text})
@@ -217,6 +240,9 @@ def test_a_real_browser_shows_hostile_text_as_text(hostile_run: Path, tmp_path: 
     assert "<img" not in dom
     assert "&lt;img src=x onerror=" in dom
     assert "{{ 7 * 7 }}" in dom
+    assert "&lt;U+001B&gt;[31m" in dom
+    assert "4&lt;U+200B&gt;2 &lt;U+202E&gt;14 = x" in dom
+    assert not set("\x1b\u200b\u202e\u2028") & set(dom)
 
 
 def test_a_real_browser_marks_the_bifurcation_in_the_wrong_solution(make_run: Make, tmp_path: Path) -> None:

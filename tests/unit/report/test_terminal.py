@@ -119,7 +119,7 @@ def test_model_text_is_neither_markup_nor_a_terminal_command(make_run: Make) -> 
         store._connection.execute("UPDATE experiences SET heuristic = ?", ("[red]\x1b]0;owned\x07[/] \x9b2J",))
         store._connection.commit()
     for text in (shown(experience_panel(path, number)), shown(experiences_table(experiences_page(path)))):
-        assert "[red]\N{REPLACEMENT CHARACTER}]0;owned" in text
+        assert "[red]<U+001B>]0;owned<U+0007>[/] <U+009B>2J" in text
         assert not set("\x1b\x07\x9b") & set(text)
 
 

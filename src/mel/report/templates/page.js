@@ -24,6 +24,7 @@
     };
     spans.forEach(([from, to], index) => {
       const number = index + 1;
+      if (to <= from) return; // a step that is left out of a long text
       rest(end, from);
       const body = make("span", "t", slice(from, to));
       // Steps that carry their own number (`2) sorts same 2 = 57`) need none of ours.
@@ -45,13 +46,12 @@
   const said = (title, text, className) =>
     text === null ? null : make("div", "said " + className, make("h5", "", title), make("p", "", text));
 
-  const replays = (attempts, isContinued) => {
+  const replays = ({ attempts, num_attempts: count, num_right: right, prefix_tokens }) => {
     if (!attempts.length) return null;
-    const right = attempts.filter((a) => a.is_correct).length;
-    const from = isContinued ? "from just before s*" : "from the start";
-    const box = make("details", "replays", make("summary", "", `Replay ${from}: ${right} of ${attempts.length} right`));
+    const from = prefix_tokens > 0 ? "from just before s*" : "from the start";
+    const box = make("details", "replays", make("summary", "", `Replay ${from}: ${right} of ${count} right`));
     for (const a of attempts)
-      box.append(make("p", "", make("span", a.is_correct ? "good" : "bad", a.is_correct ? "right" : a.reason), "  " + a.response));
+      box.append(make("p", "", make("span", a.is_correct ? "good" : "bad", a.is_correct ? "right" : a.reason), "  ", make("span", "text", a.response)));
     return box;
   };
 
@@ -67,12 +67,12 @@
     for (const name of data.listed)
       if (e[name] !== null) head.append(make("span", "", `${name.replaceAll("_", " ")} ${e[name]}`));
     return make("article", e.is_kept ? "kept" : "", head,
-      make("p", "problem", e.problem, make("span", "", `  answer ${e.answer}`)),
+      make("p", "problem", make("span", "text", e.problem), make("span", "soft", "  answer ", make("span", "text", e.answer))),
       make("div", "pair",
         solution(e.wrong, e.wrong_steps, "Wrong", "wrong", e.bifurcation, e.first_error),
         solution(e.right, e.right_steps, "Right", "right", null, null)),
       said("Critique", e.critique, "critique"), said("Heuristic", e.heuristic, "heuristic"),
-      said("Could not be parsed", e.raw, "raw"), replays(e.attempts, e.prefix_tokens > 0));
+      said("Could not be parsed", e.raw, "raw"), replays(e));
   };
 
   const browser = () => {
