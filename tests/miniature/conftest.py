@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-# Modules of `benchmarks` are found from the root of the repository, wherever pytest was started; what the tests of whole
-# commands share lies beside this file.
+# Modules of `benchmarks` are found from the root of the repository, wherever pytest was started; beside this file lies
+# what the tests of whole commands share.
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
-from benchmarks.sessions import Sessions
+from benchmarks.sessions import Sessions  # noqa: E402
 
 
 @pytest.fixture(scope="session")
