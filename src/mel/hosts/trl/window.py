@@ -16,6 +16,11 @@ from mel.ports import Tokenizer
 from mel.prompts import PromptSet
 from mel.verify.reward import content_text
 
+ENGINE = "vllm_max_model_length"
+
+ENOUGH = 50
+"""So many prompts, those with the most bytes first, are measured to tell the longest where one is known not to fit."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
@@ -39,7 +44,9 @@ class Window:
         """The phases that do not fit with a prompt of so many tokens, each with the numbers and what to turn."""
         limits = Limits(prompt=prompt, instruction=self.instruction, completion=self.completion)
         return [
-            phase.of_section("settings.", self.prefix or f"{settings.name}.").fault(name, size)
+            phase.of_section("settings.", self.prefix or f"{settings.name}.").fault(
+                name, size, or_else=f", or raise {name}" if name == ENGINE else ""
+            )
             for settings in self.settings
             for phase in settings.needs(limits).phases
             for name, size in self.sizes.items()
@@ -59,7 +66,7 @@ def window_of(
     args: Any = trainer.args
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     engine = args.vllm_max_model_length if args.use_vllm else None
-    found = {"the model's max_position_embeddings": positions_of(model.config), "vllm_max_model_length": engine}
+    found = {"the model's max_position_embeddings": positions_of(model.config), ENGINE: engine}
     turns = [prompts.bare(name) for one in settings for name in one.prompts] if prompts else []
     return Window(
         sizes={name: size for name, size in found.items() if size is not None},
@@ -84,8 +91,8 @@ def check_window(window: Window, dataset: Any, tokenizer: Tokenizer) -> None:
     rows: Any = dataset
     most = [(_most_tokens(prompt, per_turn), row) for row, prompt in enumerate(_prompts(dataset))]
     longest = 0
-    for bound, row in sorted(most, reverse=True):
-        if bound <= longest or not window.faults(bound):
+    for measured, (bound, row) in enumerate(sorted(most, reverse=True)):
+        if bound <= longest or not window.faults(bound) or (measured >= ENOUGH and window.faults(longest)):
             break
         prompt = rows[row]["prompt"]
         longest = max(longest, len(tokenizer.encode(prompt) if isinstance(prompt, str) else tokenizer.chat(prompt)))
@@ -96,7 +103,7 @@ def check_window(window: Window, dataset: Any, tokenizer: Tokenizer) -> None:
 
 def _prompts(dataset: Any) -> Iterator[Any]:
     """The prompts of a data set whose rows can be read twice at no cost."""
-    if not isinstance(dataset, Dataset) or dataset.format["type"] == "custom":
+    if not isinstance(dataset, Dataset) or "prompt" not in dataset.column_names or dataset.format["type"] == "custom":
         return
     alone: Any = dataset.select_columns("prompt").with_format(None)
     for row, prompt in enumerate(prompt for batch in alone.iter(batch_size=1000) for prompt in batch["prompt"]):
