@@ -43,7 +43,7 @@ app.add_typer(
     cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up, probe: a pretrained model in English"
 )
 
-UsageError: type[Any] = typer.BadParameter.__mro__[1]
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # pyright: ignore[reportAssignmentType]
 """What a wrong command line raises; typer brings it, from click or from its own copy of that."""
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]

@@ -111,14 +111,14 @@ def wanted(schema: Schema, root: Schema) -> str:
 def _path(fault: Any, given: Any) -> tuple[str | int, ...]:
     """The keys that lead to the fault; pydantic adds the branch of a union that it tried, which nobody wrote."""
     path: list[str | int] = []
-    here = given
+    here: Any = given
     for part in fault["loc"]:
         is_there = isinstance(here, Mapping) and part in here
         is_item = isinstance(here, Sequence) and not isinstance(here, str) and isinstance(part, int)
         if not is_there and not is_item and not (fault["type"] == "missing" and part == fault["loc"][-1]):
             continue
         path.append(part)
-        here = here[part] if is_there or (is_item and part < len(here)) else None  # pyright: ignore[reportOptionalSubscript]
+        here = here[part] if is_there or (is_item and part < len(here)) else None
     return tuple(path)
 
 
@@ -139,7 +139,8 @@ def _nearest(word: str, valid: Sequence[str], whose: str) -> str:
 
 
 def _expected(path: Sequence[str | int], root: Schema, given: Any) -> str:
-    here, is_there, schema = given, True, _at(path, root)
+    here: Any = given
+    is_there, schema = True, _at(path, root)
     for part in path:
         is_there = isinstance(here, Sequence) or part in here
         here = here[part] if is_there else None
