@@ -134,7 +134,8 @@ def _line(fault: Any, path: Sequence[str | int], root: Schema, given: Any, *, at
 
 
 def _nearest(word: str, valid: Sequence[str], whose: str) -> str:
-    listed = f"; expected {whose}" if whose and len(valid) > MOST_CHOICES else f"; valid: {', '.join(valid)}"
+    choices = f"; valid: {', '.join(valid)}" if valid else "; it has none"
+    listed = f"; expected {whose}" if whose and len(valid) > MOST_CHOICES else choices
     return did_you_mean(word, valid) or listed
 
 
@@ -143,7 +144,7 @@ def _expected(path: Sequence[str | int], root: Schema, given: Any) -> str:
     is_there, schema = True, _at(path, root)
     for part in path:
         is_there = isinstance(here, Sequence) or part in here
-        here = here[part] if is_there else None
+        here = here[part] if is_there else None  # pyright: ignore[reportCallIssue, reportArgumentType]
     came = shown(here) if is_there else "nothing"
     why = f" ({schema[WHY]})" if WHY in schema else ""
     near = did_you_mean(here, _words(schema, root)) if isinstance(here, str) else ""

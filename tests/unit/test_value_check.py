@@ -65,7 +65,7 @@ def test_what_a_yaml_file_means_is_taken() -> None:
         ("grpo", "model.lora.r=-1", "model.lora.r: expected a whole number of at least 1, got -1"),
         ("grpo", "model.lora.bais=none", "unknown key 'model.lora.bais'; did you mean 'bias'?"),
         ("recommended", "auxiliaries.meta_experience=null", "auxiliaries.0: expected a mapping, got null"),
-        ("recommended", "auxiliaries.meta_experience.name=null", "auxiliary: expected one of meta_experience"),
+        ("recommended", "auxiliaries.meta_experience.name=null", "auxiliary: expected one of critique_refine, "),
         ("recommended", "auxiliaries.meta_experience.weight.lambda=true", "weight.lambda: expected a number of at"),
         ("recommended", "evaluation.suites.0.k='8'", "evaluation.suites.0.k: expected a whole number of at least 0"),
         ("recommended", "description=!!binary aGVsbG8=", "expected YAML, got could not determine a constructor"),

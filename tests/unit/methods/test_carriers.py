@@ -174,7 +174,7 @@ def test_dapo_shapes_the_reward_and_leaves_it_as_it_is_without_the_penalty() -> 
     [
         ({"overlong_cache": 4}, "dapo.overlong_limit: expected the limit of the rollouts"),
         ({"overlong_cache": 4, "overlong_limit": 3}, "dapo.overlong_cache: expected at most the limit of 3, got 4"),
-        ({"overlong_cash": 4}, "unknown setting 'overlong_cash'; did you mean 'overlong_cache'"),
+        ({"overlong_cash": 4}, "unknown key 'dapo.overlong_cash'; did you mean 'overlong_cache'"),
     ],
 )
 def test_a_penalty_that_cannot_be_is_refused(settings: dict[str, int], message: str) -> None:

@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from stories import ANALYSIS, CONTINUED, PROMPTS, RIGHT, TASK, WRONG_AT_1, WRONG_AT_2, completion, group, words
+from stories import (
+    ANALYSIS,
+    CONTINUED,
+    OTHER,
+    PROBLEM,
+    PROMPTS,
+    RIGHT,
+    TASK,
+    WRONG_AT_1,
+    WRONG_AT_2,
+    completion,
+    group,
+    words,
+)
 
 from mel.methods import AUXILIARIES, CARRIERS, Assumptions, Limits, Surroundings, build, drive
+from mel.prompts.ask import PlainAsk
 from mel.step import Accounting, Alone, Rolled, learn
 from mel.types import Completion, Sampling, Score, TokenIds
 
-AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44, inspector=TASK)
+AT = Surroundings(
+    tokenizer=words(),
+    prompts=PROMPTS,
+    steps=TASK.steps,
+    rollout_max_tokens=44,
+    inspector=TASK,
+    problems=(PROBLEM, OTHER),
+    ask=PlainAsk(prompts=PROMPTS),
+)
 GROUPS = (
     group(RIGHT, RIGHT, *[WRONG_AT_2] * 3, WRONG_AT_1),
     group(*[WRONG_AT_1] * 6),

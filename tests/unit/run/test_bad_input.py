@@ -146,7 +146,7 @@ def test_a_context_that_does_not_fit_is_refused_before_weights_are_read(tmp_path
     shutil.copytree(policies.path(0), model)
     (model / "model.safetensors").unlink()
     message = refused(tmp_path, f"model.path={model}", "auxiliaries.0.settings.construct_max_tokens=4000")
-    assert "max_position_embeddings is 512: lower auxiliaries.0.settings.max_pair_tokens" in message
+    assert "max_position_embeddings is 512: lower auxiliaries.0.settings.construct_max_tokens" in message
     assert "safetensors" in refused(tmp_path, f"model.path={model}"), "one that fits gets as far as the weights"
     assert not (tmp_path / "run").exists()
 
