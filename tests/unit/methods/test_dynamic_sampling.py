@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 from stories import OTHER, PROBLEM, PROMPTS, RIGHT, TASK, WRONG_AT_1, WRONG_AT_2, group, words
 
-from mel.methods import Assumptions, Limits, MetaExperienceSettings, Surroundings, build, carrier_settings, check_slots, credit_settings
+from mel.methods import (
+    Assumptions,
+    Limits,
+    MetaExperienceSettings,
+    Surroundings,
+    build,
+    carrier_settings,
+    check_slots,
+    credit_settings,
+)
 from mel.methods.auxiliaries.dynamic_sampling import DynamicSamplingSettings
 from mel.methods.drive import drive
 from mel.prompts.ask import PlainAsk
@@ -110,8 +119,12 @@ def test_a_refill_needs_the_training_set_or_the_same_problem() -> None:
 
 def test_it_stands_before_what_learns_from_its_groups() -> None:
     with pytest.raises(ValueError, match="'dynamic_sampling': expected it as the first one, got it behind 'meta_exp"):
-        check_slots(carrier_settings("grpo"), credit_settings("outcome"), [MetaExperienceSettings(), DynamicSamplingSettings()])
-    check_slots(carrier_settings("grpo"), credit_settings("outcome"), [DynamicSamplingSettings(), MetaExperienceSettings()])
+        check_slots(
+            carrier_settings("grpo"), credit_settings("outcome"), [MetaExperienceSettings(), DynamicSamplingSettings()]
+        )
+    check_slots(
+        carrier_settings("grpo"), credit_settings("outcome"), [DynamicSamplingSettings(), MetaExperienceSettings()]
+    )
 
 
 def test_a_plan_counts_a_round_for_every_group_that_is_still_uniform() -> None:

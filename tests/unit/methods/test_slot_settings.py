@@ -56,7 +56,7 @@ def test_a_carrier_with_nothing_to_set_is_recorded_as_its_name_however_it_was_wr
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"carrier": {"name": "sharp", "settings": {"sgma": 2.0}}}, "carrier: unknown key 'sharp.sgma'; did you mean 'sigma'"),
+        ({"carrier": {"name": "sharp", "settings": {"sgma": 2.0}}}, "unknown key 'sharp.sgma'; did you mean 'sigma'"),
         ({"carrier": {"name": "sharp", "settings": {"sigma": "2"}}}, "sharp.sigma: expected a number above 0, got '2'"),
         ({"carrier": {"name": "grpo", "settings": {"sigma": 2.0}}}, "unknown key 'grpo.sigma'; it has none"),
         ({"carrier": {"name": "sharp", "setings": {}}}, "unknown key 'carrier.setings'; did you mean 'settings'?"),
