@@ -42,7 +42,9 @@ def load_batch(folder: Path, trainer: Any, *, processes: int | None) -> None:
             f"{folder}: expected {file.name} of {now} processes, for the checkpoint lies inside a generation batch; "
             f"it was written by {processes or 'unknown'}. Resume with as many processes, or from another checkpoint"
         )
-    slots = torch.load(file, map_location=trainer.accelerator.device, weights_only=True)
+    device = trainer.accelerator.device
+    # A CPU has a number under several ranks, "cpu:0", which torch cannot restore to.
+    slots = torch.load(file, map_location="cpu" if device.type == "cpu" else device, weights_only=True)
     trainer._buffered_inputs = [_with_rows(slot) for slot in slots]
 
 
