@@ -18,7 +18,7 @@ MIXED = group(RIGHT, WRONG_AT_2)
 
 def learn(groups: Sequence[Group], *written: str | None, **settings: object) -> tuple[Outcome, Canned]:
     generator = Canned([list(written)])
-    auxiliary = AUXILIARIES["step_hint"](**settings).build(AT)
+    auxiliary = AUXILIARIES["step_hint"](**{"rollouts": 1, **settings}).build(AT)
     return drive(auxiliary.learn(groups, step=1), generator, TASK), generator
 
 

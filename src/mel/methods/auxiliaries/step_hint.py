@@ -34,7 +34,7 @@ class StepHintSettings(AuxiliarySettings):
     levels: int = Field(
         default=2, ge=1, description="Hints of different lengths, evenly spread over the chain's steps."
     )
-    rollouts: int = Field(default=1, ge=1, description="Rollouts per level.")
+    rollouts: int = Field(default=2, ge=1, description="Rollouts per level (paper: several).")
     where: Which = Field(
         default="mixed",
         description="mixed: groups with a right and a wrong rollout. solved: those where all are right too (paper: all "
