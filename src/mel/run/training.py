@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mel.config import Recipe
 from mel.launch import is_main, num_processes
+from mel.methods import Method
 from mel.prepared import Checkpoint, Host, Prepared, RefusedError
 from mel.record.lock import only_writer
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory, State
@@ -37,14 +38,16 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
     with ExitStack() as held:
         _check_output(path, recipe, resume=resume, held=held)
         prepared = prepare(recipe, path)
-        host = host_of(recipe)
+        host, method = host_of(recipe), build_method(prepared)
         total = host.total_steps(prepared)
         resumption = latest(host.checkpoints(path, total=total)) if resume else Resumption(checkpoint=None)
         policy = host.load(prepared)
         directory = _open(path, prepared, resumption, resume=resume, held=held, console=console)
         held.enter_context(directory)
         try:
-            state, step = _train(prepared, host, policy, directory, resumption.checkpoint, total=total, console=console)
+            state, step = _train(
+                prepared, host, method, policy, directory, resumption.checkpoint, total=total, console=console
+            )
         except BaseException as error:
             if is_main():
                 ended = "stopped" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
@@ -63,6 +66,7 @@ def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, c
 def _train(
     prepared: Prepared,
     host: Host,
+    method: Method,
     policy: Any,
     directory: RunDirectory,
     checkpoint: Checkpoint | None,
@@ -79,7 +83,7 @@ def _train(
     with Recorder(directory, prepared.task, total_steps=total, console=console) as recorder:
         fitted = host.fit(
             prepared,
-            build_method(prepared),
+            method,
             recorder,
             policy=policy,
             checkpoint=checkpoint,
