@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.generator import TrainerGenerator
+from mel.hosts.trl.implicit_reward import ImplicitReward
 from mel.hosts.trl.policy_rows import PolicyScale
 from mel.hosts.trl.problems import Scored, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
@@ -21,12 +22,14 @@ from mel.hosts.trl.verdicts import RolloutVerifier, VerdictsOfSpread
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
-from mel.ports import Observer, Rater, Tokenizer
+from mel.ports import Observer, Rater, Requests, Tokenizer
 from mel.step import Accounting, Key, Learned, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
 from mel.step.slots import key_of, spread
 from mel.types import Group, Problem, Row
+
+T = TypeVar("T")
 
 _NO_PROBLEM = Problem(id="", text="", answer="")
 
@@ -54,6 +57,7 @@ class Learner:
         learning: how each auxiliary's rows enter the optimizer step, by its name.
         observers: hear of every outcome, on the main process.
         rater: the process reward model, where the method declares one.
+        rewarder: the reward model that is learned beside the policy, where the method declares one.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Learner:
         learning: Mapping[str, RowLearning],
         observers: Sequence[Observer],
         rater: Rater | None = None,
+        rewarder: ImplicitReward | None = None,
     ) -> None:
         self._trainer: Any = trainer
         self._method = method
@@ -74,6 +79,7 @@ class Learner:
         self._learning = learning
         self._observers = observers
         self._rater = rater
+        self.rewarder = rewarder
         self._generator = TrainerGenerator(trainer, tokenizer)
         self._scorer = TrainerScorer(trainer)
         self._ranks = TrainerRanks(trainer.accelerator)
@@ -94,7 +100,7 @@ class Learner:
                 self._method,
                 self._rolled(scored, groups, output),
                 step=step,
-                answer=lambda requests: drive(requests, self._generator, self._source, self._scorer, self._rater),
+                answer=self._answer,
                 ranks=self._ranks,
                 accounting=accounting,
             )
@@ -106,6 +112,9 @@ class Learner:
             advantages=_tensor(learned, output, scale.of_host),
             metrics=learned.metrics,
         )
+
+    def _answer(self, requests: Requests[T]) -> T:
+        return drive(requests, self._generator, self._source, self._scorer, self._rater, self.rewarder)
 
     def _groups(self, scored: Scored, output: Mapping[str, Any]) -> list[Group]:
         masks = output["prompt_mask"].bool()

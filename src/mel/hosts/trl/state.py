@@ -17,10 +17,12 @@ logger = logging.get_logger(__name__)
 
 
 def save(directory: str | Path, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
-    """Writes the number of generation batches and the running mean of every auxiliary's weight."""
+    """Writes the number of generation batches, every auxiliary's running mean, and a learned reward model."""
     weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
     path = Path(directory)
     path.mkdir(parents=True, exist_ok=True)
+    if learner.rewarder is not None:
+        learner.rewarder.save(path)
     (path / FILE).write_text(json.dumps({"batches": learner.batches, "weights": weights}), encoding="utf-8")
 
 
@@ -32,6 +34,8 @@ def load(directory: str | Path, learner: Learner, learning: Mapping[str, RowLear
         return
     state = json.loads(path.read_text(encoding="utf-8"))
     learner.batches = state["batches"]
+    if learner.rewarder is not None:
+        learner.rewarder.load(Path(directory))
     for name, one in learning.items():
         kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:

@@ -26,6 +26,7 @@ from mel.hosts.trl.defaults import (
     refuse_early,
 )
 from mel.hosts.trl.engine_guard import EngineCheck, EngineProbe, is_comparable
+from mel.hosts.trl.implicit_reward import rewarder_of
 from mel.hosts.trl.learner import Learner
 from mel.hosts.trl.observer import MetricsToObserver
 from mel.hosts.trl.policy_rows import check_policy_rows
@@ -122,6 +123,7 @@ class MELTrainer(GRPOTrainer):
             learning=learned,
             observers=observers,
             rater=rater_of(method.credit_settings.reward_model, self.accelerator.device),
+            rewarder=rewarder_of(self, method.credit_settings.learned_reward),
         )
         self._update = RowUpdate(self, learned)
         tolerance = setting(self.args, "engine_tolerance")
