@@ -123,7 +123,7 @@ def main() -> None:
     at = Surroundings(tokenizer=TOKENIZER, prompts=prompts.load("math"), steps=prose_steps, rollout_max_tokens=200)
     method = methods.build(auxiliaries=[MetaExperienceSettings(pairs_per_group=1, choose="closest")], at=at)
     rewards = tuple(rollout.reward for rollout in group.rollouts)
-    (advantages,) = method.carrier.advantages([rewards])
+    (advantages,) = method.carrier.advantages([group])
     for rollout, advantage in zip(group.rollouts, advantages, strict=True):
         show(f"a rollout: {rollout.verdict.reason}, advantage {advantage:+.2f}", rollout.text)
 

@@ -208,13 +208,25 @@ class Carrier(Protocol):
 
     name: str
     surrogate: str
-    """Name the hosts know: ``grpo``, ``dr_grpo``, ``dapo``, ``gspo``."""
+    """Name the hosts know: ``grpo``, ``dr_grpo``, ``dapo``, ``gspo``, ``maspo``."""
     needs_whole_batch: bool
-    """Whether an advantage depends on other groups: then the host must show the groups of all ranks at once."""
+    """Whether an advantage depends on other groups: then it is shown the groups of all ranks at once."""
 
-    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
-        """One advantage per rollout; ``rewards`` holds one list per group, over all groups of the batch."""
+    def advantages(self, groups: Sequence[Group]) -> list[list[float]]:
+        """One advantage per rollout of each group.
+
+        Args:
+            groups: of this rank, or of the whole batch if it needs that; a rollout that no reward function scored
+                has reward 0 here, and its advantage is set to 0 afterwards.
+        """
         ...
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A carrier whose surrogate takes numbers of its own, beside the trust region."""
+
+    surrogate_settings: Mapping[str, float]
 
 
 class Credit(Protocol):

@@ -87,6 +87,11 @@ class Rollout:
     context_ids: TokenIds | None = None
     hint: range = range(0)
 
+    @property
+    def num_sampled(self) -> int:
+        """Tokens that the policy sampled itself."""
+        return len(self.token_ids) - len(self.hint)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
@@ -99,6 +104,11 @@ class Group:
     problem: Problem
     prompt_ids: TokenIds
     rollouts: tuple[Rollout, ...]
+
+    @property
+    def rewards(self) -> list[float]:
+        """One per rollout."""
+        return [rollout.reward for rollout in self.rollouts]
 
     @property
     def pass_rate(self) -> float:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import reference
 import tiny
+from tiny import by_place, distance, still
 from trl.trainer.grpo_config import GRPOConfig
 from two_ranks import fixed_completions
 
@@ -22,25 +23,8 @@ MOST = 6
 """Longest completion of `tiny.config`."""
 
 
-def by_place(completions, **kwargs):
-    """Rewards that differ within a group: fixed completions of one prompt have lengths and words of their own."""
-    return [float(len(c[0]["content"].split()) % 3 == 0) + 0.25 * (i % 4) for i, c in enumerate(completions)]
-
-
-def still(path, **changes):
-    """A run that applies gradients unclipped and learns nothing, on completions that are fixed."""
-    return tiny.config(path, **{"learning_rate": 0.0, "max_grad_norm": 0.0, "max_steps": 1, **changes})
-
-
 def layout(accumulation):
     return {"gradient_accumulation_steps": accumulation, "per_device_train_batch_size": 8 // accumulation}
-
-
-def distance(gradient, expected):
-    """Norm of the difference over the norm of what is expected."""
-    left, right = tiny.flat(gradient), tiny.flat(expected)
-    assert right.norm() > 0
-    return ((left - right).norm() / right.norm()).item()
 
 
 def gradients(args, *auxiliaries, **keywords):

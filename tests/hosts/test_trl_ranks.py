@@ -11,6 +11,7 @@ import tiny
 import torch
 import two_ranks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from two_ranks import GROUP
 
 HERE = Path(__file__).parent
 CASES = two_ranks.cases()
@@ -105,6 +106,20 @@ def test_groups_changed_on_one_rank_have_the_gradient_of_one_rank_on_the_union_b
 
 def test_several_auxiliaries_have_the_gradient_of_one_rank_on_the_union_batch(folders):
     assert distance(folders, "several") < 1e-6
+
+
+def test_rewards_whitened_over_the_tokens_of_all_ranks_have_the_gradient_of_one_rank_on_the_union_batch(folders):
+    assert distance(folders, "whiten") < 1e-6
+
+
+def test_ranks_of_which_one_alone_has_groups_to_refill_make_the_same_calls(folders):
+    left, right = (torch.load(folders[2] / f"refill-rank{rank}.pt", weights_only=False) for rank in (0, 1))
+    # The group of rank 0 is sampled again and filled by the first round; the other rank has dummies for its rows.
+    assert (left["judged"], right["judged"]) == ([GROUP, GROUP], [GROUP])
+    found = left["metrics"]
+    assert [found[f"dynamic_sampling/{key}"] for key in ("uniform", "tried", "filled")] == [1, 1, 1]
+    assert (found["rows/real"], found["rows/dummy"]) == (GROUP, GROUP)
+    assert found["tokens/refill"] > 0
 
 
 def test_ranks_with_unequal_requests_score_by_the_same_calls_what_one_rank_scores(folders):

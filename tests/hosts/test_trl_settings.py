@@ -64,6 +64,18 @@ def test_the_flat_fields_default_to_the_methods_own_defaults(tmp_path):
     assert experience_settings(plain) == MetaExperienceSettings()
 
 
+def test_the_flat_fields_name_a_carrier_with_settings(tmp_path):
+    args = tiny.config(tmp_path, mel_carrier="maspo", mel_carrier_settings='{"sigma": 0.5}')
+    assert tiny.trainer(MELTrainer, args).own_surrogate.keywords["sigma"] == 0.5
+    for changes, message in (
+        ({"mel_carrier": "mapo"}, "carrier: expected one of .*, got 'mapo'; did you mean 'maspo'"),
+        ({"mel_carrier": "maspo", "mel_carrier_settings": {"sgma": 1.0}}, "maspo: unknown setting 'sgma'; did you"),
+        ({"mel_credit": "outcom"}, "credit rule: expected one of .*, got 'outcom'; did you mean 'outcome'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny.config(tmp_path, **changes)
+
+
 def test_the_weight_rule_is_built_from_the_flat_fields(tmp_path):
     constant = row_learning(tiny.config(tmp_path, mel_weight="constant", mel_lambda=0.25)).weight
     assert isinstance(constant, Constant)

@@ -120,6 +120,23 @@ def config(path: Any, **changes: Any) -> MELConfig:
     return MELConfig(**(settings | changes))
 
 
+def by_place(completions: Sequence[Any], **kwargs: Any) -> list[float]:
+    """Rewards that differ within a group: fixed completions of one prompt have lengths and words of their own."""
+    return [float(len(c[0]["content"].split()) % 3 == 0) + 0.25 * (i % 4) for i, c in enumerate(completions)]
+
+
+def still(path: Any, **changes: Any) -> MELConfig:
+    """A run that applies gradients unclipped and learns nothing, on completions that are fixed."""
+    return config(path, **{"learning_rate": 0.0, "max_grad_norm": 0.0, "max_steps": 1, **changes})
+
+
+def distance(gradient: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    """Norm of the difference over the norm of what is expected."""
+    left, right = flat(gradient), flat(expected)
+    assert right.norm() > 0
+    return ((left - right).norm() / right.norm()).item()
+
+
 def trainer(cls: type, args: Any, *, reward_funcs: Any = odd_first_word, **keywords: Any) -> Any:
     return cls(
         model=keywords.pop("model", None) or model(),

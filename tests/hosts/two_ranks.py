@@ -26,7 +26,8 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from mel import prompts
 from mel.hosts.trl.engine_guard import rescaled
 from mel.hosts.trl.ranks import leave_group
-from mel.methods import Surroundings, build, credit_settings
+from mel.methods import AUXILIARIES, CARRIERS, Method, Surroundings, build, credit_settings
+from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.objective import gradients
 from mel.objective.weight import Constant, GradNorm
 from mel.ports import Requests
@@ -239,6 +240,39 @@ def credit_rules(folder: Path, rank: int, world: int) -> None:
         torch.save(found, folder / f"credit-{name}-rank{rank}.pt")
 
 
+def whiten(folder: Path, rank: int, world: int) -> None:
+    """The gradient of rewards that are whitened over the tokens of all ranks."""
+    carrier = CARRIERS["reinforce_pp"](**{"baseline": "none", "over": "tokens"}).build(None)
+    recorder = tiny.StepGradients()
+    keywords = {"callbacks": [recorder], "rollout_func": fixed_completions, "reward_funcs": rewards_by_place}
+    method = Method(carrier=carrier, credit=OutcomeCredit())
+    tiny.trainer(tiny.MELTrainer, still(folder, world, 2), method=method, **keywords).train()
+    torch.save(recorder.steps, folder / f"whiten-rank{rank}.pt")
+
+
+def refill(folder: Path, rank: int, world: int) -> None:
+    """What is counted where the group of the first rank is uniform at first, and that of the second is mixed."""
+    judged: list[int] = []
+
+    def at_first_alike(completions: list[Any], **columns: Any) -> list[float]:
+        judged.append(len(completions))
+        of = tiny.constant if rank == 0 and len(judged) == 1 else tiny.odd_first_word
+        return of(completions, **columns)
+
+    at = Surroundings(tokenizer=tiny.tokenizer(), prompts=None, steps=tuple, rollout_max_tokens=3)  # type: ignore[arg-type]
+    auxiliary = AUXILIARIES["dynamic_sampling"](**{"draw": "same", "rounds": 2})
+    method = Method(
+        carrier=CARRIERS["grpo"]().build(at),
+        credit=OutcomeCredit(),
+        auxiliaries=(auxiliary.build(at),),
+        settings=(auxiliary,),
+    )
+    trainer = tiny.trainer(tiny.MELTrainer, still(folder, world, 1), method=method, reward_funcs=at_first_alike)
+    trainer.train()
+    metrics = next(line for line in trainer.state.log_history if "rows/real" in line)
+    torch.save({"metrics": metrics, "judged": judged}, folder / f"refill-rank{rank}.pt")
+
+
 def compare_shards() -> None:
     """Norms, cosine and sums of sharded gradients (as FSDP2 holds them) are those of the whole ones."""
     mesh = init_device_mesh("cpu", (2,))
@@ -301,7 +335,9 @@ def run(folder: Path) -> None:
     score(folder, rank, world)
     several(folder, rank, world)
     credit_rules(folder, rank, world)
+    whiten(folder, rank, world)
     if world == 2:
+        refill(folder, rank, world)
         compare_shards()
         rescale_shards()
     (folder / f"done-{rank}.json").write_text(json.dumps({"world": world}))

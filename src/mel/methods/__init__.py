@@ -138,13 +138,16 @@ def check_slots(carrier: CarrierSettings, credit: CreditSettings, auxiliaries: S
     """Refuses slots that do not go together.
 
     Raises:
-        ValueError: an auxiliary twice, a phase that two parts generate in, a credit rule without what it reads, or one
-            that leaves nothing of the carrier.
+        ValueError: an auxiliary twice, one that must come first behind another, a phase that two parts generate in, a
+            credit rule without what it reads, or one that leaves nothing of the carrier.
     """
     names = [settings.name for settings in auxiliaries]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"auxiliaries: expected each at most once, got {twice!r} {names.count(twice)} times")
+    late = next((s.name for s in auxiliaries[1:] if s.comes_first), None)
+    if late is not None:
+        raise ValueError(f"auxiliary {late!r}: expected it as the first one, got it behind {auxiliaries[0].name!r}")
     phases = [(phase, f"auxiliary {s.name!r}") for s in auxiliaries for phase in s.phases]
     phases += [(phase, f"credit {credit.name!r}") for phase in credit.phases]
     for phase, name in phases:

@@ -7,16 +7,17 @@ names one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mel.naming import did_you_mean
-from mel.ports import Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
+from mel.ports import Ask, Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
+from mel.types import Problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +29,9 @@ class Surroundings:
         rollout_max_tokens: completion limit of the rollouts; replays get the same unless set otherwise.
         seed: the run's seed; what an auxiliary draws is seeded per (seed, step, problem).
         inspector: a task that knows true errors and rules; its counts are kept if given.
+        rollout_temperature: that rollouts are sampled at.
+        problems: the training set, for what draws further problems; empty where nobody has it as a whole.
+        ask: how these are put to the model; given wherever `problems` are.
     """
 
     tokenizer: Tokenizer
@@ -36,6 +40,9 @@ class Surroundings:
     rollout_max_tokens: int
     seed: int = 0
     inspector: Inspectable | None = None
+    rollout_temperature: float = 1.0
+    problems: Sequence[Problem] = ()
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +53,7 @@ class Limits:
         prompt: the longest problem in its solve prompt.
         instruction: the longest instruction that the auxiliary reads (`prompts`), without anything filled in.
         completion: limit of a rollout.
-        rollouts: of one group.
+        rollouts: of a group.
     """
 
     prompt: int
@@ -103,7 +110,7 @@ class Assumptions:
         kept_share: replayed candidates that are kept, 0 to 1 (`experience/retention`).
         prefix_share: how far into a wrong solution its error lies, 0 to 1.
         steps: numbered steps of a solution.
-        rollouts: of one group; a plan puts in the recipe's.
+        rollouts: of a group; a plan takes it from the recipe.
     """
 
     prompt_tokens: float = 160.0
@@ -114,7 +121,7 @@ class Assumptions:
     kept_share: float = 0.5
     prefix_share: float = 0.5
     steps: float = 12.0
-    rollouts: float = 8.0
+    rollouts: int = 8
 
     def __post_init__(self) -> None:
         for name in ("mixed_share", "parsed_share", "kept_share", "prefix_share"):
@@ -316,6 +323,7 @@ class AuxiliarySettings(AskingSettings):
         rates: name -> (numerator, denominator) among its counts; a rate without a denominator is left out.
         keeps_ledger: its outcomes list candidates in `replayed`, which the run keeps in its experience store.
         changes_groups: its outcomes may replace or add rollouts.
+        comes_first: it changes what the others shall learn from, and stands before all of them.
     """
 
     label: ClassVar[str] = ""
@@ -323,6 +331,7 @@ class AuxiliarySettings(AskingSettings):
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {}
     keeps_ledger: ClassVar[bool] = False
     changes_groups: ClassVar[bool] = False
+    comes_first: ClassVar[bool] = False
 
     @property
     def needs_whole_batch(self) -> bool:

@@ -39,6 +39,7 @@ def policy_loss(
     surrogate: Surrogate = clipped,
     beta: float = 0.0,
     ref_logp_RT: Float[Tensor, "R T"] | None = None,
+    correction_RT: Float[Tensor, "R T"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The surrogate of sampled tokens, each row's sum times its scale, and the share of them that was clipped.
 
@@ -54,11 +55,14 @@ def policy_loss(
         epsilon_low, epsilon_high: the trust region around a ratio of 1.
         beta: weight of the divergence from a reference policy, estimated at the sampled token as TRL does.
         ref_logp_RT: log-probabilities under that policy; needed unless beta is 0.
+        correction_RT: multiplies each token's surrogate, where the engine that sampled differs from the trainer.
     """
     old_logp_RT = logp_RT.detach() if old_logp_RT is None else old_logp_RT
     loss_RT, clipped_RT = surrogate(
         logp_RT, old_logp_RT, advantages_RT, sampled_RT, epsilon_low=epsilon_low, epsilon_high=epsilon_high, level=level
     )
+    if correction_RT is not None:
+        loss_RT = loss_RT * correction_RT
     if beta != 0.0:
         if ref_logp_RT is None:
             raise ValueError("beta: expected 0 without log-probabilities under a reference policy; pass `ref_logp_RT`")

@@ -68,7 +68,56 @@ def clipped(
     return loss_RT.masked_fill(~mask_RT, 0.0), (is_low_RT | is_high_RT) & mask_RT
 
 
-SURROGATES: Mapping[str, Surrogate] = {"clipped": clipped}
+MOST_MOVED = 20.0
+"""Largest log-ratio (nats) that a ratio without a clip is made of; beyond it there is no gradient."""
+
+
+def mass_adaptive(
+    logp_RT: Float[Tensor, "R T"],
+    old_logp_RT: Float[Tensor, "R T"],
+    advantages_RT: Float[Tensor, "R T"],
+    mask_RT: Bool[Tensor, "R T"],
+    *,
+    epsilon_low: float,
+    epsilon_high: float,
+    level: Level,
+    sigma: float = 1.0,
+    alpha: float = 0.3,
+    beta_positive: float = 0.03,
+    beta_negative: float = 0.03,
+    most_sigma: float = 10.0,
+    least_risk: float = 0.1,
+    most_risk: float = 10.0,
+) -> tuple[Float[Tensor, "R T"], Bool[Tensor, "R T"]]:
+    """-w r A with the soft weight w of MASPO in the place of a clip; at a ratio of 1 it is `clipped`.
+
+    w = exp(-(r - 1)^2 / (2 s^2)) where the token moved the way its advantage wants, else 1; it carries no gradient.
+    The width s is larger for tokens that were improbable when sampled (`alpha`), for large positive advantages
+    (`beta_positive`), and smaller for large negative ones (`beta_negative`). No token is stopped, so the clip share
+    is 0 and the epsilons are not used. Source: arXiv 2602.17550 and the authors' verl code.
+
+    Args:
+        sigma: s of a token that had probability 1, at advantage 0.
+        most_sigma: bound of the factor by probability, sigma / p_old^alpha.
+        least_risk, most_risk: bounds of the factor by advantage, 1 + beta A above 0 and 1 / (1 - beta A) below.
+    """
+    del epsilon_low, epsilon_high
+    moved_RT = log_ratio(logp_RT, old_logp_RT, mask_RT, level=level).clamp(-MOST_MOVED, MOST_MOVED)
+    advantages_RT = advantages_RT.masked_fill(~mask_RT, 0.0)
+    old_logp_RT = old_logp_RT.detach().masked_fill(~mask_RT, 0.0)
+    by_mass_RT = (sigma * (-alpha * old_logp_RT).exp()).clamp(sigma, most_sigma)
+    is_up_RT = advantages_RT > 0
+    risk_RT = torch.where(is_up_RT, 1 + beta_positive * advantages_RT, 1 / (1 - beta_negative * advantages_RT))
+    width_RT = by_mass_RT * risk_RT.clamp(least_risk, most_risk)
+    ratio_RT = moved_RT.exp()
+    far_RT = (ratio_RT.detach() - 1) / width_RT
+    is_damped_RT = (is_up_RT & (far_RT > 0)) | ((advantages_RT < 0) & (far_RT < 0))
+    weight_RT = torch.where(is_damped_RT, (-far_RT.square() / 2).exp(), 1.0)
+    loss_RT = -weight_RT * ratio_RT * advantages_RT
+    return loss_RT.masked_fill(~mask_RT, 0.0), torch.zeros_like(mask_RT)
+
+
+SURROGATES: Mapping[str, Surrogate] = {"clipped": clipped, "maspo": mass_adaptive}
 """Name -> surrogate."""
 
 

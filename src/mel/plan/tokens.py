@@ -56,7 +56,7 @@ def tokens_per_step(recipe: Recipe, batch: Batch, at: Assumptions) -> Tokens:
     solution = min(at.solution_tokens, float(completion_limit(recipe)))
     groups, generating = batch.step_problems, batch.step_problems / batch.iterations
     rollouts = batch.step_rollouts / batch.iterations
-    bounded = replace(at, solution_tokens=solution, rollouts=float(group_size(recipe)))
+    bounded = replace(at, solution_tokens=solution, rollouts=group_size(recipe))
     parts = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
     expected = [settings.expected(bounded) for settings in parts]
     return Tokens(

@@ -138,6 +138,9 @@ def build_method(prepared: Prepared) -> methods.Method:
         rollout_max_tokens=completion_limit(recipe),
         seed=recipe.seed,
         inspector=task if isinstance(task, Inspectable) else None,
+        rollout_temperature=float(recipe.trainer.get("temperature", 1.0)),
+        problems=prepared.problems,
+        ask=prepared.ask,
     )
     return methods.build(
         at=at,

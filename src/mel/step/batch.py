@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mel.methods import Method
-from mel.ports import Requests
+from mel.ports import Carrier, Requests
 from mel.step.accounting import Accounting
 from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
 from mel.step.ranks import Ranks, sum_counts
@@ -149,41 +149,46 @@ def _advantages(
     accounting: Accounting,
 ) -> list[list[Advantages]] | None:
     """Per group and rollout the carrier's advantages as credit distributes them; None where the host's own hold."""
-    rewards, start, is_changed = _rewards(method, rolled, groups, ranks)
+    everywhere, start, is_changed = _exchanged(method, rolled, groups, ranks)
     is_own = method.carrier.name == "grpo" and not is_changed
-    carried = _by_group(rolled.advantages, groups) if is_own else _carried(method, rewards, start, groups)
+    carried = _by_group(rolled.advantages, groups) if is_own else _carried(method.carrier, everywhere, start, groups)
     assigned = answer(accounting.watch(method.credit.assign(groups, carried, outcomes)))
     if assigned is not None:
         return [[tuple(of_rollout) for of_rollout in of_group] for of_group in assigned]
     return None if is_own else [list(of_group) for of_group in carried]
 
 
-def _rewards(
+def _exchanged(
     method: Method, rolled: Rolled, groups: Sequence[Group], ranks: Ranks
-) -> tuple[list[tuple[float, ...]], int, bool]:
-    """Rewards of the groups of all ranks as they are learned from, this rank's first group among them, and whether
-    any rank changed one.
+) -> tuple[Sequence[Group], int, bool]:
+    """The groups that the carrier must see, this rank's first group among them, and whether any rank changed one.
 
-    They travel only where a method may change groups: all ranks run the same method, so all of them ask or none does.
+    Ranks exchange what a carrier or an auxiliary declares: all of them run the same method, so all ask or none does.
     """
-    if any(settings.changes_groups for settings in method.settings):
-        own = [tuple(rollout.reward for rollout in group.rollouts) for group in groups]
-        is_changed = any(new is not old for new, old in zip(groups, rolled.groups, strict=True))
-        parts = ranks.all_of((own, is_changed))
-        start = sum(len(part) for part, _ in parts[: ranks.index])
-        return [group for part, _ in parts for group in part], start, any(changed for _, changed in parts)
-    # Every rank rolls out as many groups as the others.
-    return list(rolled.rewards), ranks.index * len(groups), False
+    needs_all = method.carrier.needs_whole_batch
+    if not needs_all and not any(settings.changes_groups for settings in method.settings):
+        return groups, 0, False
+    is_changed = any(new is not old for new, old in zip(groups, rolled.groups, strict=True))
+    parts = ranks.all_of((tuple(groups) if needs_all else (), is_changed))
+    start = sum(len(part) for part, _ in parts[: ranks.index])
+    everywhere = [group for part, _ in parts for group in part] if needs_all else groups
+    return everywhere, start, any(changed for _, changed in parts)
 
 
-def _carried(
-    method: Method, rewards: Sequence[Sequence[float]], start: int, groups: Sequence[Group]
-) -> list[list[float]]:
-    """This rank's advantages; computed over the groups of all ranks, since carriers may use the whole batch."""
-    # A rollout that no reward function scored carries no signal, as in TRL.
-    everything = method.carrier.advantages([[0.0 if math.isnan(r) else r for r in group] for group in rewards])
-    own = zip(everything[start : start + len(groups)], rewards[start : start + len(groups)], strict=True)
-    return [[0.0 if math.isnan(r) else a for a, r in zip(of_group, group, strict=True)] for of_group, group in own]
+def _carried(carrier: Carrier, everywhere: Sequence[Group], start: int, groups: Sequence[Group]) -> list[list[float]]:
+    """This rank's advantages; 0 where no reward function scored a rollout, as in TRL."""
+    found = carrier.advantages([_without_nan(group) for group in everywhere])[start : start + len(groups)]
+    return [
+        [0.0 if math.isnan(r) else a for a, r in zip(of_group, group.rewards, strict=True)]
+        for of_group, group in zip(found, groups, strict=True)
+    ]
+
+
+def _without_nan(group: Group) -> Group:
+    if not any(math.isnan(reward) for reward in group.rewards):
+        return group
+    rollouts = tuple(replace(r, reward=0.0) if math.isnan(r.reward) else r for r in group.rollouts)
+    return replace(group, rollouts=rollouts)
 
 
 def _by_group(advantages: Sequence[float], groups: Sequence[Group]) -> list[list[float]]:

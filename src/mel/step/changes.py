@@ -37,9 +37,9 @@ class Share:
         final = [rollout for group in learned for rollout in group.rollouts]
         return cls(
             host_rollouts=len(host),
-            host_tokens=sum(map(num_sampled, host)),
+            host_tokens=sum(rollout.num_sampled for rollout in host),
             rollouts=len(final),
-            tokens=sum(map(num_sampled, final)),
+            tokens=sum(rollout.num_sampled for rollout in final),
         )
 
     @classmethod
@@ -54,29 +54,30 @@ class Share:
         )
 
 
-def num_sampled(rollout: Rollout) -> int:
-    """Tokens that the policy sampled itself."""
-    return len(rollout.token_ids) - len(rollout.hint)
-
-
 def check_changes(given: Sequence[Group], changed: Sequence[Group], who: str) -> None:
     """Refuses groups that cannot be put back to those that came in.
 
     Raises:
-        ValueError: another number or order of problems, fewer rollouts, or a rollout without a sampled token.
+        ValueError: another number of groups, groups in another order, fewer rollouts, or a rollout without a sampled
+            token. A group may be of another problem if none of its rollouts came in.
     """
-    before, after = [g.problem.id for g in given], [g.problem.id for g in changed]
-    if before != after:
-        raise ValueError(f"auxiliary {who!r}: expected one group per group that came in, in order; got {len(after)}")
+    if len(given) != len(changed):
+        raise ValueError(f"auxiliary {who!r}: expected one group per group that came in, in order; got {len(changed)}")
+    hosts = {id(rollout) for group in given for rollout in group.rollouts}
     for old, new in zip(given, changed, strict=True):
         if len(new.rollouts) < len(old.rollouts):
             raise ValueError(
                 f"auxiliary {who!r}: expected at least {len(old.rollouts)} rollouts of problem {old.problem.id} "
                 f"(replace one in its place, add behind them), got {len(new.rollouts)}"
             )
-        hosts = [id(rollout) for rollout in old.rollouts]
-        if any(num_sampled(rollout) < 1 for rollout in new.rollouts if id(rollout) not in hosts):
-            raise ValueError(f"auxiliary {who!r}: a rollout of problem {old.problem.id} holds no sampled token")
+        own = [rollout for rollout in new.rollouts if id(rollout) not in hosts]
+        if new.problem.id != old.problem.id and len(own) < len(new.rollouts):
+            raise ValueError(
+                f"auxiliary {who!r}: expected a group of problem {old.problem.id}, or one of another problem without "
+                f"rollouts that came in; got problem {new.problem.id} with {len(new.rollouts) - len(own)} of them"
+            )
+        if any(rollout.num_sampled < 1 for rollout in own):
+            raise ValueError(f"auxiliary {who!r}: a rollout of problem {new.problem.id} holds no sampled token")
 
 
 def is_hosts(given: Group, changed: Group, position: int) -> bool:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
+from trl.rewards.other_rewards import get_soft_overlong_punishment
 
-from mel.methods import CARRIERS
+from mel.methods import CARRIERS, carrier_settings
+from mel.methods.carriers.dapo import Overlong
+from mel.types import Group, Problem, Rollout, Verdict
 
 MIXED = [1.0, 0.0, 0.0, 0.0]
 HALF = [1.0, 1.0, 0.0, 0.0]
 RIGHT, WRONG = [1.0] * 4, [0.0] * 4
 
 
-def advantages(name: str, *groups: list[float]) -> list[list[float]]:
-    return CARRIERS[name]().build(None).advantages(groups)
+def group(rewards: Sequence[float], lengths: Sequence[int] = (), texts: Sequence[str] = ()) -> Group:
+    """Rollouts with these rewards; of one token each and with texts of their own unless said otherwise."""
+    lengths, texts = lengths or [1] * len(rewards), texts or [f"text {i}" for i in range(len(rewards))]
+    verdict = Verdict(is_correct=False, reason="wrong")
+    rollouts = tuple(
+        Rollout(token_ids=(7,) * n, text=text, verdict=verdict, reward=r)
+        for r, n, text in zip(rewards, lengths, texts, strict=True)
+    )
+    return Group(problem=Problem(id="p", text="", answer=""), prompt_ids=(1,), rollouts=rollouts)
+
+
+def advantages(name: str, *rewards: list[float], **settings: object) -> list[list[float]]:
+    return carrier_settings(name, settings).build(None).advantages([group(r) for r in rewards])
 
 
 @pytest.mark.parametrize("name", CARRIERS)
@@ -39,7 +54,7 @@ def test_advantages_have_the_shape_of_the_rewards(name: str) -> None:
     assert [len(g) for g in advantages(name, MIXED, [1.0, 0.0], RIGHT)] == [4, 2, 4]
 
 
-@pytest.mark.parametrize("name", ["grpo", "dapo", "gspo"])
+@pytest.mark.parametrize("name", ["grpo", "dapo", "gspo", "maspo"])
 def test_grpo_divides_by_the_sample_deviation(name: str) -> None:
     # mean 1/4; squares 9/16 + 3/16 = 3/4; over 3: 1/4; root 1/2. 0.75 / 0.5001 and -0.25 / 0.5001
     assert advantages(name, MIXED) == [pytest.approx([1.49970006, *[-0.49990002] * 3])]
@@ -91,6 +106,82 @@ def test_rft_learns_right_rollouts_of_groups_that_also_fail() -> None:
     assert advantages("rft", MIXED, HALF, RIGHT, WRONG) == [[1, 0, 0, 0], [1, 1, 0, 0], [0] * 4, [0] * 4]
 
 
+def test_rft_learns_each_text_of_a_problem_once_and_so_many_at_most() -> None:
+    found = group([1.0, 1.0, 0.0, 1.0, 1.0], texts=["a b", "a  b\n", "c", "c", "d"])
+    for settings, expected in (
+        ({}, [1, 0, 0, 1, 1]),
+        ({"most_per_problem": 2}, [1, 0, 0, 1, 0]),
+        ({"distinct": False, "most_per_problem": 3}, [1, 1, 0, 1, 0]),
+    ):
+        assert carrier_settings("rft", settings).build(None).advantages([found]) == [expected]
+
+
+def test_reinforce_pp_as_published_whitens_rewards_over_the_tokens_of_the_batch() -> None:
+    groups = [group([1.0, 0.0], lengths=[1, 3]), group([1.0, 1.0], lengths=[2, 2])]
+    # Eight tokens, five of them with return 1: mean 5/8; squares 5 * 9/64 + 3 * 25/64 = 15/8; over 7; root .517549
+    up, down = 0.375 / 0.51754917, -0.625 / 0.51754917
+    found = carrier_settings("reinforce_pp", {"baseline": "none", "over": "tokens"}).build(None).advantages(groups)
+    assert found == [pytest.approx([up, down]), pytest.approx([up, up])]
+
+
+@pytest.mark.parametrize("baseline", ["none", "group"])
+def test_reinforce_pp_over_tokens_equals_verls_formula(baseline: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rewards = torch.randint(0, 2, (6, 4), generator=generator).double()
+    lengths = torch.randint(1, 30, (6, 4), generator=generator)
+    # compute_reinforce_plus_plus(_baseline)_outcome_advantage with gamma 1, then verl_F.masked_whiten.
+    centered = rewards - rewards.mean(1, keepdim=True) if baseline == "group" else rewards
+    mask = torch.arange(30) < lengths.reshape(-1, 1)
+    returns = centered.reshape(-1, 1).expand(24, 30) * mask
+    mean = returns.sum() / mask.sum()
+    variance = ((returns - mean).square() * mask).sum() / mask.sum()
+    variance = variance * mask.sum() / (mask.sum() - 1)
+    theirs = ((returns - mean) * torch.rsqrt(variance + 1e-8))[:, 0].tolist()
+    groups = [group(r, lengths=n) for r, n in zip(rewards.tolist(), lengths.tolist(), strict=True)]
+    carrier = carrier_settings("reinforce_pp", {"baseline": baseline, "over": "tokens"}).build(None)
+    assert [a for of_group in carrier.advantages(groups) for a in of_group] == pytest.approx(theirs, abs=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"baseline": "none"}, {"baseline": "none", "over": "tokens"}])
+def test_a_batch_of_equal_rewards_teaches_reinforce_pp_nothing(settings: dict[str, str]) -> None:
+    assert advantages("reinforce_pp", RIGHT, RIGHT, **settings) == [[0.0] * 4] * 2
+
+
+def test_the_overlong_penalty_grows_over_the_last_tokens_before_the_limit() -> None:
+    # Limit 10, cache 4: nothing up to 6 tokens, a quarter at 7, all of it from 10 on.
+    penalty = Overlong(limit=10, cache=4, weight=2.0)
+    assert [penalty.of(n) for n in (1, 6, 7, 9, 10, 12)] == [0.0, 0.0, -0.5, -1.5, -2.0, -2.0]
+
+
+def test_the_overlong_penalty_equals_trls() -> None:
+    theirs = get_soft_overlong_punishment(max_completion_len=20, soft_punish_cache=7)
+    ours = Overlong(limit=20, cache=7, weight=1.0)
+    assert [ours.of(n) for n in range(25)] == pytest.approx(theirs([[1] * n for n in range(25)]), abs=1e-12)
+
+
+def test_dapo_shapes_the_reward_and_leaves_it_as_it_is_without_the_penalty() -> None:
+    found = group([1.0, 1.0, 0.0], lengths=[2, 10, 8])
+    at = {"overlong_cache": 4, "overlong_limit": 10, "overlong_weight": 1.0}
+    # Rewards 1, 1 - 1, 0 - 1/2: mean 1/6, deviation 0.763763
+    shaped = carrier_settings("dapo", at).build(None).advantages([found])
+    assert shaped == [pytest.approx([5 / 6 / 0.7638626, -1 / 6 / 0.7638626, -4 / 6 / 0.7638626])]
+    plain, grpo = (carrier_settings(name).build(None).advantages([found]) for name in ("dapo", "grpo"))
+    assert plain == grpo
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"overlong_cache": 4}, "dapo.overlong_limit: expected the limit of the rollouts"),
+        ({"overlong_cache": 4, "overlong_limit": 3}, "dapo.overlong_cache: expected at most the limit of 3, got 4"),
+        ({"overlong_cash": 4}, "unknown setting 'overlong_cash'; did you mean 'overlong_cache'"),
+    ],
+)
+def test_a_penalty_that_cannot_be_is_refused(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        carrier_settings("dapo", settings).build(None)
+
+
 def test_surrogates_are_those_the_formulas_belong_to() -> None:
     assert {name: CARRIERS[name]().build(None).surrogate for name in CARRIERS} == {
         "grpo": "grpo",
@@ -98,6 +189,7 @@ def test_surrogates_are_those_the_formulas_belong_to() -> None:
         "rloo": "grpo",
         "dapo": "dapo",
         "gspo": "gspo",
+        "maspo": "maspo",
         "reinforce_pp": "grpo",
         "rft": "grpo",
     }

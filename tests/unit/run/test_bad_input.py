@@ -25,9 +25,9 @@ from mel.types import Problem, Verdict
 QUICK = ["evaluation.suites=[]", "evaluation.every=null", "trainer.max_steps=1", "trainer.save_strategy='no'"]
 
 
-def refused(tmp_path: Path, *changes: str) -> str:
+def refused(tmp_path: Path, *changes: str, recipe: str = "recommended") -> str:
     with pytest.raises(ValueError) as error:
-        train(load_recipe("recommended", [*QUICK, *changes]), output=tmp_path / "run")
+        train(load_recipe(recipe, [*QUICK, *changes]), output=tmp_path / "run")
     return str(error.value)
 
 
@@ -48,6 +48,27 @@ def test_what_the_trainer_refuses_names_the_section_and_on_a_cpu_the_way_out(tmp
     if not torch.cuda.is_available():
         message = refused(tmp_path, "trainer.use_cpu=false", "trainer.bf16=true")
         assert "--set trainer.use_cpu=true --set trainer.bf16=false" in message
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "message"),
+    [
+        (
+            "maspo",
+            "trainer.beta=0.1",
+            "surrogate 'maspo' needs {'beta': 0.0} in the configuration; found {'beta': 0.1}",
+        ),
+        ("maspo", "trainer.loss_type=cispo", "knows the denominators of loss_type grpo, dapo, dr_grpo; got 'cispo'"),
+        ("dapo", "trainer.loss_type=grpo", "surrogate 'dapo' needs {'loss_type': 'dapo'} in the configuration"),
+        ("dapo", "trainer.mask_truncated_completions=true", "auxiliary 'dynamic_sampling' adds rollouts to their"),
+        ("dapo", "carrier.settings.overlong_cache=45", "dapo.overlong_cache: expected at most the limit of 44, got 45"),
+    ],
+)
+def test_a_carrier_that_does_not_go_with_the_trainer_is_refused_before_anything_is_written(
+    tmp_path: Path, recipe: str, change: str, message: str
+) -> None:
+    assert message in refused(tmp_path, change, recipe=recipe)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_field_that_the_run_directory_settles_is_refused(tmp_path: Path) -> None:

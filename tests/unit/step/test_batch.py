@@ -346,10 +346,21 @@ def test_a_group_changed_on_one_rank_gives_both_their_own_groups_advantages() ->
 def test_a_carrier_that_compares_all_groups_sees_those_of_both_ranks() -> None:
     left, right = [group("p", 1.0, 1.0)], [group("q", 0.0, 0.0)]
     found, _ = on_two_ranks(lambda: method(carrier="reinforce_pp"), left, right)
-    expected = CARRIERS["reinforce_pp"]().build(None).advantages([[1.0, 1.0], [0.0, 0.0]])
+    expected = CARRIERS["reinforce_pp"]().build(None).advantages([group("p", 1.0, 1.0), group("q", 0.0, 0.0)])
     assert [learned.advantages for learned in found] == expected
     changed, _ = on_two_ranks(
         lambda: method(Changes(with_one_more), carrier="reinforce_pp", settings=(CHANGES,)), left, right
     )
-    expected = CARRIERS["reinforce_pp"]().build(None).advantages([[1.0, 1.0, 0.5], [0.0, 0.0, 0.5]])
+    expected = CARRIERS["reinforce_pp"]().build(None).advantages([group("p", 1.0, 1.0, 0.5), group("q", 0.0, 0.0, 0.5)])
     assert [learned.advantages for learned in changed] == [of_group[:2] for of_group in expected]
+
+
+def test_rewards_are_whitened_over_the_tokens_of_both_ranks() -> None:
+    of = {"p": (rollout(1.0, 1), rollout(0.0, 1, 2, 3)), "q": (rollout(1.0, 1, 2), rollout(1.0, 1, 2))}
+    left, right = ([replace(group(name), rollouts=rollouts)] for name, rollouts in of.items())
+    carrier = CARRIERS["reinforce_pp"](baseline="none", over="tokens").build(None)
+    found, calls = on_two_ranks(lambda: replace(method(), carrier=carrier), left, right)
+    # Five of eight tokens have return 1: mean 5/8; squares 5 * 9/64 + 3 * 25/64 = 15/8; over 7; root .517549
+    up, down = 0.375 / 0.51754917, -0.625 / 0.51754917
+    assert [learned.advantages for learned in found] == [pytest.approx([up, down]), pytest.approx([up, up])]
+    assert calls == 2

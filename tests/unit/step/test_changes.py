@@ -72,7 +72,10 @@ def test_the_share_counts_sampled_tokens_before_and_after_over_all_ranks() -> No
 
 REFUSED = [
     ([P], "in order; got 1"),
-    ([Q, P], "in order; got 2"),
+    (
+        [Q, P],
+        "expected a group of problem p, or one of another problem without rollouts .*; got problem q with 2 of them",
+    ),
     ([with_rollouts(P, P.rollouts[0]), Q], "at least 2 rollouts of problem p .*got 1"),
     ([P, with_rollouts(Q, *Q.rollouts, rollout())], "problem q holds no sampled token"),
     ([P, with_rollouts(Q, *Q.rollouts, rollout(1, 2, hint=range(2)))], "problem q holds no sampled token"),
@@ -83,6 +86,14 @@ REFUSED = [
 def test_groups_that_cannot_be_put_back_are_refused(changed: list[Group], message: str) -> None:
     with pytest.raises(ValueError, match=f"auxiliary 'who'.*{message}"):
         check_changes([P, Q], changed, "who")
+
+
+def test_a_group_of_another_problem_may_take_a_place_if_no_rollout_of_it_came_in() -> None:
+    other = group("r", rollout(4), rollout(5, 6))
+    check_changes([P, Q], [other, Q], "who")
+    rows = policy_rows([P, Q], [other, Q], [[1.0, 2.0], [3.0, 4.0]])
+    assert [(row.context_ids, row.target_ids) for row in rows] == [(other.prompt_ids, (4,)), (other.prompt_ids, (5, 6))]
+    assert host_advantages([P, Q], [other, Q], [[1.0, 2.0], [3.0, 4.0]]) == [0.0, 0.0, 3.0, 4.0]
 
 
 def test_a_rollout_without_a_token_is_the_hosts_business_unless_it_was_copied() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from mel.config import AuxiliarySection, Recipe
 from mel.hosts.load import lora_config
 from mel.hosts.trl.config import MELConfig
-from mel.hosts.trl.surrogates import surrogate_fields
+from mel.hosts.trl.policy_rows import check_policy_rows
+from mel.hosts.trl.surrogates import check_surrogate, surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes
 from mel.naming import did_you_mean
@@ -72,6 +73,10 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
     except ValueError as error:
         hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
         raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
+    check_surrogate(config, recipe.carrier.settings.surrogate)
+    for auxiliary in recipe.auxiliaries:
+        if auxiliary.settings.changes_groups:
+            check_policy_rows(config, f"auxiliary {auxiliary.name!r}", carrier=recipe.carrier.name)
     check_trackers([*config.report_to])
     return TRLArguments(
         config=config,

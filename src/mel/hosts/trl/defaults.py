@@ -90,6 +90,7 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
         rollout_max_tokens=args.max_completion_length or setting(args, "construct_max_tokens"),
         seed=args.seed,
         inspector=task if isinstance(task, Inspectable) else None,
+        rollout_temperature=args.temperature,
     )
     return build(
         at=surroundings,

@@ -12,6 +12,7 @@ from mel.objective.distill import distill_loss
 from mel.objective.losses import mean_nll_R, policy_loss, row_loss
 from mel.objective.rows import RowBatch
 from mel.objective.score import token_logprobs
+from mel.objective.surrogates import clipped
 
 
 def loss_of(trainer: Any, model: Any, batch: RowBatch) -> tuple[Tensor, Tensor]:
@@ -79,6 +80,7 @@ def _policy(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
         epsilon_low=trainer.epsilon_low,
         epsilon_high=trainer.epsilon_high,
         level=trainer.importance_sampling_level,
+        surrogate=trainer.own_surrogate or clipped,
     )
     return loss
 

@@ -1,10 +1,16 @@
-"""Which GRPOConfig fields make TRL minimize a carrier's surrogate."""
+"""Which GRPOConfig fields make TRL minimize a carrier's surrogate, and which surrogates this host brings itself."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from trl.trainer.grpo_config import GRPOConfig
+
+from mel.hosts.trl.policy_rows import LOSSES
+from mel.objective import surrogates
+from mel.objective.surrogates import Surrogate
+from mel.ports import Carrier, Shaped
 
 SURROGATES: dict[str, dict[str, Any]] = {
     # Plain GRPO stays TRL's own path, bit for bit: whatever loss_type the configuration names.
@@ -12,6 +18,16 @@ SURROGATES: dict[str, dict[str, Any]] = {
     "dr_grpo": {"loss_type": "dr_grpo", "scale_rewards": "none"},
     "dapo": {"loss_type": "dapo", "epsilon_high": 0.28},
     "gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
+    # Not one of TRL's: `policy_loss` computes it, and what that leaves out must be off.
+    "maspo": {
+        "importance_sampling_level": "token",
+        "delta": None,
+        "top_entropy_quantile": 1.0,
+        "off_policy_mask_threshold": None,
+        "beta": 0.0,
+        "entropy_coef": 0.0,
+        "use_adaptive_entropy": False,
+    },
 }
 """Surrogate of a carrier -> the fields it needs; advantages are the carrier's own and not TRL's business."""
 
@@ -37,3 +53,16 @@ def check_surrogate(args: GRPOConfig, surrogate: str) -> None:
     if wrong:
         found = {k: getattr(args, k) for k in wrong}
         raise ValueError(f"the carrier's surrogate {surrogate!r} needs {wrong} in the configuration; found {found}")
+    if surrogate in surrogates.SURROGATES and args.loss_type not in LOSSES:
+        raise ValueError(
+            f"the carrier's surrogate {surrogate!r} is no loss of TRL's and knows the denominators of loss_type "
+            f"{', '.join(LOSSES)}; got {args.loss_type!r}"
+        )
+
+
+def own_surrogate(carrier: Carrier) -> Surrogate | None:
+    """The carrier's surrogate where TRL has no such loss; None where the fields above make TRL minimize it."""
+    if carrier.surrogate not in surrogates.SURROGATES:
+        return None
+    settings = carrier.surrogate_settings if isinstance(carrier, Shaped) else {}
+    return partial(surrogates.SURROGATES[carrier.surrogate], **settings)

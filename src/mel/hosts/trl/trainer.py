@@ -29,9 +29,10 @@ from mel.hosts.trl.engine_guard import EngineCheck, EngineProbe, is_comparable
 from mel.hosts.trl.implicit_reward import rewarder_of
 from mel.hosts.trl.learner import Learner
 from mel.hosts.trl.observer import MetricsToObserver
+from mel.hosts.trl.policy_loss import check_own_loss, policy_loss_of
 from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.problems import Scored
-from mel.hosts.trl.surrogates import check_surrogate
+from mel.hosts.trl.surrogates import check_surrogate, own_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate, Slot
 from mel.hosts.trl.verdicts import VerdictsOfSpread, rollout_verifier
@@ -97,6 +98,9 @@ class MELTrainer(GRPOTrainer):
         tokenizer: Any = PlainText(self._tokenizer) if is_plain else chat_tokenizer(self.args, self._tokenizer)
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         check_surrogate(self.args, method.carrier.surrogate)
+        self.own_surrogate = own_surrogate(method.carrier)
+        if self.own_surrogate is not None:
+            check_own_loss(self, method.carrier.surrogate)
         check_batches(self.args, method)
         self._has_whole_groups = not splits_groups(self.args)
         for settings in method.settings:
@@ -192,7 +196,11 @@ class MELTrainer(GRPOTrainer):
         if not self._is_training:
             return super()._compute_loss(model, inputs)
         self._update.before_policy(model, self._slots_ahead())
-        loss = super()._compute_loss(model, inputs)
+        loss = (
+            super()._compute_loss(model, inputs)
+            if self.own_surrogate is None
+            else policy_loss_of(self, model, inputs, self.own_surrogate)
+        )
         rows = self._update.joint_loss(model, inputs.get(ROWS) or {})
         return loss if rows is None else loss + rows
 

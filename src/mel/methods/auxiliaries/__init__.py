@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from mel.methods.auxiliaries.dynamic_sampling import DynamicSamplingSettings
 from mel.methods.auxiliaries.meta_experience import MetaExperienceSettings
 from mel.methods.declaration import AuxiliarySettings
 
 AUXILIARIES: dict[str, type[AuxiliarySettings]] = {
+    "dynamic_sampling": DynamicSamplingSettings,
     "meta_experience": MetaExperienceSettings,
 }

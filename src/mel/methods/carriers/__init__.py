@@ -6,6 +6,7 @@ from mel.methods.carriers.dapo import DapoSettings
 from mel.methods.carriers.dr_grpo import DrGrpoSettings
 from mel.methods.carriers.grpo import GrpoSettings
 from mel.methods.carriers.gspo import GspoSettings
+from mel.methods.carriers.maspo import MaspoSettings
 from mel.methods.carriers.reinforce_pp import ReinforcePlusPlusSettings
 from mel.methods.carriers.rft import RftSettings
 from mel.methods.carriers.rloo import RlooSettings
@@ -17,6 +18,7 @@ CARRIERS: dict[str, type[CarrierSettings]] = {
     "rloo": RlooSettings,
     "dapo": DapoSettings,
     "gspo": GspoSettings,
+    "maspo": MaspoSettings,
     "reinforce_pp": ReinforcePlusPlusSettings,
     "rft": RftSettings,
 }

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from mel.methods.declaration import CarrierSettings, Surroundings
 from mel.ports import Carrier
+from mel.types import Group
 
 
 class DrGrpoSettings(CarrierSettings):
@@ -27,5 +28,5 @@ class DrGrpo:
     surrogate = DrGrpoSettings.surrogate
     needs_whole_batch = False
 
-    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
-        return [[reward - fmean(group) for reward in group] for group in rewards]
+    def advantages(self, groups: Sequence[Group]) -> list[list[float]]:
+        return [[reward - fmean(group.rewards) for reward in group.rewards] for group in groups]

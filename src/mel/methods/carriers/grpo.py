@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from mel.methods.declaration import CarrierSettings, Surroundings
 from mel.ports import Carrier
+from mel.types import Group
 
 EPSILON = 1e-4
 """Added to the standard deviation, as TRL does; it also keeps groups of equal rewards at zero."""
@@ -30,13 +31,13 @@ class Grpo:
     surrogate = GrpoSettings.surrogate
     needs_whole_batch = False
 
-    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
-        return [normalized(group) for group in rewards]
+    def advantages(self, groups: Sequence[Group]) -> list[list[float]]:
+        return [normalized(group.rewards) for group in groups]
 
 
-def normalized(group: Sequence[float]) -> list[float]:
+def normalized(rewards: Sequence[float]) -> list[float]:
     """Centered rewards over their sample standard deviation; zeros for a group of one."""
-    if len(group) < 2:
-        return [0.0] * len(group)
-    mean, spread = fmean(group), stdev(group)
-    return [(reward - mean) / (spread + EPSILON) for reward in group]
+    if len(rewards) < 2:
+        return [0.0] * len(rewards)
+    mean, spread = fmean(rewards), stdev(rewards)
+    return [(reward - mean) / (spread + EPSILON) for reward in rewards]

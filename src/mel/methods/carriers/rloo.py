@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from mel.methods.declaration import CarrierSettings, Surroundings
 from mel.ports import Carrier
+from mel.types import Group
 
 
 class RlooSettings(CarrierSettings):
@@ -26,12 +27,12 @@ class Rloo:
     surrogate = RlooSettings.surrogate
     needs_whole_batch = False
 
-    def advantages(self, rewards: Sequence[Sequence[float]]) -> list[list[float]]:
-        return [_leave_one_out(group) for group in rewards]
+    def advantages(self, groups: Sequence[Group]) -> list[list[float]]:
+        return [_leave_one_out(group.rewards) for group in groups]
 
 
-def _leave_one_out(group: Sequence[float]) -> list[float]:
-    if len(group) < 2:
-        return [0.0] * len(group)
-    total = sum(group)
-    return [reward - (total - reward) / (len(group) - 1) for reward in group]
+def _leave_one_out(rewards: Sequence[float]) -> list[float]:
+    if len(rewards) < 2:
+        return [0.0] * len(rewards)
+    total = sum(rewards)
+    return [reward - (total - reward) / (len(rewards) - 1) for reward in rewards]
