@@ -12,7 +12,9 @@ import torch
 from peft import LoraConfig
 
 from mel import prompts
+from mel.config import load_recipe
 from mel.hosts.trl import MELTrainer
+from mel.hosts.trl.arguments import arguments_of
 from mel.hosts.trl.implicit_reward import FILE, ImplicitReward, rewarder_of
 from mel.hosts.trl.problems import lines_as_steps
 from mel.methods import LearnedReward, Surroundings, build, credit_settings
@@ -105,3 +107,17 @@ def test_a_run_learns_it_beside_the_policy_and_keeps_it_in_its_checkpoint(tmp_pa
     assert any(not torch.equal(a, b) for a, b in zip(learned.parameters(), initial.parameters(), strict=True))
     assert (tmp_path / "checkpoint-2" / FILE).is_file()
     assert any("time_s/reward" in line for line in trainer.state.log_history)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["credit.settings.source=implicit", "model.lora={r: 2}"], "neither sharded .* nor trained by a LoRA adapter"),
+        (["credit.settings.source=model", "credit.settings.model=/no/prm"], "process reward model /no/prm: "),
+    ],
+)
+def test_a_recipe_whose_reward_model_cannot_be_is_refused_before_a_weight_is_read(
+    tmp_path: Path, changes: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        arguments_of(load_recipe("process_reward", changes), tmp_path)

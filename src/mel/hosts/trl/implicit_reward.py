@@ -35,11 +35,8 @@ class ImplicitReward:
     def __init__(self, trainer: GRPOTrainer, spec: LearnedReward) -> None:
         self._trainer: Any = trainer
         accelerator, policy = self._trainer.accelerator, self._trainer.accelerator.unwrap_model(trainer.model)
-        if self._trainer.is_deepspeed_enabled or self._trainer.is_fsdp_enabled or is_peft_model(policy):
-            raise ValueError(
-                "an implicit reward model is a copy of all weights: expected a policy that is neither sharded (FSDP, "
-                "DeepSpeed) nor trained by a LoRA adapter; take source: model or monte_carlo, or train it whole"
-            )
+        is_sharded = self._trainer.is_deepspeed_enabled or self._trainer.is_fsdp_enabled
+        check_copies(is_whole=not is_sharded and not is_peft_model(policy))
         self._beta = spec.beta
         self._initial = _copied(policy).to(accelerator.device).requires_grad_(False)
         self._learned = _copied(policy).to(accelerator.device).requires_grad_(True)
@@ -101,6 +98,19 @@ class ImplicitReward:
         state = torch.load(path, map_location=self._trainer.accelerator.device, weights_only=True)
         self._learned.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def check_copies(*, is_whole: bool) -> None:
+    """Refuses a policy that is sharded, or trained by an adapter.
+
+    Raises:
+        ValueError: with what to do instead.
+    """
+    if not is_whole:
+        raise ValueError(
+            "an implicit reward model is a copy of all weights: expected a policy that is neither sharded (FSDP, "
+            "DeepSpeed) nor trained by a LoRA adapter; take source: model or monte_carlo, or train it whole"
+        )
 
 
 def _copied(policy: Any) -> Any:
