@@ -1,7 +1,7 @@
 """The seams: protocols that stages and methods ask for and that tasks, hosts and tests fill.
 
 A method never calls an engine. It is a generator function that yields requests (`Generate`, `Verify`,
-`Score`, `Rate`) and is sent their answers, so that one body of code serves a batch (TRL), a single group inside an
+`Score`, ...) and is sent their answers, so that one body of code serves a batch (TRL), a single group inside an
 async worker (verl) and a test with canned completions. `mel.methods.drive` runs it.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from mel.requests import Rate, Request
+from mel.requests import Rate, Request, Reward
 from mel.types import (
     Completion,
     Group,
@@ -32,6 +32,9 @@ Logprobs = tuple[float, ...]
 
 Ratings = tuple[float, ...]
 """One probability of being right, 0 to 1, per step."""
+
+TokenRewards = tuple[float, ...]
+"""What each token of a target is worth."""
 
 Answer = Sequence[Completion] | Sequence[Verdict] | Sequence[Logprobs] | Sequence[Ratings]
 
@@ -71,6 +74,14 @@ class Rater(Protocol):
 
     def rate(self, request: Rate) -> list[Ratings]:
         """One tuple per solution of the request, in order, with one value per step."""
+        ...
+
+
+class Rewarder(Protocol):
+    """Says what tokens are worth, and learns it from outcomes: a second set of weights beside the policy."""
+
+    def reward(self, request: Reward) -> list[TokenRewards]:
+        """One tuple per target of the request, in order, with one value per token; then one step of learning."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mel.types import Generate, Problem, Score, Verify
+from mel.types import Generate, Problem, Score, TokenIds, Verify
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,4 +25,22 @@ class Rate:
     phase: str = "rate"
 
 
-Request = Generate | Verify | Score | Rate
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reward:
+    """A method's request: what each token of a rollout is worth to a model that learns it from the outcomes.
+
+    Answered with one float per target token, by the weights as they are before this request; then these take one
+    optimizer step on its outcomes. Every rank makes this request as often as the others.
+
+    Args:
+        outcomes: whether each target is right.
+        phase: seconds are accounted under this word.
+    """
+
+    contexts: tuple[TokenIds, ...]
+    targets: tuple[TokenIds, ...]
+    outcomes: tuple[bool, ...]
+    phase: str = "reward"
+
+
+Request = Generate | Verify | Score | Rate | Reward

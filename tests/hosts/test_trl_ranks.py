@@ -142,3 +142,31 @@ def test_every_auxiliary_makes_the_same_collective_calls_on_both_ranks_whatever_
     assert len(left["log"]) == whole_table.STEPS
     done = [line["rows/real"] + sum(line[f"tokens/{phase}"] for phase in left["phases"]) for line in left["log"]]
     assert max(done) > 0
+
+
+def credit(folder, name, rank=0):
+    return torch.load(folder / f"credit-{name}-rank{rank}.pt", weights_only=False)
+
+
+@pytest.mark.parametrize("name", ["contrast", "process_reward"])
+def test_a_credit_rule_that_asks_has_the_gradient_of_one_rank_on_the_union_batch(folders, name):
+    one, two = (tiny.flat(credit(folders[world], name)["policy"][0]) for world in (1, 2))
+    assert one.norm() > 0
+    assert ((one - two).norm() / one.norm()).item() < 1e-5
+
+
+def test_a_reward_model_learns_on_two_ranks_from_the_solutions_of_both(folders):
+    (one,), (left,), (right,) = (
+        credit(folders[world], "process_reward", rank)["learned"] for world, rank in ((1, 0), (2, 0), (2, 1))
+    )
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    whole = tiny.flat(one)
+    assert whole.norm() > 0
+    assert ((whole - tiny.flat(left)).norm() / whole.norm()).item() < 1e-5
+
+
+def test_ranks_with_unequal_numbers_of_steps_continue_them_in_the_same_calls(folders):
+    left, right = (credit(folders[2], "step_values", rank)["policy"][0] for rank in (0, 1))
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    logged = [credit(folders[world], "step_values")["generated"]["tokens/step_values"] for world in (1, 2)]
+    assert min(logged) > 0

@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,15 +24,17 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
+from mel import prompts
 from mel.hosts.trl.engine_guard import rescaled
 from mel.hosts.trl.ranks import leave_group
-from mel.methods import AUXILIARIES, CARRIERS, Method, Surroundings
+from mel.methods import AUXILIARIES, CARRIERS, Method, Surroundings, build, credit_settings
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.objective import gradients
 from mel.objective.weight import Constant, GradNorm
 from mel.ports import Requests
+from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
-from mel.types import Group, Outcome, Row, Score
+from mel.types import Group, Outcome, Row, Score, Step
 
 GROUP = 4
 LAYOUTS = {
@@ -200,6 +203,44 @@ def several(folder: Path, rank: int, world: int) -> None:
     torch.save(recorder.steps, folder / f"several-rank{rank}.pt")
 
 
+CREDITS: dict[str, dict[str, Any]] = {
+    "contrast": {"form": "rlcsd", "wrong_peers": 2, "keep_mean": False},
+    "process_reward": {"source": "implicit", "learning_rate": 1e-2},
+    "step_values": {"source": "monte_carlo", "samples": 2},
+}
+"""Rules that ask for what every rank must take part in, and their settings."""
+
+
+def word_by_word(solution: str) -> tuple[Step, ...]:
+    """A step per word."""
+    words = list(re.finditer(r"\S+", solution))
+    return tuple(Step(number=i, start=word.start(), end=word.end()) for i, word in enumerate(words, 1))
+
+
+def credit_rules(folder: Path, rank: int, world: int) -> None:
+    """The policy's gradient under each rule, and that of a reward model which is learned on the way."""
+    at = Surroundings(
+        tokenizer=ChatTokenizer(tiny.tokenizer()),
+        prompts=prompts.load("story_counts"),
+        steps=word_by_word,
+        rollout_max_tokens=6,
+    )
+    for name, settings in CREDITS.items():
+        credit = credit_settings("contrast" if name == "contrast" else "process_reward", settings)
+        recorder, learned = tiny.StepGradients(), []
+        keywords = {"callbacks": [recorder], "rollout_func": fixed_completions, "reward_funcs": rewards_by_place}
+        trainer = tiny.trainer(tiny.MELTrainer, still(folder, world, 2), method=build(at=at, credit=credit), **keywords)
+        rewarder = trainer._learner.rewarder
+        if rewarder is not None:
+            named = list(rewarder._learned.named_parameters())
+            rewarder._optimizer.register_step_pre_hook(
+                lambda *_, named=named, learned=learned: learned.append({n: p.grad.clone() for n, p in named})
+            )
+        trainer.train()
+        found = {"policy": recorder.steps, "learned": learned, "generated": trainer.state.log_history[0]}
+        torch.save(found, folder / f"credit-{name}-rank{rank}.pt")
+
+
 def whiten(folder: Path, rank: int, world: int) -> None:
     """The gradient of rewards that are whitened over the tokens of all ranks."""
     carrier = CARRIERS["reinforce_pp"](**{"baseline": "none", "over": "tokens"}).build(None)
@@ -294,6 +335,7 @@ def run(folder: Path) -> None:
     change_groups(folder, rank, world)
     score(folder, rank, world)
     several(folder, rank, world)
+    credit_rules(folder, rank, world)
     whiten(folder, rank, world)
     if world == 2:
         refill(folder, rank, world)

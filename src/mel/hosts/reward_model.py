@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 from mel.methods import RewardModel
 from mel.ports import Ratings
@@ -27,16 +27,9 @@ class TokenClassifier:
     """
 
     def __init__(self, model: RewardModel, *, device: Any = "cpu") -> None:
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(model.path)
-            loaded: Any = AutoModelForTokenClassification.from_pretrained(model.path, dtype="auto")
-        except (OSError, ValueError) as error:
-            raise ValueError(f"process reward model {model.path}: {error}") from error
-        if loaded.config.num_labels != 2:
-            raise ValueError(
-                f"process reward model {model.path}: expected two classes, wrong and right, as TRL's PRMTrainer trains "
-                f"them; got {loaded.config.num_labels}"
-            )
+        check_reward_model(model)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(model.path)
+        loaded: Any = AutoModelForTokenClassification.from_pretrained(model.path, dtype="auto")
         self._model = loaded.to(device).eval()
         self._device = device
         self._separator = self._encoded(model.separator)
@@ -91,6 +84,23 @@ class TokenClassifier:
             input_ids=ids_RT.to(self._device), attention_mask=mask_RT.to(self._device)
         ).logits.float()
         return logits_RTC.softmax(-1)[..., 1].cpu()
+
+
+def check_reward_model(model: RewardModel) -> None:
+    """Refuses what is no process reward model, by its config.json alone.
+
+    Raises:
+        ValueError: no such model, or one whose number of classes is not two.
+    """
+    try:
+        config: Any = AutoConfig.from_pretrained(model.path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"process reward model {model.path}: {error}") from error
+    if config.num_labels != 2:
+        raise ValueError(
+            f"process reward model {model.path}: expected two classes, wrong and right, as TRL's PRMTrainer trains "
+            f"them; got {config.num_labels}"
+        )
 
 
 def rater_of(model: RewardModel | None, device: Any) -> TokenClassifier | None:

@@ -191,6 +191,19 @@ class RewardModel:
     separator: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LearnedReward:
+    """An implicit process reward model (PRIME, 2502.01456) that a host keeps beside the policy to answer `Reward`.
+
+    Args:
+        beta: factor of the log-ratio between its weights and those before training.
+        learning_rate: of its AdamW.
+    """
+
+    beta: float
+    learning_rate: float
+
+
 class Settings(BaseModel):
     """Base of the settings of everything that fills a slot.
 
@@ -282,6 +295,11 @@ class CreditSettings(AskingSettings):
     @property
     def reward_model(self) -> RewardModel | None:
         """The process reward model that answers its `Rate` requests; None if it makes none."""
+        return None
+
+    @property
+    def learned_reward(self) -> LearnedReward | None:
+        """The reward model learned beside the policy that answers its `Reward` requests; None if it makes none."""
         return None
 
     def build(self, at: Surroundings | None) -> Credit:

@@ -9,11 +9,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from mel.ports import Answer, Generator, Logprobs, Rater, Ratings, Requests, Scorer, Verifier
-from mel.requests import Rate, Request
+from mel.ports import (
+    Answer,
+    Generator,
+    Logprobs,
+    Rater,
+    Ratings,
+    Requests,
+    Rewarder,
+    Scorer,
+    TokenRewards,
+    Verifier,
+)
+from mel.requests import Rate, Request, Reward
 from mel.types import Completion, Generate, Score, Verdict, Verify
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class GenerationError(RuntimeError):
@@ -26,36 +38,39 @@ def drive(
     verifier: Verifier,
     scorer: Scorer | None = None,
     rater: Rater | None = None,
+    rewarder: Rewarder | None = None,
 ) -> T:
-    """The method's result, each request answered by one call of the engine, the verifier, the scorer or the rater.
+    """The method's result, each request answered by one call of the port that it is for.
 
     Args:
-        scorer, rater: answer `Score` and `Rate`; None where no model is at hand, which is an error only if the method
-            asks.
+        scorer, rater, rewarder: answer `Score`, `Rate` and `Reward`; None where no such model is at hand, which is an
+            error only if the method asks.
 
     Raises:
         GenerationError: fewer or more answers came back than went in, or of the wrong kind.
     """
+
+    def answered(request: Request) -> Answer:
+        if isinstance(request, Generate):
+            return generator.generate(request.prompts, request.sampling)
+        if isinstance(request, Verify):
+            return verifier.verify(request.problems, request.responses)
+        if isinstance(request, Rate):
+            return _there(rater, "how right steps are (Rate)", "process reward model").rate(request)
+        if isinstance(request, Reward):
+            return _there(rewarder, "what tokens are worth (Reward)", "model that learns it").reward(request)
+        return _there(scorer, "for log-probabilities (Score)", "scorer to answer").score(request)
+
     turn = _resume(requests, None)
     while not isinstance(turn, _Done):
-        turn = _resume(requests, _checked(turn, _answered(turn, generator, verifier, scorer, rater)))
+        turn = _resume(requests, _checked(turn, answered(turn)))
     return turn.result
 
 
-def _answered(
-    request: Request, generator: Generator, verifier: Verifier, scorer: Scorer | None, rater: Rater | None
-) -> Answer:
-    if isinstance(request, Generate):
-        return generator.generate(request.prompts, request.sampling)
-    if isinstance(request, Verify):
-        return verifier.verify(request.problems, request.responses)
-    if isinstance(request, Rate):
-        if rater is None:
-            raise GenerationError("the method asks how right steps are (Rate), and there is no process reward model")
-        return rater.rate(request)
-    if scorer is None:
-        raise GenerationError("the method asks for log-probabilities (Score), and there is no scorer to answer")
-    return scorer.score(request)
+def _there(port: P | None, wanted: str, what: str) -> P:
+    if port is None:
+        raise GenerationError(f"the method asks {wanted}, and there is no {what}")
+    return port
 
 
 async def adrive(requests: Requests[T], answer: Callable[[Request], Awaitable[Answer]]) -> T:
@@ -86,13 +101,13 @@ def _checked(request: Request, answers: Answer) -> Answer:
     stray = next((type(a).__name__ for a in answers if not isinstance(a, kind)), None)
     if stray is not None:
         raise GenerationError(f"expected {what} as {kind.__name__}; got {stray}")
-    if isinstance(request, Score | Rate):
-        each = request.targets if isinstance(request, Score) else request.solutions
+    if isinstance(request, Score | Rate | Reward):
+        each = request.solutions if isinstance(request, Rate) else request.targets
         lengths = [(len(wanted), len(found)) for wanted, found in zip(each, answers, strict=True)]  # type: ignore[arg-type]
         wrong = next(((wanted, found) for wanted, found in lengths if wanted != found), None)
         if wrong is not None:
-            unit = "log-probabilities, one per target token" if isinstance(request, Score) else "ratings, one per step"
-            raise GenerationError(f"expected {wrong[0]} {unit}; {wrong[1]} came back")
+            unit = "step" if isinstance(request, Rate) else "target token"
+            raise GenerationError(f"expected {wrong[0]} {what.split()[-1]}, one per {unit}; {wrong[1]} came back")
     return answers
 
 
@@ -104,6 +119,8 @@ def _expected(request: Request) -> tuple[str, int, type]:
         return "verdicts", len(request.responses), Verdict
     if isinstance(request, Rate):
         return "tuples of ratings", len(request.solutions), tuple
+    if isinstance(request, Reward):
+        return "tuples of rewards", len(request.targets), tuple
     return "tuples of log-probabilities", len(request.targets), tuple
 
 
@@ -125,3 +142,8 @@ def scored(request: Score) -> Requests[list[Logprobs]]:
 def rated(request: Rate) -> Requests[list[Ratings]]:
     """One tuple of probabilities per solution, in order; `drive` has checked their number and lengths."""
     return cast(list[Ratings], list((yield request)))
+
+
+def rewarded(request: Reward) -> Requests[list[TokenRewards]]:
+    """One tuple of rewards per target, in order; `drive` has checked their number and lengths."""
+    return cast(list[TokenRewards], list((yield request)))

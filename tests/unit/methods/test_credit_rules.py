@@ -21,13 +21,22 @@ from stories import (
     words,
 )
 
-from mel.methods import CREDITS, CreditSettings, MetaExperienceSettings, Surroundings, build, credit_settings, drive
+from mel.methods import (
+    CREDITS,
+    CreditSettings,
+    LearnedReward,
+    MetaExperienceSettings,
+    Surroundings,
+    build,
+    credit_settings,
+    drive,
+)
 from mel.methods.credit.blockwise import BlockwiseSettings
 from mel.methods.credit.contrast import ContrastSettings
 from mel.methods.credit.first_error import FirstErrorSettings
 from mel.methods.credit.process_reward import ProcessRewardSettings
-from mel.ports import Logprobs, Ratings
-from mel.requests import Rate, Request
+from mel.ports import Logprobs, Ratings, TokenRewards
+from mel.requests import Rate, Request, Reward
 from mel.types import Group, Outcome, Score, Verify
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
@@ -61,6 +70,18 @@ class Rates:
         return [self.answers.pop(0) for _ in request.solutions]
 
 
+@dataclass
+class Rewards:
+    """A learned reward model that gives every token of a target the next value."""
+
+    values: list[float]
+    asked: list[Reward] = field(default_factory=list)
+
+    def reward(self, request: Reward) -> list[TokenRewards]:
+        self.asked.append(request)
+        return [(self.values.pop(0),) * len(target) for target in request.targets]
+
+
 def assigned(
     settings: CreditSettings,
     groups: Sequence[Group],
@@ -70,11 +91,12 @@ def assigned(
     generator: Canned | None = None,
     scorer: Reads | None = None,
     rater: Rates | None = None,
+    rewarder: Rewards | None = None,
     at: Surroundings = AT,
 ) -> Advantages:
     outcomes = {} if made is None else {"meta_experience": made}
     requests = settings.build(at).assign(groups, advantages, outcomes)
-    found = drive(requests, generator or Canned([]), TASK, scorer, rater)
+    found = drive(requests, generator or Canned([]), TASK, scorer, rater, rewarder)
     assert found is not None
     assert [[len(r) for r in g] for g in found] == [[len(r.token_ids) for r in g.rollouts] for g in groups]
     return found
@@ -161,6 +183,22 @@ def test_a_process_reward_model_rates_the_texts_of_the_steps() -> None:
     assert settings.reward_model.path == "some/prm"
 
 
+def test_an_implicit_reward_is_summed_over_the_tokens_of_a_step() -> None:
+    rewarder = Rewards([0.1, -0.1])
+    settings = ProcessRewardSettings(source="implicit", beta=0.2, learning_rate=1e-4, outcome=0.0, combine="sum")
+    both = group(RIGHT, WRONG_AT_2)
+    ((right, wrong),) = assigned(settings, [both], [[1.0, -1.0]], rewarder=rewarder)
+    (request,) = rewarder.asked
+    assert request.outcomes == (True, False)
+    assert request.contexts == (both.prompt_ids,) * 2
+    assert request.targets == tuple(r.token_ids for r in both.rollouts)
+    # 0.1 a token against -0.1 a token of the other: 0.2 for each token from the step on.
+    assert right == pytest.approx([4.2] * 6 + [3.0] * 6 + [1.8] * 9)
+    assert wrong == pytest.approx([-4.2] * 6 + [-3.0] * 6 + [-1.8] * 9)
+    assert settings.learned_reward == LearnedReward(beta=0.2, learning_rate=1e-4)
+    assert ProcessRewardSettings().learned_reward is None
+
+
 def test_the_solution_keeps_the_carriers_advantage_and_the_answer_earns_its_form() -> None:
     # Wrong rollouts: one states an answer (1), one does not (0); right: 1. All: 2/3. kappa 1:
     # wrong (1 + 0 + 2/3) / 3 = 5/9, right (1 + 2/3) / 2 = 5/6.
@@ -223,12 +261,13 @@ SETTINGS = [
     FirstErrorSettings(form="cliff"),
     FirstErrorSettings(form="vppo"),
     ProcessRewardSettings(source="model", model="some/prm"),
+    ProcessRewardSettings(source="implicit"),
     ContrastSettings(form="rlcsd", wrong_peers=3),
 ]
 
 
 def any_answer(request: Request) -> list:
-    if isinstance(request, Score):
+    if isinstance(request, Score | Reward):
         return [(0.0,) * len(target) for target in request.targets]
     if isinstance(request, Rate):
         return [(0.5,) * len(steps) for steps in request.solutions]

@@ -9,9 +9,9 @@ import pytest
 from stories import PROBLEM, RIGHT, TASK, WRONG_AT_1, Canned, completion
 
 from mel.methods import GenerationError, adrive, drive
-from mel.methods.drive import completed, rated, verified
+from mel.methods.drive import completed, rated, rewarded, verified
 from mel.ports import Ratings, Requests
-from mel.requests import Rate, Request
+from mel.requests import Rate, Request, Reward
 from mel.types import Completion, Generate, Sampling, Verdict, Verify
 
 SAMPLING = Sampling(max_tokens=8)
@@ -113,5 +113,10 @@ def test_ratings_that_are_missing_are_an_error() -> None:
     request = Rate(problems=(PROBLEM,), solutions=(("a", "b"),))
     with pytest.raises(GenerationError, match="expected 2 ratings, one per step; 1 came back"):
         drive(rated(request), Canned([]), TASK, rater=Curt())
+
+
+def test_a_request_that_no_model_is_there_for_is_an_error() -> None:
     with pytest.raises(GenerationError, match="there is no process reward model"):
-        drive(rated(request), Canned([]), TASK)
+        drive(rated(Rate(problems=(), solutions=())), Canned([]), TASK)
+    with pytest.raises(GenerationError, match="there is no model that learns it"):
+        drive(rewarded(Reward(contexts=(), targets=(), outcomes=())), Canned([]), TASK)

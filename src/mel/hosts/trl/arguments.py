@@ -9,12 +9,14 @@ from typing import Any
 
 from mel.config import AuxiliarySection, Recipe
 from mel.hosts.load import lora_config
+from mel.hosts.reward_model import check_reward_model
 from mel.hosts.trl.config import MELConfig
 from mel.hosts.trl.defaults import check_batches
+from mel.hosts.trl.implicit_reward import check_copies
 from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.surrogates import check_surrogate, surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
-from mel.launch import num_processes
+from mel.launch import num_processes, shards_states
 from mel.objective.weight import Constant, GradNorm
 from mel.step import RowLearning
 
@@ -71,6 +73,7 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
     check_trackers([*config.report_to])
     _check_method(recipe, config)
+    _check_models(recipe)
     return TRLArguments(
         config=config,
         lora=None if recipe.model.lora is None else lora_config(recipe.model.lora),
@@ -98,6 +101,15 @@ def _check_names(recipe: Recipe) -> None:
             raise ValueError(
                 f"unknown key 'trainer.{name}': TRL {version('trl')}, which is installed, has no such field"
             )
+
+
+def _check_models(recipe: Recipe) -> None:
+    """Refuses a model beside the policy, which the credit rule declares, before any weight is read."""
+    credit = recipe.credit.settings
+    if credit.reward_model is not None:
+        check_reward_model(credit.reward_model)
+    if credit.learned_reward is not None:
+        check_copies(is_whole=recipe.model.lora is None and not shards_states())
 
 
 def _learning(auxiliary: AuxiliarySection) -> RowLearning:

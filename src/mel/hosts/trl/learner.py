@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from transformers.utils import logging
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.generator import TrainerGenerator
+from mel.hosts.trl.implicit_reward import ImplicitReward
 from mel.hosts.trl.policy_rows import PolicyScale
 from mel.hosts.trl.problems import Scored, opening_of, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
@@ -22,7 +23,7 @@ from mel.hosts.trl.verdicts import RolloutVerifier, VerdictsOfSpread
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
-from mel.ports import Observer, Rater, Tokenizer
+from mel.ports import Observer, Rater, Requests, Tokenizer
 from mel.step import Accounting, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
@@ -30,6 +31,8 @@ from mel.step.slots import key_of, spread
 from mel.types import Group, Problem, Row
 
 logger = logging.get_logger(__name__)
+
+T = TypeVar("T")
 
 _NO_PROBLEM = Problem(id="", text="", answer="")
 
@@ -57,6 +60,7 @@ class Learner:
         learning: how each auxiliary's rows enter the optimizer step, by its name.
         observers: hear of every outcome, on the main process.
         rater: the process reward model, where the method declares one.
+        rewarder: the reward model that is learned beside the policy, where the method declares one.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Learner:
         learning: Mapping[str, RowLearning],
         observers: Sequence[Observer],
         rater: Rater | None = None,
+        rewarder: ImplicitReward | None = None,
     ) -> None:
         self._trainer: Any = trainer
         self._method = method
@@ -77,6 +82,7 @@ class Learner:
         self._learning = learning
         self._observers = observers
         self._rater = rater
+        self.rewarder = rewarder
         self._generator = TrainerGenerator(trainer, tokenizer)
         self._scorer = TrainerScorer(trainer)
         self._ranks = TrainerRanks(trainer.accelerator)
@@ -98,7 +104,7 @@ class Learner:
                 self._method,
                 self._rolled(scored, groups, output),
                 step=step,
-                answer=lambda requests: drive(requests, self._generator, self._source, self._scorer, self._rater),
+                answer=self._answer,
                 ranks=self._ranks,
                 accounting=accounting,
             )
@@ -113,6 +119,9 @@ class Learner:
             advantages=_tensor(learned, output, scale.of_host),
             metrics=learned.metrics,
         )
+
+    def _answer(self, requests: Requests[T]) -> T:
+        return drive(requests, self._generator, self._source, self._scorer, self._rater, self.rewarder)
 
     def _groups(self, scored: Scored, output: Mapping[str, Any]) -> list[Group]:
         masks = output["prompt_mask"].bool()

@@ -37,6 +37,11 @@ def row_logprobs(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
     """
     if trainer.temperature == 1.0:
         return sampling_logprobs(trainer, model, batch)
+    return whole_logprobs(trainer, model, batch)
+
+
+def whole_logprobs(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
+    """As `row_logprobs`, out of logits that the model's own `forward` gives: for models that TRL has not prepared."""
     width = batch.num_targets
     return token_logprobs(_logits(trainer, model, batch.ids_RL, batch.attention_RL, width), batch.ids_RL[:, -width:])
 

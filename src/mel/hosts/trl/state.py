@@ -32,6 +32,8 @@ def save(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
     folder.mkdir(parents=True, exist_ok=True)
     counts = {"batches": learner.batches, "micro_steps": trainer._step, "processes": trainer.accelerator.num_processes}
+    if learner.rewarder is not None:
+        learner.rewarder.save(folder)
     _write(folder, {**counts, "weights": weights})
 
 
@@ -58,6 +60,8 @@ def load(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     learner.batches = state["batches"]
     trainer._step = state.get("micro_steps", 0)
     load_batch(folder, trainer, processes=state.get("processes"))
+    if learner.rewarder is not None:
+        learner.rewarder.load(folder)
     for name, one in learning.items():
         kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:

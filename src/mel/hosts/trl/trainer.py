@@ -29,6 +29,7 @@ from mel.hosts.trl.defaults import (
     refuse_early,
 )
 from mel.hosts.trl.engine_guard import EngineCheck, EngineProbe, is_comparable
+from mel.hosts.trl.implicit_reward import rewarder_of
 from mel.hosts.trl.learner import Learner
 from mel.hosts.trl.observer import MetricsToObserver
 from mel.hosts.trl.policy_loss import check_own_loss, policy_loss_of
@@ -120,6 +121,7 @@ class MELTrainer(GRPOTrainer):
             learning=learned,
             observers=observers,
             rater=rater_of(method.credit_settings.reward_model, self.accelerator.device),
+            rewarder=rewarder_of(self, method.credit_settings.learned_reward),
         )
         self._update = RowUpdate(self, learned)
         self._check_engine, self._probe_engine = self._engine_guards()

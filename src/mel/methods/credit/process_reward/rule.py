@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mel.methods.credit.process_reward.settings import ProcessRewardSettings
-from mel.methods.credit.process_reward.sources import by_continuations, by_model, parts_of
+from mel.methods.credit.process_reward.sources import by_continuations, by_model, by_outcomes, parts_of
 from mel.methods.declaration import Surroundings
 from mel.ports import Requests
 from mel.stages.process_reward import combined, step_advantages
 from mel.types import Group, Outcome
 
-_SOURCES = {"monte_carlo": by_continuations, "model": by_model}
+_SOURCES = {"monte_carlo": by_continuations, "model": by_model, "implicit": by_outcomes}
 
 
 class ProcessReward:

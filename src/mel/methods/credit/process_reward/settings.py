@@ -10,6 +10,7 @@ from mel.methods.declaration import (
     Assumptions,
     CreditSettings,
     Expected,
+    LearnedReward,
     Limits,
     Longest,
     Needs,
@@ -19,7 +20,7 @@ from mel.methods.declaration import (
 from mel.ports import Credit
 from mel.stages.process_reward import Combine
 
-Source = Literal["monte_carlo", "model"]
+Source = Literal["monte_carlo", "model", "implicit"]
 Label = Literal["soft", "hard"]
 
 PHASE = "step_values"
@@ -34,7 +35,8 @@ class ProcessRewardSettings(CreditSettings):
     source: Source = Field(
         default="monte_carlo",
         description="monte_carlo: the policy continues from the end of each step (Math-Shepherd). model: a token "
-        "classifier in the format of TRL's PRMTrainer says how likely each step is right.",
+        "classifier in the format of TRL's PRMTrainer says how likely each step is right. implicit: beta times the "
+        "log-ratio of a second set of weights, which learn the outcomes as training goes, to the initial ones (PRIME).",
     )
     combine: Combine = Field(default="min", description="min (PURE), or sum, which a policy games by adding steps.")
     temperature: float = Field(default=0.1, gt=0, description="Of the soft minimum over steps (paper: 0.1).")
@@ -54,6 +56,9 @@ class ProcessRewardSettings(CreditSettings):
     model: str | None = Field(default=None, description="model: directory or hub id of the process reward model.")
     separator: str = Field(default="\n", min_length=1, description="model: what its training put behind each step.")
 
+    beta: float = Field(default=0.05, gt=0, description="implicit: factor of the log-ratio (paper: 0.05).")
+    learning_rate: float = Field(default=1e-6, gt=0, description="implicit: of the second weights (paper: 1e-6).")
+
     @model_validator(mode="after")
     def _has_its_source(self) -> ProcessRewardSettings:
         if (self.model is None) == (self.source == "model"):
@@ -66,6 +71,11 @@ class ProcessRewardSettings(CreditSettings):
     @property
     def reward_model(self) -> RewardModel | None:
         return None if self.model is None else RewardModel(path=self.model, separator=self.separator)
+
+    @property
+    def learned_reward(self) -> LearnedReward | None:
+        wanted = self.source == "implicit"
+        return LearnedReward(beta=self.beta, learning_rate=self.learning_rate) if wanted else None
 
     def build(self, at: Surroundings | None) -> Credit:
         from mel.methods.credit.process_reward.rule import ProcessReward

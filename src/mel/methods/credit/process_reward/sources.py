@@ -1,4 +1,4 @@
-"""What a step is worth, from -1 (wrong) to 1 (right): by continuations of the policy, or by a process reward model."""
+"""What a step is worth: by continuations of the policy, a process reward model, or one that is learned on the way."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mel.methods.credit.process_reward.settings import PHASE, ProcessRewardSettings
 from mel.methods.declaration import Surroundings
-from mel.methods.drive import completed, rated, verified
+from mel.methods.drive import completed, rated, rewarded, verified
 from mel.ports import Requests
-from mel.requests import Rate
+from mel.requests import Rate, Reward
 from mel.stages.spans import covering, joined, step_spans
 from mel.types import Generate, Group, Problem, Rollout, Sampling, Step, TokenIds, Verify
 
@@ -88,3 +88,15 @@ def by_model(parts: Sequence[Parts], settings: ProcessRewardSettings, at: Surrou
     request = Rate(problems=tuple(p.problem for p in parts), solutions=tuple(p.texts for p in parts))
     found = yield from rated(request)
     return [[2 * p - 1 for p in of_rollout] for of_rollout in found]
+
+
+def by_outcomes(parts: Sequence[Parts], settings: ProcessRewardSettings, at: Surroundings) -> Requests[StepRewards]:
+    """The sum over a step's tokens of beta times their log-ratio, by weights that learn the outcomes as they come."""
+    del settings, at
+    request = Reward(
+        contexts=tuple(p.context_ids for p in parts),
+        targets=tuple(p.rollout.token_ids for p in parts),
+        outcomes=tuple(p.rollout.verdict.is_correct for p in parts),
+    )
+    found = yield from rewarded(request)
+    return [[sum(r[i] for i in span) for span in p.spans] for p, r in zip(parts, found, strict=True)]
