@@ -118,10 +118,10 @@ def test_gold_of_a_worked_solution_is_its_last_box() -> None:
 
 
 def test_reading_a_megabyte_takes_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for unit in (r"\boxed{", r"\boxed{1}", "{", "\\", "$ ", "<think>", "\n", "Answer: $$"):
         final_answer(r"\boxed{7}" + unit * (1_000_000 // len(unit)), ("boxed", "Answer:"))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(
