@@ -7,7 +7,7 @@ Nothing here imports anything of mel. Token ids are tuples of ints, rates run fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 TokenIds = tuple[int, ...]
@@ -169,12 +169,18 @@ class MetaExperience:
         heuristic: H, the rule to remember, meant to be free of this problem's values.
         text: M as a replay prompt quotes it: everything from the first recognized section on, without
             the reasoning that came before.
+        lesson: C and H in one piece of that text: what follows the statement of s*.
     """
 
     bifurcation: int
     critique: str
     heuristic: str
     text: str
+    lesson: str = ""
+
+    def at(self, step: int) -> MetaExperience:
+        """The same text about another step."""
+        return replace(self, bifurcation=step)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,6 +255,8 @@ class Replayed:
 
     Args:
         prefix_ids: tokens of the wrong rollout that the replay continued, empty for a replay from the start.
+        prompt_ids: what the replay was sampled from before that prefix, M included; empty if none was made.
+        on: the group whose problem was replayed, where that is not the candidate's own.
         attempts: in sampling order; empty if the candidate was rejected before replay.
         reason: why it was kept or not: ``kept``, ``failed_replay``, ``no_uplift``, ``states_answer`` or the
             candidate's own failure.
@@ -261,6 +269,13 @@ class Replayed:
     is_kept: bool
     reason: str
     truth: Truth = Truth()
+    prompt_ids: TokenIds = ()
+    on: Group | None = None
+
+    @property
+    def group(self) -> Group:
+        """Whose problem was replayed."""
+        return self.on or self.candidate.pair.group
 
     @property
     def success_rate(self) -> float:

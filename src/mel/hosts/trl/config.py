@@ -31,6 +31,8 @@ class MELConfig(GRPOConfig):
     mel_pairs_per_group: int = _of_method("pairs_per_group")
     mel_choose: str = _of_method("choose")
     mel_localizer: str = _of_method("localizer")
+    mel_localize_samples: int = _of_method("localize_samples")
+    mel_localize_rounds: int = _of_method("localize_rounds")
     mel_construct_max_tokens: int = _of_method("construct_max_tokens")
     mel_construct_temperature: float = _of_method("construct_temperature")
     mel_max_pair_tokens: int | None = _of_method("max_pair_tokens")

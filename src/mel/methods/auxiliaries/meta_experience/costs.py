@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from mel.methods.declaration import Assumptions, Expected, Limits, Longest, Needs
@@ -17,8 +18,9 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
     holds the problem and M, and from the bifurcation the beginning of the wrong solution too. A step is at most a
     whole solution, and never longer with its prefix.
     """
-    pair_prompt = _pair_prompt(s, limits)
-    phases = [
+    pair_prompt, attempt = _pair_prompt(s, limits), s.replay_max_tokens or limits.completion
+    phases = _localizing(s, limits)
+    phases += [
         Longest(
             phase="construct",
             prompt=pair_prompt,
@@ -33,7 +35,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
             Longest(
                 phase="replay",
                 prompt=limits.prompt + limits.instruction + s.construct_max_tokens + kept,
-                completion=s.replay_max_tokens or limits.completion,
+                completion=attempt,
                 knob="settings.replay_max_tokens",
                 per_group=s.pairs_per_group * s.replay_samples,
             )
@@ -42,7 +44,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
     context, target = {
         "retrospective": (pair_prompt, s.construct_max_tokens),
         "question": (limits.prompt, s.construct_max_tokens if is_written else limits.completion),
-        "prefix": (limits.prompt, limits.completion + (s.replay_max_tokens or limits.completion)),
+        "prefix": (limits.prompt, limits.completion + attempt),
     }[s.context]
     row = Longest(
         phase="row",
@@ -52,6 +54,21 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
         per_group=s.pairs_per_group,
     )
     return Needs(phases=tuple(phases), row=row)
+
+
+def _localizing(s: MetaExperienceSettings, limits: Limits) -> list[Longest]:
+    """Continuations of y- from anywhere, all that are probed in one round."""
+    if s.localizer != "monte_carlo":
+        return []
+    return [
+        Longest(
+            phase="localize",
+            prompt=limits.prompt + limits.completion,
+            completion=s.replay_max_tokens or limits.completion,
+            knob="settings.replay_max_tokens",
+            per_group=s.pairs_per_group * s.localize_samples,
+        )
+    ]
 
 
 def _pair_prompt(s: MetaExperienceSettings, limits: Limits) -> int:
@@ -80,11 +97,17 @@ def expected(s: MetaExperienceSettings, at: Assumptions) -> Expected:
         "question": at.prompt_tokens,
         "prefix": at.prompt_tokens + prefix,
     }[s.context]
+    probes = pairs * s.localize_samples * min(s.localize_rounds, math.ceil(math.log2(max(at.steps, 1.0))))
+    localizing = {"localize": probes} if s.localizer == "monte_carlo" else {}
+    half = solution / 2  # probes lie in the middle on average
     return Expected(
-        generated={"construct": pairs * experience, "replay": replays * attempt},
-        read=pairs * pair_prompt + replays * (at.prompt_tokens + experience + prefix),
+        generated={phase: n * half for phase, n in localizing.items()}
+        | {"construct": pairs * experience, "replay": replays * attempt},
+        read=sum(localizing.values()) * (at.prompt_tokens + half)
+        + pairs * pair_prompt
+        + replays * (at.prompt_tokens + experience + prefix),
         rows=rows,
         row_tokens=rows * target,
         row_context=rows * context,
-        sequences={"construct": pairs, "replay": replays},
+        sequences=localizing | {"construct": pairs, "replay": replays},
     )

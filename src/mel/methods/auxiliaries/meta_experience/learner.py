@@ -9,15 +9,15 @@ from dataclasses import replace
 
 from mel.methods.auxiliaries.meta_experience.construction import Construction, construction
 from mel.methods.auxiliaries.meta_experience.ledger import tally, truth_of
+from mel.methods.auxiliaries.meta_experience.locating import check_localizer, confirmed, given_steps
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.methods.auxiliaries.meta_experience.trials import Trial, by_trial, refusal_of, trials_of
 from mel.methods.declaration import Surroundings
-from mel.methods.drive import completed, scored, verified
+from mel.methods.drive import completed, verified
 from mel.ports import Requests
 from mel.stages.experience import parse_experience
 from mel.stages.guard import states_answer
 from mel.stages.internalize import internalize
-from mel.stages.localize import any_step, first_difference, least_likely, true_step
 from mel.stages.pairs import select_pairs
 from mel.stages.replay import judge, rejected
 from mel.types import (
@@ -30,7 +30,6 @@ from mel.types import (
     Replayed,
     Row,
     Sampling,
-    Score,
     Verdict,
     Verify,
 )
@@ -47,11 +46,7 @@ class MetaExperienceLearning:
     def __init__(self, settings: MetaExperienceSettings, surroundings: Surroundings) -> None:
         self.settings = settings
         self._at = surroundings
-        if settings.localizer == "oracle" and surroundings.inspector is None:
-            raise ValueError(
-                "meta_experience.localizer: 'oracle' asks the task for the first wrong step, and this task cannot say; "
-                "use critique, first_difference, likelihood or random"
-            )
+        check_localizer(settings, surroundings)
 
     def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
         """Rows of this step's kept experiences, with the ledger of every candidate."""
@@ -82,8 +77,8 @@ class MetaExperienceLearning:
     def _ask(self, pairs: Sequence[Pair], step: int, counts: Counter[str]) -> Requests[list[Construction]]:
         """What is asked about each pair; pairs without a step to blame, or too long, are counted and left out."""
         steps: Sequence[int | None] = [None] * len(pairs)
-        if self.settings.localizer != "critique":
-            steps = yield from self._locate(pairs, step)
+        if self.settings.is_step_given:
+            steps = yield from given_steps(pairs, self.settings, self._at, step=step, counts=counts)
             counts.update({"skipped/not_located": n} if (n := steps.count(None)) else {})
             pairs = [pair for pair, s in zip(pairs, steps, strict=True) if s is not None]
             steps = [s for s in steps if s is not None]
@@ -96,23 +91,6 @@ class MetaExperienceLearning:
         counts.update({"skipped/pair_too_long": too_long} if too_long else {})
         counts.update({"cut": cut} if cut else {})
         return asked
-
-    def _locate(self, pairs: Sequence[Pair], step: int) -> Requests[list[int | None]]:
-        """The given s* of each pair; None where the localizer finds none."""
-        at, localizer = self._at, self.settings.localizer
-        if localizer == "likelihood":
-            request = Score(
-                contexts=tuple(p.group.prompt_ids for p in pairs),
-                targets=tuple(p.wrong.token_ids for p in pairs),
-                phase="localize",
-            )
-            logps = yield from scored(request)
-            return [least_likely(pair, found, at.tokenizer) for pair, found in zip(pairs, logps, strict=True)]
-        if localizer == "random":
-            return [any_step(p, random.Random(f"{at.seed}:{step}:{p.problem.id}:{p.wrong_index}")) for p in pairs]
-        if localizer == "oracle" and at.inspector is not None:
-            return [true_step(pair, at.inspector) for pair in pairs]
-        return [first_difference(pair) for pair in pairs]
 
     def _construct(self, asked: Sequence[Construction]) -> Requests[list[Candidate]]:
         sampling = Sampling(
@@ -129,6 +107,8 @@ class MetaExperienceLearning:
         parsed = parse_experience(whole, sections, steps=asked.shown.wrong, given=asked.step)
         if isinstance(parsed, str):
             return Candidate(pair=pair, context_ids=context_ids, completion=completion, experience=None, failure=parsed)
+        if self.settings.localizer == "agreement":
+            parsed = confirmed(parsed, pair, asked.shown)
         return Candidate(
             pair=pair,
             context_ids=context_ids,

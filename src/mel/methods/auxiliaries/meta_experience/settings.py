@@ -45,8 +45,13 @@ class MetaExperienceSettings(AuxiliarySettings):
     )
     localizer: Localizer = Field(
         default="critique",
-        description="Who says where y- leaves the right path: critique (paper), first_difference, likelihood, random "
-        "or oracle; for the others than critique the policy writes C and H about the given step.",
+        description="Who says where y- leaves the right path: critique (paper), agreement, first_difference, "
+        "novel_value, likelihood, least_likely, monte_carlo, random or oracle; for all but the first two the policy "
+        "writes C and H about the given step.",
+    )
+    localize_samples: int = Field(default=4, ge=1, description="monte_carlo: continuations per step that is probed.")
+    localize_rounds: int = Field(
+        default=4, ge=1, description="monte_carlo: rounds of the bisection; n tell 2**n steps apart."
     )
     construct_max_tokens: int = Field(default=1024, ge=1, description="Limit of the text that holds M.")
     construct_temperature: float = Field(
@@ -109,6 +114,11 @@ class MetaExperienceSettings(AuxiliarySettings):
                 "train the experience or the heuristic, or keep filter: replay"
             )
         return self
+
+    @property
+    def is_step_given(self) -> bool:
+        """Whether s* is known before the policy writes about the pair."""
+        return self.localizer not in ("critique", "agreement")
 
     @property
     def needs_whole_batch(self) -> bool:
