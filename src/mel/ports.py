@@ -181,6 +181,25 @@ class Auxiliary(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """An auxiliary that carries something over from batch to batch, the same on all ranks and kept in checkpoints."""
+
+    name: str
+
+    def hear(self, counts: Mapping[str, float]) -> None:
+        """After each batch: its own counts, summed over all ranks."""
+        ...
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint must hold of it."""
+        ...
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Goes on from the state that a checkpoint held."""
+        ...
+
+
 class Carrier(Protocol):
     """How a group's rewards become advantages, and which surrogate the host minimizes."""
 

@@ -304,9 +304,10 @@ class Row:
     """One sequence that the host learns from in the same optimizer step as the rollouts.
 
     ``nll`` adds ``weight * -mean(log p(target | context))``. ``distill`` adds ``weight * mean`` of the divergence
-    from its reference at each target. ``policy`` is a rollout that the host did not sample: it counts in the policy
-    loss as every other rollout does, by the same surrogate. The rows of one auxiliary and term share one denominator
-    over all ranks; ``policy`` rows share that of the rollouts.
+    from its reference at each target. ``policy`` adds the surrogate that the host minimizes for its rollouts: of an
+    auxiliary's own samples, such as M; or, of no auxiliary, of a rollout that the host did not sample, which counts in
+    the policy loss as every other rollout does. The rows of one auxiliary and term share one denominator over all
+    ranks; those of no auxiliary share that of the rollouts.
 
     Args:
         context_ids: conditioned on, never trained.

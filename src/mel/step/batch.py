@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mel.methods import Method
-from mel.ports import Requests
+from mel.ports import Remembering, Requests
 from mel.step.accounting import Accounting
 from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
 from mel.step.ranks import Ranks, sum_counts
@@ -95,6 +95,7 @@ def learn(
         share=Share.of(rolled.groups, groups),
     )
     reports = ranks.all_of(report)
+    _tell(method, reports)
     return Learned(
         rows=tuple(rows),
         totals=Totals.sum([r.totals for r in reports]),
@@ -103,6 +104,20 @@ def learn(
         outcomes=outcomes,
         metrics=_metrics(method, reports, rolled.rewards),
     )
+
+
+def _tell(method: Method, reports: Sequence[_Report]) -> None:
+    """Every auxiliary that remembers hears what was counted of it on all ranks."""
+    counts = sum_counts(report.counts for report in reports)
+    for auxiliary in method.auxiliaries:
+        if isinstance(auxiliary, Remembering):
+            auxiliary.hear(_own(counts, _namespace(method, auxiliary.name)))
+
+
+def _own(counts: Mapping[str, float], namespace: str) -> dict[str, float]:
+    """The counts of one auxiliary under their own names."""
+    prefix = f"{namespace}/"
+    return {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
 
 
 def _auxiliaries(
@@ -124,18 +139,13 @@ def _check_outcome(method: Method, name: str, outcome: Outcome) -> None:
     """Refuses what the host could not weigh.
 
     Raises:
-        ValueError: changed groups without a word in the declaration, or a `policy` row beside the groups.
+        ValueError: changed groups without a word in the declaration.
     """
     declared = {settings.name for settings in method.settings if settings.changes_groups}
     if outcome.groups is not None and name not in declared:
         raise ValueError(
             f"auxiliary {name!r} handed back groups, and its settings do not say that it may: set changes_groups "
             "= True in them, for ranks exchange the rewards of changed groups only where that is declared"
-        )
-    if any(row.term == "policy" for row in outcome.rows):
-        raise ValueError(
-            f"auxiliary {name!r} handed back a policy row: put the rollout into its group instead (Outcome.groups), so "
-            "that it gets an advantage and counts in the denominators"
         )
 
 
@@ -249,7 +259,6 @@ def _rates(method: Method, counts: Mapping[str, float]) -> dict[str, float]:
     """Each auxiliary's declared rates out of the sums over all ranks."""
     found: dict[str, float] = {}
     for settings in method.settings:
-        prefix = f"{settings.prefix()}/"
-        own = {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
-        found |= {prefix + name: rate for name, rate in settings.rates_of(own).items()}
+        rates = settings.rates_of(_own(counts, settings.prefix()))
+        found |= {f"{settings.prefix()}/{name}": rate for name, rate in rates.items()}
     return found

@@ -256,9 +256,10 @@ class HandsPolicyRows:
         return Outcome(rows=(row,))
 
 
-def test_a_policy_row_beside_the_groups_is_refused() -> None:
-    with pytest.raises(ValueError, match="'hands' handed back a policy row: put the rollout into its group"):
-        run(method(HandsPolicyRows()), [MIXED])
+def test_policy_rows_of_an_auxiliary_have_a_denominator_of_their_own() -> None:
+    learned = run(method(HandsPolicyRows()), [MIXED])
+    assert learned.totals.rows == {("hands", "policy"): 1}
+    assert learned.share.rollouts == learned.share.host_rollouts == 2
 
 
 class Exchange:

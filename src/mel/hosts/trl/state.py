@@ -17,11 +17,13 @@ logger = logging.get_logger(__name__)
 
 
 def save(directory: str | Path, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
-    """Writes the number of generation batches and the running mean of every auxiliary's weight."""
+    """Writes the number of generation batches, the running mean of every weight, and what auxiliaries remember."""
     weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
     path = Path(directory)
     path.mkdir(parents=True, exist_ok=True)
-    (path / FILE).write_text(json.dumps({"batches": learner.batches, "weights": weights}), encoding="utf-8")
+    remembered = {name: one.state() for name, one in learner.remembered().items()}
+    state = {"batches": learner.batches, "weights": weights, "auxiliaries": remembered}
+    (path / FILE).write_text(json.dumps(state), encoding="utf-8")
 
 
 def load(directory: str | Path, learner: Learner, learning: Mapping[str, RowLearning]) -> None:
@@ -36,6 +38,8 @@ def load(directory: str | Path, learner: Learner, learning: Mapping[str, RowLear
         kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:
             one.weight.restore(kept)
+    for name, auxiliary in learner.remembered().items():
+        auxiliary.restore(state.get("auxiliaries", {}).get(name, {}))
 
 
 def pass_epochs(sampler: Iterable[int] | None, count: int) -> None:
