@@ -65,6 +65,13 @@ class MELConfig(GRPOConfig):
         default=None, metadata={"help": "Optimizer steps between gradient measurements; None: 1 for grad_norm, else 0."}
     )
     mel_decay: float = field(default=0.9, metadata={"help": "Of the exponential mean between measurements."})
+    mel_schedule: str = field(
+        default="constant", metadata={"help": "Of the weight over the run: constant, linear or cosine."}
+    )
+    mel_final: float = field(default=0.0, metadata={"help": "What linear and cosine leave of the weight, 0 to 1."})
+    mel_conflict: str = field(
+        default="keep", metadata={"help": "Rows whose gradient points against the policy's: keep it, or project it."}
+    )
     mel_backward: str = field(
         default="separate", metadata={"help": "separate: rows in backward passes of their own. joint: in the policy's."}
     )
@@ -173,6 +180,9 @@ def row_learning(args: GRPOConfig) -> RowLearning:
     try:
         return RowLearning(
             weight=_weight(args),
+            schedule=setting(args, "schedule"),
+            final=setting(args, "final"),
+            conflict=setting(args, "conflict"),
             reduction=setting(args, "reduction"),
             backward=setting(args, "backward"),
             rows_per_backward=setting(args, "rows_per_backward"),
