@@ -37,7 +37,7 @@ def load(directory: str | Path, learner: Learner, learning: Mapping[str, RowLear
     for name, one in learning.items():
         kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:
-            one.weight.restore(kept)
+            one.weight.restore({key: value for key, value in kept.items() if key != "rule"})
     for name, auxiliary in learner.remembered().items():
         auxiliary.restore(state.get("auxiliaries", {}).get(name, {}))
 
