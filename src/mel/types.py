@@ -7,7 +7,7 @@ Nothing here imports anything of mel. Token ids are tuples of ints, rates run fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 TokenIds = tuple[int, ...]
@@ -177,10 +177,6 @@ class MetaExperience:
     heuristic: str
     text: str
     lesson: str = ""
-
-    def at(self, step: int) -> MetaExperience:
-        """The same text about another step."""
-        return replace(self, bifurcation=step)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.methods.declaration import Surroundings
@@ -34,7 +35,7 @@ def check_localizer(settings: MetaExperienceSettings, at: Surroundings) -> None:
     if settings.localizer == "oracle" and at.inspector is None:
         raise ValueError(
             "meta_experience.localizer: 'oracle' asks the task for the first wrong step, and this task cannot say; "
-            "use critique, first_difference, likelihood or random"
+            "use another localizer, such as critique, first_difference or random"
         )
 
 
@@ -62,7 +63,7 @@ def confirmed(experience: MetaExperience, pair: Pair, shown: Excerpt) -> MetaExp
     """The experience about the step that critique and free localizers agree on, among those that were shown."""
     found = (first_difference(pair), novel_value(pair))
     free = [step if step in shown.wrong else None for step in found]
-    return experience.at(agreed(experience.bifurcation, *free))
+    return replace(experience, bifurcation=agreed(experience.bifurcation, *free))
 
 
 def _by_likelihood(pairs: Sequence[Pair], at: Surroundings, *, is_fall: bool) -> Requests[list[int | None]]:
