@@ -34,7 +34,8 @@ from mel.methods import Method
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.ports import Requests
-from mel.types import Completion, Generate, Group, Outcome, Row, Sampling, Verify
+from mel.requests import Generate, Verify
+from mel.types import Completion, Group, Outcome, Row, Sampling
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

@@ -174,6 +174,10 @@ class WeightSection(Section):
             gradient at `share` times that of the policy gradient.
         every: gradients are measured every so many optimizer steps; 0: never (`constant` only; DeepSpeed needs it).
         decay: of the exponential mean of the measured ratio.
+        schedule: of lambda over the run: `constant` (paper), `linear` or `cosine`, from all of it down to `final`.
+        final: what is left of lambda at the end, 0 to 1.
+        conflict: rows whose gradient points against the policy's: `keep` it as it is (paper), or `project` it on what
+            does not (PCGrad); that needs a measurement in every step.
     """
 
     kind: Literal["constant", "grad_norm"] = "grad_norm"
@@ -181,6 +185,9 @@ class WeightSection(Section):
     share: float = Field(default=3.0, gt=0.0)
     every: int = Field(default=1, ge=0)
     decay: float = Field(default=0.9, ge=0.0, lt=1.0)
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    final: float = Field(default=0.0, ge=0.0, le=1.0)
+    conflict: Literal["keep", "project"] = "keep"
 
     model_config = _STRICT | ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
@@ -188,6 +195,10 @@ class WeightSection(Section):
     def _is_measured(self) -> WeightSection:
         if self.kind == "grad_norm" and self.every == 0:
             raise ValueError("every: expected at least 1 optimizer step between measurements for grad_norm, got 0")
+        if self.conflict == "project" and self.every != 1:
+            raise ValueError(
+                f"every: expected 1 where conflict is 'project', which compares gradients, got {self.every}"
+            )
         return self
 
 

@@ -11,19 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from mel.requests import Rate, Request, Reward
-from mel.types import (
-    Completion,
-    Group,
-    Message,
-    Outcome,
-    Problem,
-    Sampling,
-    Score,
-    Step,
-    TokenIds,
-    Verdict,
-)
+from mel.requests import Rate, Request, Reward, Score
+from mel.types import Completion, Group, Message, Outcome, Problem, Sampling, Step, TokenIds, Verdict
 
 T = TypeVar("T")
 
@@ -203,6 +192,25 @@ class Auxiliary(Protocol):
             groups: of this rank, as the auxiliaries before this one left them.
             step: 1-based number of the optimizer step.
         """
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An auxiliary that carries something over from batch to batch, the same on all ranks and kept in checkpoints."""
+
+    name: str
+
+    def hear(self, counts: Mapping[str, float]) -> None:
+        """After each batch: its own counts, summed over all ranks."""
+        ...
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint must hold of it."""
+        ...
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Goes on from the state that a checkpoint held."""
         ...
 
 

@@ -1,10 +1,50 @@
-"""Everything that a method can ask for while it runs: `Request`, of which the commonest kinds stand in `mel.types`."""
+"""Everything that a method can ask for while it runs; one body of code is answered in batches, async or by a test."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from mel.types import Generate, Problem, Score, TokenIds, Verify
+from mel.types import Problem, Sampling, TokenIds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generate:
+    """A method's request: one completion per prompt, in order, in exactly one engine call.
+
+    Args:
+        phase: ``construct``, ``replay``, ...; tokens and seconds are accounted under this word.
+    """
+
+    prompts: tuple[TokenIds, ...]
+    sampling: Sampling
+    phase: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verify:
+    """A method's request: one verdict per response, in order, by the verifier that scored the rollouts."""
+
+    problems: tuple[Problem, ...]
+    responses: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A method's request: the log-probability (nats) of every target token after its context, at temperature 1.
+
+    Answered by one forward pass of the trained model in batches, without any generation engine: one tuple of floats
+    per target, in order.
+
+    Args:
+        policy: ``current``, or ``initial``: the policy as it was before training, where the host keeps it.
+        phase: seconds are accounted under this word.
+    """
+
+    contexts: tuple[TokenIds, ...]
+    targets: tuple[TokenIds, ...]
+    policy: Literal["current", "initial"] = "current"
+    phase: str = "score"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

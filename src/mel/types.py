@@ -184,12 +184,14 @@ class MetaExperience:
         heuristic: H, the rule to remember, meant to be free of this problem's values.
         text: M as a replay prompt quotes it: everything from the first recognized section on, without
             the reasoning that came before.
+        lesson: C and H in one piece of that text: what follows the statement of s*.
     """
 
     bifurcation: int
     critique: str
     heuristic: str
     text: str
+    lesson: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,6 +266,8 @@ class Replayed:
 
     Args:
         prefix_ids: tokens of the wrong rollout that the replay continued, empty for a replay from the start.
+        prompt_ids: what the replay was sampled from before that prefix, M included; empty if none was made.
+        on: the group whose problem was replayed, where that is not the candidate's own.
         attempts: in sampling order; empty if the candidate was rejected before replay.
         reason: why it was kept or not: ``kept``, ``failed_replay``, ``no_uplift``, ``states_answer`` or the
             candidate's own failure.
@@ -276,6 +280,13 @@ class Replayed:
     is_kept: bool
     reason: str
     truth: Truth = Truth()
+    prompt_ids: TokenIds = ()
+    on: Group | None = None
+
+    @property
+    def group(self) -> Group:
+        """Whose problem was replayed."""
+        return self.on or self.candidate.pair.group
 
     @property
     def success_rate(self) -> float:
@@ -304,9 +315,10 @@ class Row:
     """One sequence that the host learns from in the same optimizer step as the rollouts.
 
     ``nll`` adds ``weight * -mean(log p(target | context))``. ``distill`` adds ``weight * mean`` of the divergence
-    from its reference at each target. ``policy`` is a rollout that the host did not sample: it counts in the policy
-    loss as every other rollout does, by the same surrogate. The rows of one auxiliary and term share one denominator
-    over all ranks; ``policy`` rows share that of the rollouts.
+    from its reference at each target. ``policy`` adds the surrogate that the host minimizes for its rollouts: of an
+    auxiliary's own samples, such as M; or, of no auxiliary, of a rollout that the host did not sample, which counts in
+    the policy loss as every other rollout does. The rows of one auxiliary and term share one denominator over all
+    ranks; those of no auxiliary share that of the rollouts.
 
     Args:
         context_ids: conditioned on, never trained.
@@ -340,45 +352,6 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Generate:
-    """A method's request: one completion per prompt, in order, in exactly one engine call.
-
-    Args:
-        phase: ``construct``, ``replay``, ...; tokens and seconds are accounted under this word.
-    """
-
-    prompts: tuple[TokenIds, ...]
-    sampling: Sampling
-    phase: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verify:
-    """A method's request: one verdict per response, in order, by the verifier that scored the rollouts."""
-
-    problems: tuple[Problem, ...]
-    responses: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """A method's request: the log-probability (nats) of every target token after its context, at temperature 1.
-
-    Answered by one forward pass of the trained model in batches, without any generation engine: one tuple of floats
-    per target, in order.
-
-    Args:
-        policy: ``current``, or ``initial``: the policy as it was before training, where the host keeps it.
-        phase: seconds are accounted under this word.
-    """
-
-    contexts: tuple[TokenIds, ...]
-    targets: tuple[TokenIds, ...]
-    policy: Literal["current", "initial"] = "current"
-    phase: str = "score"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

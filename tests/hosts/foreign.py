@@ -13,7 +13,8 @@ from pydantic import Field
 from mel.cli import main
 from mel.methods import AUXILIARIES, Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.ports import Requests
-from mel.types import Completion, Generate, Group, Outcome, Row, Sampling
+from mel.requests import Generate
+from mel.types import Completion, Group, Outcome, Row, Sampling
 
 
 class RetellSettings(AuxiliarySettings):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 import reference
@@ -33,10 +34,10 @@ def still(path, **changes):
     return tiny.config(path, **{"learning_rate": 0.0, "max_grad_norm": 0.0, "max_steps": 1, **changes})
 
 
-def gradients(args, learning, **keywords):
+def gradients(args, learning, *, first=FIRST, **keywords):
     """Of every step, and the log."""
     recorder = tiny.StepGradients()
-    auxiliaries = [Named(name, rows) for name, rows in (("first", FIRST), ("second", SECOND)) if name in learning]
+    auxiliaries = [Named(name, rows) for name, rows in (("first", first), ("second", SECOND)) if name in learning]
     keywords = {"rollout_func": fixed_completions, **keywords}
     trainer = tiny.mel_trainer(args, *auxiliaries, learning=learning, callbacks=[recorder], **keywords)
     trainer.train()
@@ -88,6 +89,53 @@ def test_a_matched_norm_beside_a_constant_weight_is_matched_to_the_policy_alone(
     cosine = torch.nn.functional.cosine_similarity(policy, first, dim=0).item()
     assert log[0]["objective/first/cosine"] == pytest.approx(cosine, abs=1e-5)
     assert "objective/second/cosine" not in log[0]
+
+
+def of_sampled(rows, advantage):
+    """The same rows as samples of an auxiliary's own, each with that advantage."""
+    return [
+        replace(
+            row,
+            term="policy",
+            advantages=(advantage,) * len(row.target_ids),
+            is_sampled=(True,) * len(row.target_ids),
+        )
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("backward", ["joint", "separate"])
+def test_an_auxiliarys_own_samples_have_its_weight_and_denominator_and_the_surrogates_gradient(tmp_path, backward):
+    # On-policy and with advantage a, the surrogate's gradient is a times that of the likelihood.
+    args = still(tmp_path, gradient_accumulation_steps=2, per_device_train_batch_size=4)
+    learning = {"first": RowLearning(weight=Constant(0.3), backward=backward)}
+    (found,), _ = gradients(args, learning, first=of_sampled(FIRST, -0.5))
+    (policy,), _ = gradients(args, {})
+    assert_near(found, policy - 0.15 * of_rows(FIRST))
+
+
+def test_a_conflicting_gradient_is_added_without_what_points_against_the_policys(tmp_path):
+    args = still(tmp_path, gradient_accumulation_steps=2, per_device_train_batch_size=4)
+    (policy,), _ = gradients(args, {})
+    first = of_rows(FIRST)
+    against = first if first @ policy < 0 else -first
+    sign = 1.0 if against is first else -1.0
+    learning = {"first": RowLearning(weight=GradNorm(0.5), conflict="project")}
+    (found,), log = gradients(args, learning, first=of_sampled(FIRST, sign))
+    lambda_ = 0.5 * policy.norm() / first.norm()
+    assert_near(found, policy + lambda_ * (against - (against @ policy) / (policy @ policy) * policy))
+    assert log[0]["objective/cosine"] < 0
+    (along,), _ = gradients(args, learning, first=of_sampled(FIRST, -sign))
+    assert_near(along, policy - lambda_ * against)
+
+
+@pytest.mark.parametrize("rule", [lambda: Constant(0.8), lambda: GradNorm(0.5)])
+def test_a_scheduled_weight_falls_on_a_line_to_what_is_left_of_it(tmp_path, rule):
+    args = still(tmp_path, max_steps=4)
+    _, plain = gradients(args, {"first": RowLearning(weight=rule())})
+    _, falling = gradients(args, {"first": RowLearning(weight=rule(), schedule="linear", final=0.5)})
+    shares = [b["objective/lambda"] / a["objective/lambda"] for a, b in zip(plain[:4], falling[:4], strict=True)]
+    assert shares == pytest.approx([1.0, 0.875, 0.75, 0.625])
 
 
 def test_auxiliaries_are_measured_each_at_its_own_steps(tmp_path):

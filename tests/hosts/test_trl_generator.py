@@ -11,8 +11,9 @@ from trl import GRPOTrainer
 from mel.hosts.trl.generator import TrainerGenerator, hugging_face_kwargs, sampling_as
 from mel.objective.randomness import own_stream
 from mel.prompts.chat import ChatTokenizer
+from mel.requests import Generate
 from mel.step import Accounting
-from mel.types import Completion, Generate, Sampling
+from mel.types import Completion, Sampling
 
 PROMPTS = [(3, 10, 11, 1, 4), (3, 12, 1, 4), (3, 30, 31, 32, 33, 1, 4)]
 

@@ -123,6 +123,16 @@ def test_ranks_of_which_one_alone_has_groups_to_refill_make_the_same_calls(folde
     assert found["tokens/refill"] > 0
 
 
+@pytest.mark.parametrize("sign", ["+1", "-1"])
+def test_a_projected_gradient_is_that_of_one_rank_on_the_union_batch(folders, sign):
+    assert distance(folders, f"conflict{sign}") < 1e-6
+
+
+def test_one_of_the_projected_gradients_conflicted(folders):
+    cosines = [json.loads((folders[2] / f"cosine{sign}-rank1.json").read_text()) for sign in ("+1", "-1")]
+    assert min(cosines) < 0 < max(cosines)
+
+
 def test_ranks_with_unequal_requests_score_by_the_same_calls_what_one_rank_scores(folders):
     one = torch.load(folders[1] / "score-rank0.pt", weights_only=False)
     left, right = (torch.load(folders[2] / f"score-rank{rank}.pt", weights_only=False) for rank in (0, 1))

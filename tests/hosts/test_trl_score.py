@@ -6,7 +6,8 @@ import tiny
 import torch
 from peft import LoraConfig
 
-from mel.types import Outcome, Score
+from mel.requests import Score
+from mel.types import Outcome
 
 CONTEXTS = ((5, 6, 7), (8,), (9, 10), (11, 12, 13, 14))
 TARGETS = ((20, 21), (22, 23, 24, 25, 26), (), (27,))

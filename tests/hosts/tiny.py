@@ -16,11 +16,11 @@ from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.methods.declaration import AuxiliarySettings, Limits, Needs
 from mel.ports import Auxiliary, Credit, Requests
+from mel.requests import Generate, Verify
 from mel.types import (
     Attempt,
     Candidate,
     Completion,
-    Generate,
     Group,
     MetaExperience,
     Outcome,
@@ -30,7 +30,6 @@ from mel.types import (
     Row,
     Sampling,
     Verdict,
-    Verify,
 )
 
 WORDS = [f"w{i}" for i in range(40)]

@@ -33,8 +33,9 @@ from mel.objective import gradients
 from mel.objective.weight import Constant, GradNorm
 from mel.ports import Requests
 from mel.prompts.chat import ChatTokenizer
+from mel.requests import Score
 from mel.step import RowLearning
-from mel.types import Group, Outcome, Row, Score, Step
+from mel.types import Group, Outcome, Row, Step
 
 GROUP = 4
 LAYOUTS = {
@@ -274,6 +275,31 @@ def refill(folder: Path, rank: int, world: int) -> None:
     torch.save({"metrics": metrics, "judged": judged}, folder / f"refill-rank{rank}.pt")
 
 
+def conflicting(folder: Path, rank: int, world: int) -> None:
+    """Rows of the same samples at advantages of either sign, one of which conflicts with the policy, projected."""
+    for sign in (1.0, -1.0):
+        parts = [rows_of(r, (3, 1)) for r in range(2)]
+        mine = parts[rank] if world == 2 else [row for part in parts for row in part]
+        rows = [
+            replace(
+                row,
+                term="policy",
+                advantages=(sign,) * len(row.target_ids),
+                is_sampled=(True,) * len(row.target_ids),
+            )
+            for row in mine
+        ]
+        recorder = tiny.StepGradients()
+        learning = {"rows_from": RowLearning(weight=GradNorm(2.0), conflict="project", rows_per_backward=2)}
+        keywords = {"callbacks": [recorder], "rollout_func": fixed_completions, "reward_funcs": rewards_by_place}
+        auxiliary = tiny.RowsFrom(lambda call, rows=rows: rows)
+        trainer = tiny.mel_trainer(still(folder, world, 2), auxiliary, learning=learning, **keywords)
+        trainer.train()
+        cosine = next(line for line in trainer.state.log_history if "objective/cosine" in line)["objective/cosine"]
+        torch.save(recorder.steps, folder / f"conflict{sign:+.0f}-rank{rank}.pt")
+        (folder / f"cosine{sign:+.0f}-rank{rank}.json").write_text(json.dumps(cosine))
+
+
 def compare_shards() -> None:
     """Norms, cosine and sums of sharded gradients (as FSDP2 holds them) are those of the whole ones."""
     mesh = init_device_mesh("cpu", (2,))
@@ -337,6 +363,7 @@ def run(folder: Path) -> None:
     several(folder, rank, world)
     credit_rules(folder, rank, world)
     whiten(folder, rank, world)
+    conflicting(folder, rank, world)
     if world == 2:
         refill(folder, rank, world)
         compare_shards()

@@ -140,7 +140,8 @@ def pair(wrong: str = WRONG_AT_2, *, tokenizer: ChatTokenizer | None = None, pro
 def experience(
     step: int = 2, *, text: str = M_AT_2, critique: str = "2) sorts not minus ;", heuristic: str = "sorts means same"
 ) -> MetaExperience:
-    return MetaExperience(bifurcation=step, critique=critique, heuristic=heuristic, text=text)
+    lesson = text.partition(") ")[2]
+    return MetaExperience(bifurcation=step, critique=critique, heuristic=heuristic, text=text, lesson=lesson)
 
 
 def candidate(

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, verified
 from mel.ports import Requests
+from mel.requests import Generate, Verify
 from mel.stages.join import as_rollout, has_sample, with_more
-from mel.types import Generate, Group, Rollout, Sampling, TokenIds, Verify
+from mel.types import Group, Rollout, Sampling, TokenIds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,8 +21,8 @@ from mel.ports import (
     TokenRewards,
     Verifier,
 )
-from mel.requests import Rate, Request, Reward
-from mel.types import Completion, Generate, Score, Verdict, Verify
+from mel.requests import Generate, Rate, Request, Reward, Score, Verify
+from mel.types import Completion, Verdict
 
 T = TypeVar("T")
 P = TypeVar("P")

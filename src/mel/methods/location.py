@@ -9,9 +9,10 @@ from typing import Literal
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, scored
 from mel.ports import Inspectable, Requests
+from mel.requests import Generate, Score
 from mel.stages.experience import construction_turn, split_sections, stated_step, without_thinking
 from mel.stages.localize import any_step, first_difference, least_likely, true_step
-from mel.types import Completion, Generate, Pair, Sampling, Score, TokenIds
+from mel.types import Completion, Pair, Sampling, TokenIds
 
 Locator = Literal["first_difference", "critique", "likelihood", "random", "oracle"]
 """Who says it, as in `mel.stages.localize`; `critique` is the policy, asked by the prompt `construct`."""

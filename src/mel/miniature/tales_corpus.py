@@ -173,7 +173,7 @@ class TalesCorpus:
             pair=pair, context_ids=(), completion=blank, experience=replace(experience, bifurcation=at + 1)
         )
         prefix = replay_prefix(asked, self._tokenizer, start=start)
-        prompt = replay_prompt(pair.group, experience, prefix, self._tokenizer, self._prompts)
+        prompt = replay_prompt(pair.group, experience, self._tokenizer, self._prompts) + prefix
         rest = pair.right.text[len(self._tokenizer.decode(prefix)) :]
         return self._item("continue" if prefix else "replay", prompt, rest)
 

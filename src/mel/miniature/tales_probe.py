@@ -186,11 +186,8 @@ def _succeed(
     prompted = []
     for candidate, prefix, note in zip(asked, prefixes, shown, strict=True):
         pair = candidate.pair
-        prompted.append(
-            pair.group.prompt_ids + prefix
-            if note is None
-            else replay_prompt(pair.group, note, prefix, at.chat, at.prompts)
-        )
+        asked_with = pair.group.prompt_ids if note is None else replay_prompt(pair.group, note, at.chat, at.prompts)
+        prompted.append(asked_with + prefix)
     found = at.sample([p for p in prompted for _ in range(ATTEMPTS)], 1.0, room=at.room)
     texts = [at.chat.decode(prefixes[i // ATTEMPTS] + c.token_ids) for i, c in enumerate(found)]
     problems = [c.pair.problem for c in asked for _ in range(ATTEMPTS)]

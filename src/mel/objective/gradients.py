@@ -50,6 +50,26 @@ def add(parameters: Sequence[Tensor], gradients: Gradients, *, factor: float) ->
             parameter.grad.add_(gradient, alpha=factor)
 
 
+def scale(parameters: Sequence[Tensor], factor: float) -> None:
+    """Multiplies what the parameters hold; a factor of 1 changes nothing at all."""
+    if factor == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
+
+
+def projected(found: Comparison) -> float:
+    """How much of the left gradient is to be added per unit of the right one, so that the two no longer conflict.
+
+    Right minus its projection on left is orthogonal to left (PCGrad, arXiv 2001.06782): right - <left, right> /
+    |left|^2 left. What is returned is the factor of left there, at least 0; 0 where the two do not conflict.
+    """
+    if found.cosine >= 0 or found.left_norm == 0:
+        return 0.0
+    return -found.cosine * found.right_norm / found.left_norm
+
+
 def compare(left: Gradients, right: Gradients) -> Comparison:
     """Norms and cosine over all parameters; of sharded gradients over all shards.
 

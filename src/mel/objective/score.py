@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mel.objective.rows import RowBatch, pad_rows
 from mel.ports import Logprobs
-from mel.types import Row, Score
+from mel.requests import Score
+from mel.types import Row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

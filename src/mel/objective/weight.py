@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
+
+Schedule = Literal["constant", "linear", "cosine"]
+"""How the weight changes over a run: not at all (the paper), on a straight line, or along half a cosine."""
+
+
+def scheduled(schedule: Schedule, progress: float, *, final: float = 0.0) -> float:
+    """What lambda is multiplied by: 1 at the start of a run, and `final` at its end unless the schedule is constant.
+
+    Args:
+        progress: optimizer steps done over those of the run, 0 to 1.
+    """
+    if schedule == "constant":
+        return 1.0
+    left = 1.0 - progress if schedule == "linear" else (1.0 + math.cos(math.pi * progress)) / 2
+    return final + (1.0 - final) * left
 
 
 class Weight(Protocol):

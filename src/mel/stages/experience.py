@@ -81,7 +81,38 @@ def parse_experience(
         return "no_heuristic"
     critique = "\n".join(body.strip() for name, body in found.items() if name != "heuristic" and body.strip())
     start = min(m.start() for p in sections.headings.values() if (m := p.search(text)) is not None)
-    return MetaExperience(bifurcation=bifurcation, critique=critique, heuristic=heuristic, text=text[start:].strip())
+    return MetaExperience(
+        bifurcation=bifurcation,
+        critique=critique,
+        heuristic=heuristic,
+        text=text[start:].strip(),
+        lesson=_lesson(text, start, sections),
+    )
+
+
+def _lesson(text: str, start: int, sections: Sections) -> str:
+    """C and H in one piece: the sections behind the statement of s*, or all of them if H stands before it."""
+    end = max(start, statement_end(text, sections) or 0)
+    heuristic = sections.headings["heuristic"].search(text)
+    body = text[start:] if heuristic is not None and heuristic.start() < end else text[end:]
+    return body.lstrip(".:;,)*_ \t\r\n").rstrip()
+
+
+def statement_end(text: str, sections: Sections) -> int | None:
+    """Where the statement of s* ends in the text, as `stated_step` finds it; None if none is made."""
+    heading = sections.headings["failure"].search(text)
+    begin = heading.end() if heading is not None else len(text)
+    others = [m.start() for p in sections.headings.values() if (m := p.search(text, begin)) is not None]
+    end, statement = min(others, default=len(text)), sections.step_statement
+    stated = (statement.search(text, begin, end) or statement.search(text)) if statement else None
+    match = stated or sections.step_reference.search(text, begin, end)
+    return match.end() if match is not None else None
+
+
+def heading_end(text: str, sections: Sections) -> int | None:
+    """Where the heading of H ends in the text; None if there is none."""
+    heading = sections.headings["heuristic"].search(text)
+    return heading.end() if heading is not None else None
 
 
 def without_thinking(text: str) -> str:

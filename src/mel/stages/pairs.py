@@ -11,7 +11,7 @@ from typing import Literal
 from mel.ports import Steps
 from mel.types import Group, Pair, Rollout, Step
 
-Choose = Literal["random", "closest", "closest_distinct"]
+Choose = Literal["random", "closest", "closest_distinct", "shortest_longest"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,8 @@ def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, 
         steps: the task's segmentation of a solution.
         choose: `random`: uniformly over all right-wrong pairs. `closest`: the longest shared beginning, in
             steps, first; ties at random. `closest_distinct`: the same among pairs with a step that differs, and
-            each wrong rollout at most once.
+            each wrong rollout at most once. `shortest_longest`: the shortest right rollout with the longest wrong one
+            first, in tokens, then the next longest with it; ties at random.
         rng: seeded per (run, step, problem), so that a resumed run pairs alike.
     """
     if not group.is_mixed:
@@ -63,14 +64,22 @@ def select_pairs(group: Group, steps: Steps, *, per_group: int, choose: Choose, 
         parting = [pair for pair in pairs if not _reads_the_same(pair)]
         skipped.update({"same_steps": len(pairs) - len(parting)} if len(parting) < len(pairs) else {})
         pairs = parting
-    if choose != "random":
-        pairs.sort(key=lambda pair: pair.shared_steps, reverse=True)
-    if choose == "closest_distinct":
-        nearest: dict[int, Pair] = {}
-        for pair in pairs:
-            nearest.setdefault(pair.wrong_index, pair)
-        pairs = list(nearest.values())
-    return Selection(pairs=tuple(pairs[:per_group]), skipped=dict(skipped))
+    return Selection(pairs=tuple(_ordered(pairs, choose)[:per_group]), skipped=dict(skipped))
+
+
+def _ordered(pairs: list[Pair], choose: Choose) -> list[Pair]:
+    """The pairs, first choice first; those that are alike stay in their order."""
+    if choose == "random":
+        return pairs
+    if choose == "shortest_longest":
+        return sorted(pairs, key=lambda pair: (len(pair.right.token_ids), -len(pair.wrong.token_ids)))
+    nearest_first = sorted(pairs, key=lambda pair: pair.shared_steps, reverse=True)
+    if choose == "closest":
+        return nearest_first
+    of_wrong: dict[int, Pair] = {}
+    for pair in nearest_first:
+        of_wrong.setdefault(pair.wrong_index, pair)
+    return list(of_wrong.values())
 
 
 def _reads_the_same(pair: Pair) -> bool:

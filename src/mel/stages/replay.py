@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -9,7 +10,17 @@ from typing import Literal
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
 from mel.prompts.ask import conversation
-from mel.types import Attempt, Candidate, Completion, Group, MetaExperience, Replayed, TokenIds, Truth, Verdict
+from mel.types import (
+    Attempt,
+    Candidate,
+    Completion,
+    Group,
+    MetaExperience,
+    Replayed,
+    TokenIds,
+    Truth,
+    Verdict,
+)
 
 Start = Literal["start", "bifurcation"]
 Accept = Literal["right", "uplift", "all"]
@@ -24,16 +35,34 @@ def replay_prefix(candidate: Candidate, tokenizer: Tokenizer, *, start: Start) -
     return wrong[: tokenizer.token_index(wrong, step.start)]
 
 
-def replay_prompt(
-    group: Group, experience: MetaExperience, prefix_ids: TokenIds, tokenizer: Tokenizer, prompts: PromptSet
-) -> TokenIds:
-    """Tokens to sample a replay from: x with M in the user's turn, then the kept beginning of y-.
+def replay_prompt(group: Group, experience: MetaExperience, tokenizer: Tokenizer, prompts: PromptSet) -> TokenIds:
+    """Tokens to sample a replay from, before the kept beginning of y-: x with M in the user's turn.
 
     Args:
         group: of the rollouts of x, whose opening comes first here too.
     """
     turn = prompts.replay(group.problem.text, experience.text)
-    return tokenizer.chat(conversation(group.opening, turn)) + prefix_ids
+    return tokenizer.chat(conversation(group.opening, turn))
+
+
+def sibling(of: Group, groups: Sequence[Group]) -> Group | None:
+    """The group on whose problem M can be tried instead of its own; None if there is none.
+
+    Of the other problems that not every rollout solved, the one whose text shares most words with that of `of`: the
+    number of words in both over that in either, numbers left out; of several alike the first.
+    """
+    own = _words(of.problem.text)
+    others = [g for g in groups if g.problem.id != of.problem.id and g.pass_rate < 1.0]
+
+    def likeness(group: Group) -> float:
+        words = _words(group.problem.text)
+        return len(own & words) / max(len(own | words), 1)
+
+    return max(others, key=likeness, default=None)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W\d_]+", text.casefold()))
 
 
 def strangers(candidates: Sequence[Candidate]) -> list[MetaExperience | None]:
@@ -58,6 +87,8 @@ def judge(
     accept: Accept,
     margin: float,
     truth: Truth | None = None,
+    prompt_ids: TokenIds = (),
+    on: Group | None = None,
 ) -> Replayed:
     """Decide whether a candidate joins D_M*; it comes back either way, since the retention rate is a result.
 
@@ -68,6 +99,8 @@ def judge(
             estimates success without M, which a problem that is easy anyway would reach too.
         margin: 0 to 1, used by `uplift` only.
         truth: what the task knows of the candidate, carried on.
+        prompt_ids: what the attempts were sampled from, before the prefix.
+        on: whose problem they solve and whose pass rate they must exceed, if not the candidate's own.
     """
     attempts = tuple(
         Attempt(completion=c, response=r, verdict=v) for c, r, v in zip(completions, responses, verdicts, strict=True)
@@ -75,7 +108,7 @@ def judge(
     rate = sum(v.is_correct for v in verdicts) / len(verdicts)
     if accept == "uplift":
         # Rates are quotients: 8/10 must not beat 7/10 by "more than" 1/10 for a rounding error.
-        is_kept = rate - candidate.pair.group.pass_rate > margin + 1e-9
+        is_kept = rate - (on or candidate.pair.group).pass_rate > margin + 1e-9
         reason = "kept" if is_kept else "no_uplift"
     else:
         is_kept = rate == 1.0 if accept == "all" else rate > 0.0
@@ -87,6 +120,8 @@ def judge(
         is_kept=is_kept,
         reason=reason,
         truth=truth or Truth(),
+        prompt_ids=prompt_ids,
+        on=on,
     )
 
 

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import TypeVar
 
 from mel.ports import Requests
-from mel.types import Completion, Generate, Verify
+from mel.requests import Generate, Verify
+from mel.types import Completion
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mel.methods import AuxiliarySettings, Method
-from mel.ports import Carrier, Requests
+from mel.ports import Carrier, Remembering, Requests
 from mel.step.accounting import Accounting
 from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
 from mel.step.idleness import ROLLOUTS, Reasons, idle_rollouts, signs_of
@@ -101,6 +101,7 @@ def learn(
         share=Share.of(rolled.groups, groups),
     )
     reports = ranks.all_of(report)
+    _tell(method, reports)
     metrics = _metrics(method, reports, rolled.rewards)
     return Learned(
         rows=tuple(rows),
@@ -111,6 +112,20 @@ def learn(
         metrics=metrics,
         idle=_idle(method, reports, metrics),
     )
+
+
+def _tell(method: Method, reports: Sequence[_Report]) -> None:
+    """Every auxiliary that remembers hears what was counted of it on all ranks."""
+    counts = sum_counts(report.counts for report in reports)
+    for auxiliary in method.auxiliaries:
+        if isinstance(auxiliary, Remembering):
+            auxiliary.hear(_own(counts, _namespace(method, auxiliary.name)))
+
+
+def _own(counts: Mapping[str, float], namespace: str) -> dict[str, float]:
+    """The counts of one auxiliary under their own names."""
+    prefix = f"{namespace}/"
+    return {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
 
 
 def _auxiliaries(
@@ -132,18 +147,13 @@ def _check_outcome(method: Method, name: str, outcome: Outcome) -> None:
     """Refuses what the host could not weigh.
 
     Raises:
-        ValueError: changed groups without a word in the declaration, or a `policy` row beside the groups.
+        ValueError: changed groups without a word in the declaration.
     """
     declared = {settings.name for settings in method.settings if settings.changes_groups}
     if outcome.groups is not None and name not in declared:
         raise ValueError(
             f"auxiliary {name!r} handed back groups, and its settings do not say that it may: set changes_groups "
             "= True in them, for ranks exchange the rewards of changed groups only where that is declared"
-        )
-    if any(row.term == "policy" for row in outcome.rows):
-        raise ValueError(
-            f"auxiliary {name!r} handed back a policy row: put the rollout into its group instead (Outcome.groups), so "
-            "that it gets an advantage and counts in the denominators"
         )
 
 

@@ -10,7 +10,8 @@ from mel.step.learning import Reduction
 from mel.types import Row, Term
 
 Key = tuple[str, Term]
-"""Auxiliary and term: rows that share a denominator, a weight and a backward pass. Policy rows have no auxiliary."""
+"""Auxiliary and term: rows that share a denominator, a weight and a backward pass. Rows of the policy loss itself, that
+is of rollouts which the host did not sample, have no auxiliary."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +62,7 @@ class Totals:
 
 def key_of(row: Row) -> Key:
     """Which rows it shares a denominator with."""
-    return ("" if row.term == "policy" else row.auxiliary, row.term)
+    return (row.auxiliary, row.term)
 
 
 def spread(num_rows: int, num_slots: int) -> list[int]:

@@ -36,8 +36,8 @@ from mel.methods.credit.contrast import ContrastSettings
 from mel.methods.credit.first_error import FirstErrorSettings
 from mel.methods.credit.process_reward import ProcessRewardSettings
 from mel.ports import Logprobs, Ratings, TokenRewards
-from mel.requests import Rate, Request, Reward
-from mel.types import Group, Outcome, Score, Verify
+from mel.requests import Rate, Request, Reward, Score, Verify
+from mel.types import Group, Outcome
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
 LENGTH = 21  # three steps of six words, `answer`, the number, the end

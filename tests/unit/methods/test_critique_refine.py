@@ -11,7 +11,8 @@ from stories import PROBLEM, PROMPTS, RIGHT, TASK, WRONG_AT_1, WRONG_AT_2, Canne
 
 from mel.methods import AUXILIARIES, Surroundings, drive
 from mel.methods.auxiliaries.critique_refine import shaping
-from mel.types import Group, Outcome, Sampling, Score
+from mel.requests import Score
+from mel.types import Group, Outcome, Sampling
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
 MIXED = group(RIGHT, WRONG_AT_2)

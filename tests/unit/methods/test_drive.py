@@ -11,8 +11,8 @@ from stories import PROBLEM, RIGHT, TASK, WRONG_AT_1, Canned, completion
 from mel.methods import GenerationError, adrive, drive
 from mel.methods.drive import completed, rated, rewarded, verified
 from mel.ports import Ratings, Requests
-from mel.requests import Rate, Request, Reward
-from mel.types import Completion, Generate, Sampling, Verdict, Verify
+from mel.requests import Generate, Rate, Request, Reward, Verify
+from mel.types import Completion, Sampling, Verdict
 
 SAMPLING = Sampling(max_tokens=8)
 

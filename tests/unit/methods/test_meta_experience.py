@@ -30,8 +30,8 @@ from stories import (
 )
 
 from mel.methods import PAPER, MetaExperienceLearning, MetaExperienceSettings, Surroundings, adrive, drive
-from mel.requests import Request
-from mel.types import Completion, Generate, Group, Outcome, Row, Sampling, Verdict
+from mel.requests import Generate, Request
+from mel.types import Completion, Group, Outcome, Row, Sampling, Verdict
 
 PREFIX = "1) finds plus 3 = 53"
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44, inspector=TASK)

@@ -9,7 +9,8 @@ import pytest
 from stories import PROBLEM, PROMPTS, RIGHT, TASK, WRONG_AT_1, WRONG_AT_2, Canned, ended, group, ids, words
 
 from mel.methods import AUXILIARIES, Surroundings, drive
-from mel.types import Group, Outcome, Reference, Row, Score
+from mel.requests import Score
+from mel.types import Group, Outcome, Reference, Row
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
 

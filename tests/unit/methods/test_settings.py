@@ -26,14 +26,14 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"choose": "best"}, r"choose: expected one of random, closest, closest_distinct, got 'best'"),
+        ({"choose": "best"}, "choose: expected one of random, closest, closest_distinct, shortest_longest, got 'best'"),
         ({"long_pairs": "keep"}, r"long_pairs: expected one of drop, cut, got 'keep'"),
         ({"guard": "off"}, r"guard: expected one of count, reject, got 'off'"),
         ({"replay_from": "end"}, r"replay_from: expected one of start, bifurcation, got 'end'"),
         ({"accept": "any"}, r"accept: expected one of right, uplift, all, got 'any'"),
-        ({"filter": "off"}, r"filter: expected one of replay, none, shuffled, got 'off'"),
-        ({"target": "m"}, r"target: expected one of experience, heuristic, step, solution, got 'm'"),
-        ({"context": "all"}, r"context: expected one of retrospective, question, prefix, got 'all'"),
+        ({"filter": "off"}, r"filter: expected one of replay, none, shuffled, no_note, got 'off'"),
+        ({"target": "m"}, r"target: expected one of experience, heuristic, heuristic\+critique, .*, got 'm'"),
+        ({"context": "all"}, r"context: expected one of retrospective, question, both, prefix, got 'all'"),
         ({"pairs_per_group": 0}, "pairs_per_group: expected a whole number of at least 1, got 0"),
         ({"pairs_per_group": "2"}, "pairs_per_group: expected a whole number of at least 1, got '2'"),
         ({"pairs_per_group": 1.5}, r"pairs_per_group: expected a whole number of at least 1, got 1\.5"),
@@ -51,7 +51,7 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
         ({"context": "question"}, "target 'step' is trained in context prefix; got context 'question'"),
         (
             {"target": "experience"},
-            "target 'experience' is trained in context retrospective or question; got context 'prefix'",
+            "target 'experience' is trained in context retrospective or question or both; got context 'prefix'",
         ),
         (
             {"target": "solution", "context": "retrospective"},
@@ -69,6 +69,25 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
             {"filter": "none", "target": "solution", "context": "question"},
             "filter 'none' makes no replay, and target 'solution' is taken from one",
         ),
+        ({"construct_calls": 2}, r"construct_calls: expected one of \[1, 3\], got 2"),
+        ({"construct_from": "right"}, r"construct_from: expected one of \['pair', 'wrong'\], got 'right'"),
+        ({"replay_on": "sibling"}, "replay_on 'sibling' solves another problem, .*; set replay_from: start"),
+        ({"objective": "dpo"}, r"objective: expected one of \['nll', 'policy_gradient', 'distill'\], got 'dpo'"),
+        (
+            {"objective": "policy_gradient"},
+            "set target: experience and context: retrospective .got 'step' and 'prefix'",
+        ),
+        (PAPER | {"objective": "policy_gradient", "construct_temperature": 0.0}, "construct_temperature above 0"),
+        (PAPER | {"objective": "policy_gradient", "construct_calls": 3}, "and construct_calls 1; got 1.0 and 3"),
+        (
+            PAPER | {"objective": "policy_gradient", "filter": "none"},
+            "rates M by its replay, and filter 'none' makes none",
+        ),
+        (PAPER | {"objective": "distill"}, "set target: step or solution .got 'experience'"),
+        ({"objective": "distill", "filter": "no_note"}, "'distill' needs a teacher with a note"),
+        ({"gate": "on"}, r"gate: expected one of \['open', 'quality'\], got 'on'"),
+        ({"gate_decay": 1.0}, "gate_decay: expected a number"),
+        ({"top_k": 0}, "top_k: expected a whole number of at least 1, got 0"),
     ],
 )
 def test_what_cannot_work_is_refused(changes: dict[str, object], message: str) -> None:

@@ -22,8 +22,9 @@ from stories import (
 
 from mel.methods import AUXILIARIES, CARRIERS, Assumptions, Limits, Surroundings, build, drive
 from mel.prompts.ask import PlainAsk
+from mel.requests import Score
 from mel.step import Accounting, Alone, Rolled, learn
-from mel.types import Completion, Sampling, Score, TokenIds
+from mel.types import Completion, Sampling, TokenIds
 
 AT = Surroundings(
     tokenizer=words(),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mel.objective.gradients import add, compare, take
+from mel.objective.gradients import add, compare, projected, scale, take
 
 
 def parameters(*gradients):
@@ -50,3 +50,21 @@ def test_norms_and_cosine_run_over_all_parameters():
 
 def test_the_cosine_with_nothing_is_zero():
     assert compare([torch.tensor([1.0])], [None]).cosine == 0.0
+
+
+def test_scaling_multiplies_what_is_there():
+    of = parameters([1.0, 2.0], None)
+    scale(of, 3.0)
+    assert (of[0].grad.tolist(), of[1].grad) == ([3.0, 6.0], None)
+
+
+def test_conflicting_gradients_are_orthogonal_once_projected():
+    # <(2, 0, 0), (-3, 4, 0)> = -6, |left|^2 = 4: right + 1.5 left = (0, 4, 0)
+    left, right = [torch.tensor([2.0, 0.0]), torch.tensor([0.0])], [torch.tensor([-3.0, 4.0]), None]
+    assert projected(compare(left, right)) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("right", [[1.0, 4.0], [0.0, 4.0], [0.0, 0.0]])
+def test_gradients_that_do_not_conflict_are_left_as_they_are(right):
+    assert projected(compare([torch.tensor([2.0, 0.0])], [torch.tensor(right)])) == 0.0
+    assert projected(compare([torch.tensor([0.0, 0.0])], [torch.tensor(right)])) == 0.0

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mel.objective.score import in_order, score_batches, token_logprobs
-from mel.types import Score
+from mel.requests import Score
 
 REQUEST = Score(contexts=((1,), (2, 3), (4,), (5, 1, 2)), targets=((2, 3), (), (1, 2, 3, 4), (6,)))
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mel.objective.weight import Constant, GradNorm
+from mel.objective.weight import Constant, GradNorm, scheduled
 
 
 def test_a_constant_weight_is_what_was_given_whatever_is_measured():
@@ -59,3 +59,16 @@ def test_the_mean_survives_saving_and_restoring():
 def test_settings_out_of_range_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "progress", "factor"),
+    [
+        *[("constant", progress, 1.0) for progress in (0.0, 0.5, 1.0)],
+        *[("linear", 0.0, 1.0), ("linear", 0.25, 0.8), ("linear", 1.0, 0.2)],
+        # (1 + cos 60 degrees) / 2 = 3/4 of the way from 0.2 to 1
+        *[("cosine", 0.0, 1.0), ("cosine", 1 / 3, 0.8), ("cosine", 0.5, 0.6), ("cosine", 1.0, 0.2)],
+    ],
+)
+def test_a_schedule_leads_from_all_of_the_weight_to_what_is_left_at_the_end(schedule, progress, factor):
+    assert scheduled(schedule, progress, final=0.2) == pytest.approx(factor)

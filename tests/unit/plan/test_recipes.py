@@ -98,9 +98,9 @@ def test_it_fits_the_hardware_its_header_names_under_the_launch_file_it_names(na
 
 
 @pytest.mark.parametrize("name", [n for n in QWEN3 if not n.endswith("_grpo")])
-def test_a_recipe_is_the_papers_or_the_recommended_one_apart_from_lengths(name: str) -> None:
+def test_a_recipe_is_one_of_the_miniatures_apart_from_lengths(name: str) -> None:
     lengths = {"construct_max_tokens", "max_pair_tokens", "long_pairs"}
-    miniature = load_recipe("paper" if name.endswith("_paper") else "recommended")
+    miniature = load_recipe(next((arm for arm in ("paper", "distilled") if name.endswith(f"_{arm}")), "recommended"))
 
     def settings(recipe: Recipe) -> dict[str, object]:
         return {k: v for k, v in recipe.auxiliaries[0].settings if k not in lengths}
@@ -118,9 +118,9 @@ def test_the_arms_of_one_size_differ_in_their_auxiliary_alone() -> None:
     for size in ("4b", "8b"):
         tables = [
             read_recipe(f"qwen3_{size}_8gpu{arm}") | {"name": "", "description": "", "auxiliaries": []}
-            for arm in ("", "_paper", "_grpo")
+            for arm in ("", "_paper", "_distilled", "_grpo")
         ]
-        assert tables[0] == tables[1] == tables[2]
+        assert tables[1:] == tables[:1] * 3
 
 
 def test_the_14b_server_recipe_also_fits_zero_3_with_its_optimizer_in_host_memory() -> None:

@@ -57,6 +57,13 @@ def test_several_replays_and_a_shorter_limit_count(recipe: Callable[..., Recipe]
     assert t.generated["replay"] == 48 * 4 * 300
 
 
+def test_monte_carlo_localization_is_planned_as_a_phase_of_its_own(recipe: Callable[..., Recipe]) -> None:
+    t = of(recipe(auxiliaries=mel(**PAPER, localizer="monte_carlo", localize_samples=2, localize_rounds=9)))
+    # 64 pairs, four rounds for 10 steps, two continuations of half a solution each, from half a solution
+    assert (t.sequences["localize"], t.generated["localize"]) == (512, 512 * 500)
+    assert t.read == 512 * 600 + 64 * 2100 + 48 * 600
+
+
 def test_without_replay_every_parsed_candidate_is_learned(recipe: Callable[..., Recipe]) -> None:
     t = of(recipe(auxiliaries=mel(**PAPER, filter="none")))
     assert (t.generated["replay"], t.row_count) == (0.0, 48.0)

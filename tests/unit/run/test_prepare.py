@@ -11,9 +11,10 @@ from trl import GRPOConfig
 
 from mel.config import load_recipe, parse_recipe
 from mel.hosts.trl.problems import example_of, opening_of
+from mel.requests import Generate
 from mel.run import train
 from mel.run.prepare import build_method, prepare_evaluation
-from mel.types import Generate, Sampling
+from mel.types import Sampling
 
 
 def replay_limit(**trainer: int) -> int:

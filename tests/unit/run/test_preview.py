@@ -25,7 +25,7 @@ def printed(function, *words: str) -> str:
 def test_every_recipe_is_listed_with_its_hardware() -> None:
     text = printed(list_recipes)
     assert all(re.search(rf"^ {name} +\S+", text, flags=re.M) for name in shipped_recipes())
-    assert "qwen3_1_7b_24gb         one GPU of 24 GB" in text
+    assert "qwen3_1_7b_24gb          one GPU of 24 GB" in text
 
 
 @pytest.mark.parametrize("name", list(shipped_recipes()))

@@ -48,7 +48,11 @@ def test_s_star_is_one_of_the_steps_that_were_shown() -> None:
 
 def test_an_analysis_is_read_into_step_critique_and_heuristic() -> None:
     assert read(ANALYSIS) == MetaExperience(
-        bifurcation=2, critique="2) sorts not minus ;", heuristic="sorts means same", text=M_AT_2
+        bifurcation=2,
+        critique="2) sorts not minus ;",
+        heuristic="sorts means same",
+        text=M_AT_2,
+        lesson="sorts not minus ; rule sorts means same",
     )
 
 

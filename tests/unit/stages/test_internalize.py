@@ -16,6 +16,7 @@ from stories import (
     candidate,
     ended,
     experience,
+    group,
     ids,
     rejected_item,
     replayed,
@@ -23,17 +24,22 @@ from stories import (
 )
 
 from mel.prompts.chat import ChatTokenizer
-from mel.stages.internalize import ALLOWED, Context, Target, first_step, internalize
-from mel.types import Replayed, Row
+from mel.stages.internalize import ALLOWED, Context, Target, distilled, first_step, internalize, reinforced
+from mel.types import Problem, Reference, Replayed, Row
 
 PREFIX = "1) finds plus 3 = 53"
 QUESTION = f"<user> {PROBLEM.text} <assistant>"
 
 
 def row(item: Replayed, target: Target, context: Context, tokenizer: ChatTokenizer | None = None) -> Row:
+    (found,) = rows(item, target, context, tokenizer)
+    return found
+
+
+def rows(item: Replayed, target: Target, context: Context, tokenizer: ChatTokenizer | None = None) -> tuple[Row, ...]:
     found = internalize(item, tokenizer or words(), TASK.steps, target=target, context=context)
-    assert isinstance(found, Row)
-    assert (found.term, found.weight) == ("nll", 1.0)
+    assert isinstance(found, tuple)
+    assert {(row.term, row.weight) for row in found} == {("nll", 1.0)}
     return found
 
 
@@ -131,7 +137,71 @@ def test_what_was_not_kept_teaches_nothing(target: Target, context: Context) -> 
     assert internalize(rejected_item(), words(), TASK.steps, target=target, context=context) == "not_kept"
 
 
-@pytest.mark.parametrize(("target", "context"), [(t, c) for t, contexts in ALLOWED.items() for c in contexts])
+@pytest.mark.parametrize("target", ["experience", "heuristic", "heuristic+critique"])
+def test_both_contexts_give_a_row_each(target: Target) -> None:
+    item = from_start()
+    assert rows(item, target, "both") == (row(item, target, "retrospective"), row(item, target, "question"))
+
+
+def test_critique_and_heuristic_are_what_follows_the_step() -> None:
+    found = row(from_start(), "heuristic+critique", "retrospective")
+    assert found.context_ids == ids(f"start 50 {WALK} at 2)")
+    assert found.target_ids == ended("sorts not minus ; rule sorts means same")
+    assert row(from_start(), "heuristic+critique", "question").target_ids == ids(
+        "sorts not minus ; rule sorts means same"
+    )
+
+
+def sibling_replay() -> Replayed:
+    """M of the problem, replayed on another one whose rollouts were right in one of four."""
+    other = group(RIGHT, *[WRONG_AT_2] * 3, problem=Problem(id="q", text="start 40 1) buys 1", answer="48"))
+    return replace(from_start(), on=other)
+
+
+def test_a_solution_of_a_sibling_is_learned_on_its_question_and_an_experience_on_its_own() -> None:
+    assert row(sibling_replay(), "solution", "question").context_ids == ids("<user> start 40 1) buys 1 <assistant>")
+    assert row(sibling_replay(), "experience", "question").context_ids == ids(QUESTION)
+
+
+def test_a_distilled_row_has_the_policy_with_the_note_as_its_teacher() -> None:
+    asked = ids(f"<user> {PROBLEM.text} note {M_AT_2} <assistant>")
+    item = replace(from_bifurcation(), prompt_ids=asked)
+    step = distilled(row(item, "step", "prefix"), item, divergence="jsd", top_k=5)
+    assert (step.term, step.target_ids) == ("distill", ids("2) sorts same 2 = 53"))
+    assert step.context_ids == ids(f"{QUESTION} {PREFIX}")
+    assert step.reference == Reference(context_ids=asked + ids(PREFIX), divergence="jsd", top_k=5)
+    whole = distilled(row(item, "solution", "question"), item, divergence="forward_kl", top_k=None)
+    assert whole.reference == Reference(context_ids=asked)
+
+
+@pytest.mark.parametrize(
+    ("item", "advantage"),
+    # A group with 1 of 2 right; replays right, wrong, half of them right; and a sibling with 1 of 4 right.
+    [
+        (replayed(candidate(), RIGHT), 0.5),
+        (replayed(candidate(), WRONG_AT_2, is_kept=False), -0.5),
+        (replayed(candidate(), RIGHT, WRONG_AT_2), 0.0),
+        (sibling_replay(), 0.75),
+    ],
+)
+def test_every_replayed_experience_is_reinforced_by_its_success_above_the_pass_rate(
+    item: Replayed, advantage: float
+) -> None:
+    found = reinforced(item)
+    assert found is not None
+    assert (found.term, found.context_ids, found.target_ids) == ("policy", ids("start 50"), ended(ANALYSIS))
+    assert found.advantages == (advantage,) * len(ended(ANALYSIS))
+    assert set(found.is_sampled) == {True}
+
+
+def test_what_was_not_replayed_is_not_reinforced() -> None:
+    assert reinforced(rejected_item()) is None
+
+
+ONE_ROW = [(t, c) for t, contexts in ALLOWED.items() for c in contexts if c != "both"]
+
+
+@pytest.mark.parametrize(("target", "context"), ONE_ROW)
 def test_byte_level_rows_spell_the_same_text(target: Target, context: Context) -> None:
     tokenizer = bytes_bpe()
     prefix = tokenizer.encode(PREFIX)
@@ -140,12 +210,14 @@ def test_byte_level_rows_spell_the_same_text(target: Target, context: Context) -
     text = {
         "experience": ANALYSIS,
         "heuristic": "sorts means same" if context == "question" else " sorts means same",
+        "heuristic+critique": " " * (context != "question") + "sorts not minus ; rule sorts means same",
         "step": " 2) sorts same 2 = 53",
         "solution": f" {CONTINUED}" if context == "prefix" else f"{PREFIX} {CONTINUED}",
     }[target]
     assert tokenizer.decode(found.target_ids) == text
     asked = f"<user> {PROBLEM.text} <assistant>"
-    before = "start 50" + (ANALYSIS.removesuffix(" sorts means same") if target == "heuristic" else "")
+    written = {"heuristic": " sorts means same", "heuristic+critique": " sorts not minus ; rule sorts means same"}
+    before = "start 50" + (ANALYSIS.removesuffix(written[target]) if target in written else "")
     assert (
         tokenizer.decode(found.context_ids)
         == {

@@ -20,7 +20,7 @@ from stories import (
     words,
 )
 
-from mel.stages.localize import any_step, first_difference, least_likely, true_step
+from mel.stages.localize import Bisection, agreed, any_step, first_difference, least_likely, steepest_fall, true_step
 
 
 @pytest.mark.parametrize(("wrong", "step"), [(WRONG_AT_1, 1), (WRONG_AT_2, 2), (WRONG_AT_3, 3)])
@@ -76,3 +76,35 @@ def test_tokens_are_summed_within_the_steps_of_any_tokenizer() -> None:
 def test_the_task_says_which_step_is_wrong_or_that_none_is() -> None:
     assert [true_step(pair(wrong), TASK) for wrong in (WRONG_AT_1, WRONG_AT_2, WRONG_AT_3)] == [1, 2, 3]
     assert true_step(replace(pair(), wrong=pair().right), TASK) is None
+
+
+def test_the_step_that_falls_most_is_blamed_however_unlikely_others_are() -> None:
+    # Sums of six tokens: -60, -6, -12 alone; -63, -12, -15 beside y+; falls of 3, 6, 3.
+    alone, beside = logps(-10, -1, -2), logps(-10.5, -2, -2.5)
+    assert least_likely(pair(), alone, words()) == least_likely(pair(), beside, words()) == 1
+    assert steepest_fall(pair(), alone, beside, words()) == 2
+    assert steepest_fall(pair(NO_STEPS), [-1.0] * 3, [-2.0] * 3, words()) is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "difference", "value", "step"),
+    [(3, 1, 3, 3), (1, 1, 3, 1), (2, 1, 3, 2), (4, 1, 3, 3), (4, 2, None, 2), (4, None, None, 4)],
+)
+def test_a_stated_step_is_kept_if_confirmed_and_else_the_earlier_of_it_and_the_new_value(
+    stated: int, difference: int | None, value: int | None, step: int
+) -> None:
+    assert agreed(stated, difference, value) == step
+
+
+def test_bisection_finds_the_first_lost_step_of_eight_in_three_probes() -> None:
+    search, probes = Bisection(sound=0, lost=8), []
+    while (probe := search.probe) is not None:
+        probes.append(probe)
+        # Step 3 is wrong; more than half of the pass rate 0.8 is left before it, exactly half behind it.
+        search = search.told(0.5 if probe < 3 else 0.4, 0.8)
+    assert (probes, search.step) == ([4, 2, 3], 3)
+    assert search.told(1.0, 0.8) == search
+
+
+def test_a_single_step_needs_no_probe() -> None:
+    assert (Bisection(sound=0, lost=1).probe, Bisection(sound=0, lost=1).step) == (None, 1)

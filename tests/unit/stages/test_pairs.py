@@ -112,6 +112,16 @@ def test_closest_distinct_leaves_out_pairs_without_a_step_that_differs() -> None
     assert distinct.skipped == {"same_steps": 1}
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_shortest_right_rollout_meets_the_longest_wrong_one_first(seed: int) -> None:
+    # 21 tokens each, 6 more with a fourth step: the right one of 21 with the wrong ones of 27 and 21, then that of 27.
+    longer = RIGHT.replace(" answer", " 4) sees same 1 = 48 answer")
+    wrong_longer = WRONG_AT_2.replace(" answer", " 4) sees same 1 = 46 answer")
+    mixed = group(longer, WRONG_AT_2, RIGHT, wrong_longer)
+    found = chosen(mixed, per_group=3, choose="shortest_longest", seed=seed)
+    assert indices(found) == [(2, 3), (2, 1), (0, 3)]
+
+
 def test_a_wrong_rollout_that_stops_early_still_has_something_to_contrast() -> None:
     short = "1) finds plus 3 = 53 2) sorts same 2 = 53 answer 53"
     assert indices(chosen(group(RIGHT, short), choose="closest_distinct")) == [(0, 1)]

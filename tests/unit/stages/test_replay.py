@@ -22,8 +22,8 @@ from stories import (
     words,
 )
 
-from mel.stages.replay import Accept, judge, rejected, replay_prefix, replay_prompt, strangers
-from mel.types import Candidate, Replayed
+from mel.stages.replay import Accept, judge, rejected, replay_prefix, replay_prompt, sibling, strangers
+from mel.types import Candidate, Group, Problem, Replayed
 
 
 def test_a_replay_from_the_start_keeps_nothing() -> None:
@@ -52,10 +52,39 @@ def test_a_candidate_without_an_experience_keeps_nothing() -> None:
     assert replay_prefix(failed, words(), start="bifurcation") == ()
 
 
-def test_the_replay_prompt_holds_the_problem_m_and_the_kept_beginning() -> None:
-    kept = ids("1) finds plus 3 = 53")
-    prompt = replay_prompt(group(), experience(), kept, words(), PROMPTS)
-    assert prompt == ids(f"<user> {PROBLEM.text} note {M_AT_2} <assistant> 1) finds plus 3 = 53")
+def test_the_replay_prompt_holds_the_problem_and_m() -> None:
+    prompt = replay_prompt(group(), experience(), words(), PROMPTS)
+    assert prompt == ids(f"<user> {PROBLEM.text} note {M_AT_2} <assistant>")
+
+
+def other(name: str, text: str, *attempts: str) -> Group:
+    return group(*attempts, problem=Problem(id=name, text=text, answer="48"))
+
+
+def test_a_sibling_is_the_problem_with_most_words_in_common_that_not_every_rollout_solved() -> None:
+    # `start finds sorts loses`: 3 of 5 words are shared with q, all with r, which is solved, and 2 of 6 with s.
+    own = group(RIGHT, WRONG_AT_2)
+    q = other("q", "start 7 1) finds 3 2) sorts 2 3) eats 5", WRONG_AT_2)
+    r = other("r", "start 50 1) sorts 3 2) finds 2 3) loses 9", RIGHT, RIGHT)
+    s = other("s", "start 50 1) finds 3 2) buys 2 3) eats 5", RIGHT, WRONG_AT_2)
+    assert sibling(own, [own, s, r, q]) is q
+    assert sibling(own, [own, s, r]) is s
+    assert sibling(own, [own, r, replace(own)]) is None
+
+
+def test_of_siblings_alike_the_first_is_taken() -> None:
+    first, second = (other(name, "start 9 1) buys 2", WRONG_AT_2) for name in "qr")
+    assert sibling(group(RIGHT, WRONG_AT_2), [second, first]) is second
+
+
+def test_uplift_is_over_the_pass_rate_of_the_problem_that_was_replayed() -> None:
+    hard = other("q", "start 9 1) buys 2", *[WRONG_AT_2] * 3, RIGHT)
+    item, done = candidate(), [completion(RIGHT), completion(WRONG_AT_2)]
+    found = judge(item, (), done, [c.text for c in done], verdicts(True, False), accept="uplift", margin=0.2, on=hard)
+    # 1/2 exceeds 1/4 by more than 0.2, and does not exceed the candidate's own 1/2.
+    assert (found.is_kept, found.group) == (True, hard)
+    alone = judge(item, (), done, [c.text for c in done], verdicts(True, False), accept="uplift", margin=0.2)
+    assert (alone.is_kept, alone.group) == (False, item.pair.group)
 
 
 def judged(

@@ -6,8 +6,9 @@ from time import sleep
 import pytest
 
 from mel.ports import Requests
+from mel.requests import Generate, Score, Verify
 from mel.step import Accounting
-from mel.types import Completion, Generate, Sampling, Score, Verdict, Verify
+from mel.types import Completion, Sampling, Verdict
 
 HOW = Sampling(max_tokens=9)
 

@@ -14,21 +14,9 @@ from mel.methods import AuxiliarySettings, Limits, Longest, Method, Needs, drive
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.ports import Credit, Requests
+from mel.requests import Generate, Score, Verify
 from mel.step import Accounting, Alone, Learned, Rolled, learn
-from mel.types import (
-    Completion,
-    Generate,
-    Group,
-    Outcome,
-    Problem,
-    Rollout,
-    Row,
-    Sampling,
-    Score,
-    TokenIds,
-    Verdict,
-    Verify,
-)
+from mel.types import Completion, Group, Outcome, Problem, Rollout, Row, Sampling, TokenIds, Verdict
 
 
 def rollout(reward: float, *ids: int) -> Rollout:
@@ -277,9 +265,10 @@ class HandsPolicyRows:
         return Outcome(rows=(row,))
 
 
-def test_a_policy_row_beside_the_groups_is_refused() -> None:
-    with pytest.raises(ValueError, match="'hands' handed back a policy row: put the rollout into its group"):
-        run(method(HandsPolicyRows()), [MIXED])
+def test_policy_rows_of_an_auxiliary_have_a_denominator_of_their_own() -> None:
+    learned = run(method(HandsPolicyRows()), [MIXED])
+    assert learned.totals.rows == {("hands", "policy"): 1}
+    assert learned.share.rollouts == learned.share.host_rollouts == 2
 
 
 class Exchange:

@@ -45,8 +45,8 @@ def test_ranks_hold_the_keys_in_one_order_whatever_rows_they_saw_first() -> None
     assert orders == [[("a", "nll"), ("b", "nll")]] * 2
 
 
-def test_policy_rows_belong_to_no_auxiliary() -> None:
-    assert key_of(row(1, 1, auxiliary="a", term="policy")) == ("", "policy")
+def test_rows_are_told_apart_by_auxiliary_and_term() -> None:
+    assert key_of(row(1, 1, auxiliary="a", term="policy")) == ("a", "policy")
     assert key_of(row(1, 1, auxiliary="a")) == ("a", "nll")
 
 

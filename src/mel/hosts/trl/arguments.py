@@ -119,6 +119,9 @@ def _learning(auxiliary: AuxiliarySection) -> RowLearning:
         weight=Constant(rule.value, every=rule.every)
         if is_constant
         else GradNorm(rule.share, every=rule.every, decay=rule.decay),
+        schedule=rule.schedule,
+        final=rule.final,
+        conflict=rule.conflict,
         reduction=auxiliary.reduction,
         backward=auxiliary.backward,
         rows_per_backward=auxiliary.rows_per_backward,

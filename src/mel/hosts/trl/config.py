@@ -37,12 +37,17 @@ class MELConfig(GRPOConfig):
     mel_pairs_per_group: int = _of_method("pairs_per_group")
     mel_choose: str = _of_method("choose")
     mel_localizer: str = _of_method("localizer")
+    mel_localize_samples: int = _of_method("localize_samples")
+    mel_localize_rounds: int = _of_method("localize_rounds")
+    mel_construct_from: str = _of_method("construct_from")
+    mel_construct_calls: int = _of_method("construct_calls")
     mel_construct_max_tokens: int = _of_method("construct_max_tokens")
     mel_construct_temperature: float = _of_method("construct_temperature")
     mel_max_pair_tokens: int | None = _of_method("max_pair_tokens")
     mel_long_pairs: str = _of_method("long_pairs")
     mel_guard: str = _of_method("guard")
     mel_replay_from: str = _of_method("replay_from")
+    mel_replay_on: str = _of_method("replay_on")
     mel_replay_samples: int = _of_method("replay_samples")
     mel_replay_max_tokens: int | None = _of_method("replay_max_tokens")
     mel_replay_temperature: float = _of_method("replay_temperature")
@@ -51,6 +56,13 @@ class MELConfig(GRPOConfig):
     mel_filter: str = _of_method("filter")
     mel_target: str = _of_method("target")
     mel_context: str = _of_method("context")
+    mel_objective: str = _of_method("objective")
+    mel_divergence: str = _of_method("divergence")
+    mel_top_k: int | None = _of_method("top_k")
+    mel_gate: str = _of_method("gate")
+    mel_gate_retention: float = _of_method("gate_retention")
+    mel_gate_uplift: float = _of_method("gate_uplift")
+    mel_gate_decay: float = _of_method("gate_decay")
     mel_carrier: str = field(default="grpo", metadata={"help": "Carrier: a name of mel.methods.CARRIERS."})
     mel_carrier_settings: dict[str, Any] | str | None = field(default=None, metadata={"help": "Its settings."})
     mel_credit: str = field(default="outcome", metadata={"help": "Credit rule: a name of mel.methods.CREDITS."})
@@ -63,6 +75,13 @@ class MELConfig(GRPOConfig):
         default=None, metadata={"help": "Optimizer steps between gradient measurements; None: 1 for grad_norm, else 0."}
     )
     mel_decay: float = field(default=0.9, metadata={"help": "Of the exponential mean between measurements."})
+    mel_schedule: str = field(
+        default="constant", metadata={"help": "Of the weight over the run: constant, linear or cosine."}
+    )
+    mel_final: float = field(default=0.0, metadata={"help": "What linear and cosine leave of the weight, 0 to 1."})
+    mel_conflict: str = field(
+        default="keep", metadata={"help": "Rows whose gradient points against the policy's: keep it, or project it."}
+    )
     mel_backward: str = field(
         default="separate", metadata={"help": "separate: rows in backward passes of their own. joint: in the policy's."}
     )
@@ -173,6 +192,9 @@ def row_learning(args: GRPOConfig) -> RowLearning:
     try:
         return RowLearning(
             weight=_weight(args),
+            schedule=setting(args, "schedule"),
+            final=setting(args, "final"),
+            conflict=setting(args, "conflict"),
             reduction=setting(args, "reduction"),
             backward=setting(args, "backward"),
             rows_per_backward=setting(args, "rows_per_backward"),

@@ -16,8 +16,7 @@ from mel.methods import LearnedReward
 from mel.objective.implicit_reward import implicit_rewards, outcome_loss
 from mel.objective.score import ScoreBatch, in_order, score_batches
 from mel.ports import TokenRewards
-from mel.requests import Reward
-from mel.types import Score
+from mel.requests import Reward, Score
 
 FILE = "mel_implicit_reward.pt"
 

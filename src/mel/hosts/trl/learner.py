@@ -23,7 +23,7 @@ from mel.hosts.trl.verdicts import RolloutVerifier, VerdictsOfSpread
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
-from mel.ports import Observer, Rater, Requests, Tokenizer
+from mel.ports import Observer, Rater, Remembering, Requests, Tokenizer
 from mel.step import Accounting, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
@@ -89,6 +89,10 @@ class Learner:
         self._patience = Patience()
         self.batches = 0
         """Generation batches so far; seeds our sampling, so it is part of a checkpoint."""
+
+    def remembered(self) -> dict[str, Remembering]:
+        """The auxiliaries that carry something over from batch to batch, by name: a part of a checkpoint."""
+        return {a.name: a for a in self._method.auxiliaries if isinstance(a, Remembering)}
 
     def learn(self, scored: Scored, output: Mapping[str, Any], accounting: Accounting) -> MicroSteps:
         """Drive the method; the same collective calls on every rank, whatever its groups hold.
@@ -176,7 +180,7 @@ class Learner:
     def _padded(self, key: Key, rows: Sequence[Row], learned: Learned, policy: PolicyScale, count: int) -> RowBatch:
         scales = [
             policy.of_row(row)
-            if row.term == "policy"
+            if not row.auxiliary
             else learned.totals.scale(row, self._learning[row.auxiliary].reduction)
             for row in rows
         ]

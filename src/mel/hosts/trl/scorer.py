@@ -16,7 +16,7 @@ from mel.hosts.trl.ranks import max_over_ranks
 from mel.hosts.trl.row_losses import row_logprobs
 from mel.objective.score import ScoreBatch, in_order, score_batches
 from mel.ports import Logprobs
-from mel.types import Score
+from mel.requests import Score
 
 
 class TrainerScorer:

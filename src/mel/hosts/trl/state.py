@@ -34,7 +34,8 @@ def save(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     counts = {"batches": learner.batches, "micro_steps": trainer._step, "processes": trainer.accelerator.num_processes}
     if learner.rewarder is not None:
         learner.rewarder.save(folder)
-    _write(folder, {**counts, "weights": weights})
+    remembered = {name: one.state() for name, one in learner.remembered().items()}
+    _write(folder, {**counts, "weights": weights, "auxiliaries": remembered})
 
 
 def seal(folder: Path) -> None:
@@ -65,7 +66,9 @@ def load(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     for name, one in learning.items():
         kept = state.get("weights", {}).get(name, {})
         if kept.get("rule") == type(one.weight).__name__:
-            one.weight.restore(kept)
+            one.weight.restore({key: value for key, value in kept.items() if key != "rule"})
+    for name, auxiliary in learner.remembered().items():
+        auxiliary.restore(state.get("auxiliaries", {}).get(name, {}))
 
 
 def pass_epochs(sampler: Iterable[int] | None, count: int) -> None:

@@ -13,9 +13,10 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.row_losses import loss_of
 from mel.hosts.trl.sync import gradient_sync
-from mel.objective.gradients import Gradients, add, compare, take
+from mel.objective.gradients import Gradients, add, compare, projected, scale, take
 from mel.objective.losses import micro_step_factor
 from mel.objective.rows import RowBatch
+from mel.objective.weight import scheduled
 from mel.step import Key, RowLearning
 
 Slot = Mapping[Key, RowBatch]
@@ -24,9 +25,14 @@ Slot = Mapping[Key, RowBatch]
 
 @dataclass(kw_only=True, slots=True)
 class _Part:
-    """One auxiliary in one optimizer step: lambda if known in advance, and its gradient where that is set aside."""
+    """One auxiliary in one optimizer step: lambda if known in advance, and its gradient where that is set aside.
+
+    Args:
+        share: what the schedule leaves of lambda in this step.
+    """
 
     lambda_: float
+    share: float = 1.0
     is_measured: bool = False
     set_aside: Gradients | None = None
     nll_sum: float = 0.0
@@ -108,12 +114,18 @@ class RowUpdate:
 
     def _open(self, model: Any, slots: Sequence[Slot]) -> None:
         self._window = window = _Window()
+        state = self._trainer.state
+        progress = state.global_step / max(state.max_steps, 1)
         batches = {name: [batch for slot in slots for batch in _of(slot, name)] for name in self.learning}
         for name, learning in self.learning.items():
             known, every = learning.weight.value, learning.weight.every
-            is_due = bool(every) and (self._trainer.state.global_step % every == 0 or known is None)
+            is_due = bool(every) and (state.global_step % every == 0 or known is None)
+            share = scheduled(learning.schedule, progress, final=learning.final)
             window.parts[name] = _Part(
-                lambda_=known or 0.0, is_measured=is_due and bool(batches[name]), has_rows=bool(batches[name])
+                lambda_=share * (known or 0.0),
+                share=share,
+                is_measured=is_due and bool(batches[name]),
+                has_rows=bool(batches[name]),
             )
         # Where one is measured all are set aside, or another's rows would pass for the policy's gradient.
         for name, part in window.parts.items():
@@ -158,19 +170,21 @@ class RowUpdate:
         scaler = self._trainer.accelerator.scaler
         unscale = 1.0 / scaler.get_scale() if scaler is not None else 1.0
         metrics: dict[str, dict[str, float]] = {}
-        for name, part in window.parts.items():
-            if part.set_aside is None:
-                continue
-            if name in found:
-                policy_norm, auxiliary_norm = found[name].left_norm * unscale, found[name].right_norm * unscale
-                weight = self.learning[name].weight
-                part.lambda_ = weight.measured(policy_norm=policy_norm, auxiliary_norm=auxiliary_norm)
-                metrics[name] = {
-                    "cosine": found[name].cosine,
-                    "grad_norm_policy": policy_norm,
-                    "grad_norm_auxiliary": auxiliary_norm,
-                }
-            add(parameters, part.set_aside, factor=part.lambda_)
+        for name, of_gradients in found.items():
+            part, weight = window.parts[name], self.learning[name].weight
+            policy_norm, auxiliary_norm = of_gradients.left_norm * unscale, of_gradients.right_norm * unscale
+            part.lambda_ = part.share * weight.measured(policy_norm=policy_norm, auxiliary_norm=auxiliary_norm)
+            metrics[name] = {
+                "cosine": of_gradients.cosine,
+                "grad_norm_policy": policy_norm,
+                "grad_norm_auxiliary": auxiliary_norm,
+            }
+        # A gradient that is projected takes nothing of the policy's away, which is the same as giving that back.
+        conflicts = [name for name in found if self.learning[name].conflict == "project"]
+        scale(parameters, 1.0 + sum(window.parts[name].lambda_ * projected(found[name]) for name in conflicts))
+        for part in window.parts.values():
+            if part.set_aside is not None:
+                add(parameters, part.set_aside, factor=part.lambda_)
         return metrics
 
     def _nll(self, part: _Part) -> dict[str, float]:

@@ -19,9 +19,10 @@ from mel.methods.attempts import Start, added, attempts
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed, scored
 from mel.ports import Auxiliary, Logprobs, Requests
+from mel.requests import Generate, Score
 from mel.stages.experience import without_thinking
 from mel.stages.join import is_unaided
-from mel.types import Generate, Group, Outcome, Rollout, Sampling, Score
+from mel.types import Group, Outcome, Rollout, Sampling
 
 
 class CritiqueRefineSettings(AuxiliarySettings):

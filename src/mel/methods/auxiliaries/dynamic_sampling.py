@@ -18,7 +18,8 @@ from pydantic import Field
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed, verified
 from mel.ports import Auxiliary, Requests
-from mel.types import Completion, Generate, Group, Outcome, Problem, Rollout, Sampling, TokenIds, Verdict, Verify
+from mel.requests import Generate, Verify
+from mel.types import Completion, Group, Outcome, Problem, Rollout, Sampling, TokenIds, Verdict
 
 PHASE = "refill"
 """Tokens of the rollouts that are sampled beside the host's."""

@@ -18,11 +18,12 @@ from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Li
 from mel.methods.drive import completed
 from mel.methods.location import before_step
 from mel.ports import Auxiliary, Inspectable, Requests
+from mel.requests import Generate
 from mel.stages.experience import construction_turn, parse_experience
 from mel.stages.guard import states_answer
 from mel.stages.join import is_unaided
 from mel.stages.pairs import select_pairs
-from mel.types import Generate, Group, MetaExperience, Outcome, Pair, Problem, Rollout, Row, Sampling, TokenIds
+from mel.types import Group, MetaExperience, Outcome, Pair, Problem, Rollout, Row, Sampling, TokenIds
 
 INSERTED_TOKENS = 64
 """What a plan adds to a diagnosis for the words around it."""

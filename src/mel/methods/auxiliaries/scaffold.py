@@ -17,11 +17,12 @@ from mel.methods.attempts import Start, attempts
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed
 from mel.ports import Auxiliary, Inspectable, Requests
+from mel.requests import Generate
 from mel.stages.experience import without_thinking
 from mel.stages.guard import states_answer
 from mel.stages.join import has_sample, shortest_right, with_replaced
 from mel.stages.scaffold import first_lines, first_steps, nearest_solved
-from mel.types import Generate, Group, MetaExperience, Outcome, Problem, Sampling
+from mel.types import Group, MetaExperience, Outcome, Problem, Sampling
 
 Source = Literal["self", "reference", "neighbor"]
 Hints = dict[int, list[str]]

@@ -17,8 +17,9 @@ from pydantic import Field
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import scored
 from mel.ports import Auxiliary, Requests
+from mel.requests import Score
 from mel.stages.join import is_unaided, shortest_right
-from mel.types import Divergence, Group, Outcome, Reference, Rollout, Row, Score, TokenIds
+from mel.types import Divergence, Group, Outcome, Reference, Rollout, Row, TokenIds
 
 Gate = Literal["informed", "wrong", "none"]
 

@@ -12,8 +12,9 @@ from pydantic import Field
 from mel.methods.declaration import CreditSettings, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import scored
 from mel.ports import Credit, Logprobs, Requests
+from mel.requests import Score
 from mel.stages.contrast import Form, Peers, evidence, peers_of, shifted, weighted, with_mean
-from mel.types import Group, Outcome, Rollout, Score, TokenIds
+from mel.types import Group, Outcome, Rollout, TokenIds
 
 PHASE = "contrast"
 

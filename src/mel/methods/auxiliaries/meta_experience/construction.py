@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
@@ -13,6 +13,9 @@ from mel.prompts.ask import conversation
 from mel.stages.excerpt import excerpts
 from mel.stages.experience import construction_turn
 from mel.types import Excerpt, Pair, TokenIds
+
+NOTHING = range(1, 1)
+"""The steps shown of a solution that is left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +37,9 @@ class Construction:
 
     @property
     def is_cut(self) -> bool:
-        return self.shown != self.pair.whole
+        """Whether steps are left out because the pair is too long."""
+        whole = self.pair.whole
+        return self.shown.wrong != whole.wrong or self.shown.right not in (whole.right, NOTHING)
 
 
 def construction(
@@ -67,14 +72,19 @@ def construction(
     def fits(asked: Construction) -> bool:
         return settings.max_pair_tokens is None or len(asked.context_ids) <= settings.max_pair_tokens
 
-    whole = prompt(pair.whole)
+    whole = prompt(_shown(pair.whole, settings))
     if fits(whole):
         return whole
     if settings.long_pairs == "drop":
         return None
-    parts = excerpts(pair)[1:]
+    parts = [_shown(part, settings) for part in excerpts(pair)[1:]]
     prompt_of_part = cache(lambda i: prompt(parts[i]))
     longest = bisect_left(range(len(parts)), True, key=lambda i: fits(prompt_of_part(i)))
     if longest == len(parts) or (step is not None and step not in parts[longest].wrong):
         return None  # an answer about a step that the prompt does not show would be worth nothing
     return prompt_of_part(longest)
+
+
+def _shown(part: Excerpt, settings: MetaExperienceSettings) -> Excerpt:
+    """The part, or y- alone of it: then the line for left out steps stands in the place of y+."""
+    return part if settings.construct_from == "pair" else replace(part, right=NOTHING)

@@ -10,14 +10,18 @@ from pydantic import Field, model_validator
 from mel.methods.auxiliaries.meta_experience import costs, idleness
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Needs, Surroundings
 from mel.ports import Auxiliary
-from mel.stages.internalize import ALLOWED, Context, Target
+from mel.stages.internalize import ALLOWED, Context, Objective, Target
 from mel.stages.localize import Localizer
 from mel.stages.pairs import Choose
 from mel.stages.replay import Accept, Start
+from mel.types import Divergence
 
 Guard = Literal["count", "reject"]
 LongPairs = Literal["drop", "cut"]
-Filter = Literal["replay", "none", "shuffled"]
+Filter = Literal["replay", "none", "shuffled", "no_note"]
+ConstructFrom = Literal["pair", "wrong"]
+ReplayOn = Literal["same", "sibling"]
+Gate = Literal["open", "quality"]
 
 
 class MetaExperienceSettings(AuxiliarySettings):
@@ -41,14 +45,26 @@ class MetaExperienceSettings(AuxiliarySettings):
 
     pairs_per_group: int = Field(default=2, ge=1, description="Pairs per mixed group at most (paper: 1).")
     choose: Choose = Field(
-        default="random", description="Which pairs: random (paper), closest or closest_distinct; see mel.stages.pairs."
+        default="random",
+        description="Which pairs: random (paper), closest, closest_distinct or shortest_longest; see mel.stages.pairs.",
     )
     localizer: Localizer = Field(
         default="critique",
-        description="Who says where y- leaves the right path: critique (paper), first_difference, likelihood, random "
-        "or oracle; for the others than critique the policy writes C and H about the given step.",
+        description="Who says where y- leaves the right path: critique (paper), agreement, first_difference, "
+        "novel_value, likelihood, least_likely, monte_carlo, random or oracle; for all but the first two the policy "
+        "writes C and H about the given step.",
     )
-    construct_max_tokens: int = Field(default=1024, ge=1, description="Limit of the text that holds M.")
+    localize_samples: int = Field(default=4, ge=1, description="monte_carlo: continuations per step that is probed.")
+    localize_rounds: int = Field(
+        default=4, ge=1, description="monte_carlo: rounds of the bisection; n tell 2**n steps apart."
+    )
+    construct_from: ConstructFrom = Field(
+        default="pair", description="What the policy sees: the pair (paper), or y- alone (wrong), a control."
+    )
+    construct_calls: Literal[1, 3] = Field(
+        default=1, description="One call for all of M, parsed (paper's appendix); or three, for s*, C and H in turn."
+    )
+    construct_max_tokens: int = Field(default=1024, ge=1, description="Limit of the text that holds M, per call.")
     construct_temperature: float = Field(
         default=0.0, ge=0, description="0 is greedy (paper: 1, sampled from the policy)."
     )
@@ -67,6 +83,11 @@ class MetaExperienceSettings(AuxiliarySettings):
         default="bifurcation",
         description="start: solve x with M (paper). bifurcation: continue y- from just before s* with M.",
     )
+    replay_on: ReplayOn = Field(
+        default="same",
+        description="same: solve the problem that M is about (paper). sibling: the other problem of the batch that "
+        "shares most words with it, and that not every rollout solved.",
+    )
     replay_samples: int = Field(default=1, ge=1, description="Attempts per candidate (paper: 1).")
     replay_max_tokens: int | None = Field(
         default=None, ge=1, description="Limit of one attempt; None: that of the rollouts."
@@ -81,14 +102,37 @@ class MetaExperienceSettings(AuxiliarySettings):
     filter: Filter = Field(
         default="replay",
         description="replay (paper), or a control. none: every parsed candidate is learned, no replay is made. "
-        "shuffled: each is replayed, and judged, with the experience of a candidate about another problem.",
+        "shuffled: each is replayed, and judged, with the experience of a candidate about another problem. no_note: "
+        "each is replayed, and judged, without any.",
     )
     target: Target = Field(
-        default="step", description="What is learned: experience (paper), heuristic, step or solution."
+        default="step",
+        description="What is learned: experience (paper), heuristic, heuristic+critique, step or solution.",
     )
     context: Context = Field(
-        default="prefix", description="In which context: retrospective (paper), question or prefix."
+        default="prefix", description="In which context: retrospective (paper), question, both of these, or prefix."
     )
+    objective: Objective = Field(
+        default="nll",
+        description="nll: likelihood of the target (paper). policy_gradient: of every M that was replayed, by how much "
+        "it helped. distill: the replay's tokens, towards the policy's own distribution with M before them.",
+    )
+    divergence: Divergence = Field(
+        default="forward_kl", description="distill: forward_kl, reverse_kl or jsd between teacher and policy."
+    )
+    top_k: int | None = Field(
+        default=None, ge=1, description="distill: the teacher's likeliest tokens that are compared; None: all."
+    )
+    gate: Gate = Field(
+        default="open",
+        description="open: what is kept is trained (paper). quality: only while running means of retention and uplift "
+        "reach the bounds below.",
+    )
+    gate_retention: float = Field(default=0.1, ge=0, le=1, description="quality: least retention.")
+    gate_uplift: float = Field(
+        default=0.0, ge=-1, le=1, description="quality: least success of replays minus pass rate of their groups."
+    )
+    gate_decay: float = Field(default=0.9, ge=0, lt=1, description="quality: of the running means, per batch.")
 
     @model_validator(mode="after")
     def _can_work(self) -> MetaExperienceSettings:
@@ -103,6 +147,11 @@ class MetaExperienceSettings(AuxiliarySettings):
             raise ValueError(
                 f"context 'prefix' continues y- before s*; set replay_from: bifurcation (got {self.replay_from!r})"
             )
+        if self.replay_on == "sibling" and self.replay_from != "start":
+            raise ValueError(
+                f"replay_on 'sibling' solves another problem, where y- has no place; set replay_from: start "
+                f"(got {self.replay_from!r})"
+            )
         if self.filter == "none" and self.target in ("step", "solution"):
             raise ValueError(
                 f"filter 'none' makes no replay, and target {self.target!r} is taken from one; "
@@ -110,9 +159,38 @@ class MetaExperienceSettings(AuxiliarySettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _objective_fits(self) -> MetaExperienceSettings:
+        if self.objective == "distill" and self.target not in ("step", "solution"):
+            raise ValueError(
+                f"objective 'distill' learns the tokens of a replay; set target: step or solution (got {self.target!r})"
+            )
+        if self.objective == "distill" and self.filter == "no_note":
+            raise ValueError("objective 'distill' needs a teacher with a note, and filter 'no_note' shows none")
+        if self.objective != "policy_gradient":
+            return self
+        if (self.target, self.context) != ("experience", "retrospective"):
+            raise ValueError(
+                "objective 'policy_gradient' rates M where it was sampled; set target: experience and context: "
+                f"retrospective (got {self.target!r} and {self.context!r})"
+            )
+        if self.construct_temperature == 0 or self.construct_calls != 1:
+            raise ValueError(
+                "objective 'policy_gradient' needs M as one sample: expected construct_temperature above 0, best that "
+                f"of the rollouts, and construct_calls 1; got {self.construct_temperature} and {self.construct_calls}"
+            )
+        if self.filter == "none":
+            raise ValueError("objective 'policy_gradient' rates M by its replay, and filter 'none' makes none")
+        return self
+
+    @property
+    def is_step_given(self) -> bool:
+        """Whether s* is known before the policy writes about the pair."""
+        return self.localizer not in ("critique", "agreement")
+
     @property
     def needs_whole_batch(self) -> bool:
-        return self.filter == "shuffled"
+        return self.filter == "shuffled" or self.replay_on == "sibling"
 
     @classmethod
     def idle(cls, counts: Mapping[str, float]) -> Mapping[str, str] | None:

@@ -9,9 +9,9 @@ from mel.methods.credit.process_reward.settings import PHASE, ProcessRewardSetti
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, rated, rewarded, verified
 from mel.ports import Requests
-from mel.requests import Rate, Reward
+from mel.requests import Generate, Rate, Reward, Verify
 from mel.stages.spans import covering, joined, step_spans
-from mel.types import Generate, Group, Problem, Rollout, Sampling, Step, TokenIds, Verify
+from mel.types import Group, Problem, Rollout, Sampling, Step, TokenIds
 
 StepRewards = list[list[float]]
 """Per rollout one reward for each of its parts."""
