@@ -15,11 +15,12 @@ import tiny
 import torch
 
 from mel import prompts
+from mel.hosts.trl.verdicts import VerifierReward
 from mel.methods import AUXILIARIES, AuxiliarySettings, Method, Surroundings, build
 from mel.objective.weight import Constant
 from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
-from mel.types import Step
+from mel.types import Problem, Step, Verdict
 
 GROUP, STEPS = 8, 3
 COLLECTIVES = (
@@ -82,9 +83,10 @@ class Fixed:
         self._right = RIGHT[next(self._kinds)[self._rank]]
         return {"prompt_ids": ids, "completion_ids": [[*each, 1] for each in words], "logprobs": None}
 
-    def rewards(self, completions: list[Any], **kwargs: Any) -> list[float]:
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         right, self._right = self._right, None
-        return [float(i % 2 == 0 if right is None else i in right) for i in range(len(completions))]
+        is_right = [i % 2 == 0 if right is None else i in right for i in range(len(responses))]
+        return [Verdict(is_correct=each, reason="right" if each else "wrong") for each in is_right]
 
 
 @contextmanager
@@ -119,7 +121,13 @@ def train_each(folder: Path, rank: int) -> None:
         method = method_of(settings, args)
         learning = {each.name: RowLearning(weight=Constant(0.5)) for each in settings}
         trainer = tiny.trainer(
-            tiny.MELTrainer, args, method=method, learning=learning, reward_funcs=fixed.rewards, rollout_func=fixed.roll
+            tiny.MELTrainer,
+            args,
+            method=method,
+            learning=learning,
+            verifier=fixed,
+            reward_funcs=VerifierReward(fixed),
+            rollout_func=fixed.roll,
         )
         prompts_per_call: list[int] = []
         generate = trainer._generate_single_turn
