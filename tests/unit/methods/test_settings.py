@@ -69,10 +69,10 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
             {"filter": "none", "target": "solution", "context": "question"},
             "filter 'none' makes no replay, and target 'solution' is taken from one",
         ),
-        ({"construct_calls": 2}, r"construct_calls: expected one of \[1, 3\], got 2"),
-        ({"construct_from": "right"}, r"construct_from: expected one of \['pair', 'wrong'\], got 'right'"),
+        ({"construct_calls": 2}, r"construct_calls: expected one of 1, 3, got 2"),
+        ({"construct_from": "right"}, r"construct_from: expected one of pair, wrong, got 'right'"),
         ({"replay_on": "sibling"}, "replay_on 'sibling' solves another problem, .*; set replay_from: start"),
-        ({"objective": "dpo"}, r"objective: expected one of \['nll', 'policy_gradient', 'distill'\], got 'dpo'"),
+        ({"objective": "dpo"}, r"objective: expected one of nll, policy_gradient, distill, got 'dpo'"),
         (
             {"objective": "policy_gradient"},
             "set target: experience and context: retrospective .got 'step' and 'prefix'",
@@ -85,9 +85,9 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
         ),
         (PAPER | {"objective": "distill"}, "set target: step or solution .got 'experience'"),
         ({"objective": "distill", "filter": "no_note"}, "'distill' needs a teacher with a note"),
-        ({"gate": "on"}, r"gate: expected one of \['open', 'quality'\], got 'on'"),
+        ({"gate": "on"}, r"gate: expected one of open, quality, got 'on'"),
         ({"gate_decay": 1.0}, "gate_decay: expected a number"),
-        ({"top_k": 0}, "top_k: expected a whole number of at least 1, got 0"),
+        ({"top_k": 0}, "top_k: expected a whole number of at least 1 or null, got 0"),
     ],
 )
 def test_what_cannot_work_is_refused(changes: dict[str, object], message: str) -> None:

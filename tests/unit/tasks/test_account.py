@@ -12,7 +12,7 @@ pytest.importorskip("datasets")
 
 from mel.tasks import load, load_benchmark
 from mel.tasks.account import left_out
-from mel.tasks.columns import gold_text, question_text
+from mel.column_text import gold_text, question_text
 
 TWICE = [{"problem": f"q{i % 3}", "answer": str(i % 3)} for i in range(5)]
 
