@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("datasets")
 
+from mel.column_text import gold_text
 from mel.tasks import load, load_benchmark
 from mel.tasks.account import left_out
-from mel.column_text import gold_text, question_text
+from mel.tasks.columns import question_text
 
 TWICE = [{"problem": f"q{i % 3}", "answer": str(i % 3)} for i in range(5)]
 
