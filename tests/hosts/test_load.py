@@ -61,7 +61,7 @@ def test_what_cannot_be_merged_is_refused(base, adapter, tmp_path):
 
 
 def test_positions_of_an_adapter_are_those_of_its_base(base, adapter):
-    assert context_length(str(base)) == context_length(str(adapter[0])) == 256
+    assert context_length(str(base)) == context_length(str(adapter[0])) == 4096
 
 
 def test_a_path_without_a_model_is_refused(tmp_path):

@@ -68,6 +68,6 @@ def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_solution_that_does_not_fit_is_refused_with_the_numbers(classifier: TokenClassifier) -> None:
-    long = " ".join(["w3"] * 260)
-    with pytest.raises(ValueError, match=r"has 256 positions, and .* takes 264 of its tokens: lower trainer\.max"):
+    long = " ".join(["w3"] * 4100)
+    with pytest.raises(ValueError, match=r"has 4096 positions, and .* takes 4104 of its tokens: lower trainer\.max"):
         classifier.rate(Rate(problems=(PROBLEM,), solutions=((long,),)))

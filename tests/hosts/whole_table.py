@@ -18,6 +18,7 @@ from mel import prompts
 from mel.hosts.trl.verdicts import VerifierReward
 from mel.methods import AUXILIARIES, AuxiliarySettings, Method, Surroundings, build
 from mel.objective.weight import Constant
+from mel.prompts.ask import PlainAsk
 from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
 from mel.types import Problem, Step, Verdict
@@ -29,6 +30,9 @@ COLLECTIVES = (
 )  # fmt: skip
 RIGHT = {"mixed": (0, 3, 5), "wrong": (), "right": range(GROUP)}
 """Places in a group of the right rollouts."""
+FURTHER = tuple(Problem(id=f"further {i}", text=f"w{i} w{i + 1}", answer="") for i in range(4))
+"""What may be drawn in the place of a group that teaches nothing."""
+
 KINDS = (("mixed", "wrong"), ("right", "mixed"), ("wrong", "right"))
 """What the groups of the two ranks are, step by step."""
 
@@ -57,6 +61,8 @@ def method_of(settings: Sequence[AuxiliarySettings], args: Any) -> Method:
         prompts=prompts.load("story_counts", [file for each in settings for file in each.prompts]),
         steps=two_words_a_step,
         rollout_max_tokens=args.max_completion_length,
+        problems=FURTHER,
+        ask=PlainAsk(prompts=prompts.load("story_counts")),
     )
     # A carrier and a credit rule that read what changed groups and experiences change.
     has_experiences = any(each.keeps_ledger for each in settings)
