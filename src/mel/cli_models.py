@@ -32,8 +32,12 @@ def evaluate(
         Path | None,
         typer.Option(
             "--from",
-            help="Score these responses instead of generating: a file of yours, lm-eval's, lighteval's or verl's.",
+            help="Score these responses instead of generating: a file of yours, lm-eval's, lighteval's or verl's. "
+            "With --retrieve: a run.",
         ),
+    ] = None,
+    retrieve: Annotated[
+        int | None, typer.Option(min=1, help="With --from RUN: so many heuristics of that run in every prompt.")
     ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Evaluation or run to compare with, problem by problem.")
@@ -63,7 +67,8 @@ def evaluate(
     }
     if benchmarks is None:
         _refuse(sampling, "goes with --benchmarks; a recipe's suites say it themselves (--set evaluation.suites...)")
-    if responses is not None:
+    notes = _notes(responses, retrieve)
+    if responses is not None and notes is None:
         _refuse({**sampling, **engine_options}, "has no effect on responses that are given with --from")
     if baseline is not None:
         read_arms([baseline])  # refused now if it is none, and not after hours of answers
@@ -75,14 +80,20 @@ def evaluate(
     # Benchmarks alone name no training set to look into.
     look_for_overlap = overlap and (recipe is not None or target.run is not None)
     console = Console(stderr=json)
-    if responses is not None:
+    if responses is not None and notes is None:
         found = score_responses(
             chosen, target, responses, output=output, look_for_overlap=look_for_overlap, console=console
         )
     else:
         choice = EngineChoice(**_given(engine_options))
         found = evaluate_model(
-            chosen, target, output=output, engine=choice, look_for_overlap=look_for_overlap, console=console
+            chosen,
+            target,
+            output=output,
+            engine=choice,
+            look_for_overlap=look_for_overlap,
+            notes=notes,
+            console=console,
         )
     if baseline is not None:
         console.print(results_table([baseline, found]))
@@ -92,6 +103,14 @@ def evaluate(
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _notes(run: Path | None, k: int | None) -> tuple[Path, int] | None:
+    if k is None:
+        return None
+    if run is None:
+        raise ValueError("--retrieve takes the run whose experiences are retrieved: give --from RUN too")
+    return run, k
 
 
 def _refuse(options: Mapping[str, Any], why: str) -> None:

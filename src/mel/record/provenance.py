@@ -73,6 +73,12 @@ def fingerprint(model_path: str) -> str:
     return digest.hexdigest() if files else ""
 
 
+def fingerprint_of_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -33,12 +33,14 @@ def run_suite(
     weights: str,
     console: Console,
     look_for_overlap: bool = True,
+    about: Mapping[str, object] | None = None,
 ) -> EvaluationResult:
     """One suite with a progress bar; what `out` holds already is not generated again.
 
     Args:
         model, weights: in words, and the fingerprint.
         look_for_overlap: score also without the problems that the recipe's training set contains.
+        about: what else the result shall record.
     """
     section = suite.section
     with evaluation_progress(console, f"evaluate {out.name}") as progress:
@@ -57,7 +59,7 @@ def run_suite(
             model=model,
             weights=weights,
             engine=engine.name,
-            environment={"versions": dict(versions()), "is_benchmark": section.task is not None},
+            environment={"versions": dict(versions()), "is_benchmark": section.task is not None, **(about or {})},
             left_out=left_out(suite.task, section.split),
             progress=progress,
         )

@@ -1,0 +1,41 @@
+"""Notes of a run in the prompts of an evaluation; the store is written as training writes it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stories import PROMPTS, words
+
+from mel.prompts.ask import PlainAsk
+from mel.record import ExperienceStore
+from mel.record.search import Memory
+from mel.run.evaluation.retrieval import RetrievingAsk
+from mel.types import Problem, Replayed
+
+SYSTEM = {"role": "system", "content": "Count."}
+
+
+@pytest.fixture
+def ask(tmp_path: Path, make_replayed: Callable[..., Replayed]) -> RetrievingAsk:
+    with ExperienceStore.create(tmp_path / "experiences.db") as store:
+        store.write_step(1, [make_replayed(problem="start 5 1) sorts 2", heuristic="sorts means same")])
+    plain = PlainAsk(prompts=PROMPTS, opening=(SYSTEM,))
+    memory = Memory.open(tmp_path / "experiences.db")
+    return RetrievingAsk(plain=plain, prompts=PROMPTS, memory=memory, k=2, source="abc")
+
+
+def test_a_problem_that_shares_a_word_is_asked_in_the_words_of_a_replay_after_the_same_opening(
+    ask: RetrievingAsk,
+) -> None:
+    problem = Problem(id="q", text="start 9 1) sorts 1", answer="9")
+    assert ask(problem) == [SYSTEM, {"role": "user", "content": PROMPTS.replay(problem.text, "sorts means same")}]
+    assert len(words().chat(ask(problem)[1:])) > len(words().chat(ask.plain(problem)[1:]))
+
+
+def test_a_problem_that_shares_no_word_is_asked_as_it_is(ask: RetrievingAsk) -> None:
+    problem = Problem(id="q", text="9 + 5", answer="14")
+    assert ask(problem) == ask.plain(problem)
+
+
+def test_results_with_notes_are_told_from_those_without(ask: RetrievingAsk) -> None:
+    assert ask.name == f"{ask.plain.name}+retrieve2@abc"
