@@ -39,7 +39,14 @@ from mel.ports import Logprobs, Ratings, TokenRewards
 from mel.requests import Rate, Request, Reward, Score, Verify
 from mel.types import Group, Outcome
 
-AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
+AT = Surroundings(
+    tokenizer=words(),
+    prompts=PROMPTS,
+    steps=TASK.steps,
+    rollout_max_tokens=44,
+    rollout_temperature=0.8,
+    rollout_top_p=0.9,
+)
 LENGTH = 21  # three steps of six words, `answer`, the number, the end
 
 Advantages = list[list[list[float]]]
@@ -137,7 +144,7 @@ def test_continuations_from_the_ends_of_steps_say_what_each_step_is_worth() -> N
         "1) finds plus 3 = 53 2) sorts same 2 = 53",
         "1) finds plus 3 = 53 2) sorts minus 2 = 51",
     ]
-    assert (sampling.max_tokens, sampling.temperature) == (44, 1.0)
+    assert (sampling.max_tokens, sampling.temperature, sampling.top_p) == (44, 0.8, 0.9), "as the rollouts"
     # Per token of the other: -1 / 21 and 3 / 21. Spans 6, 6 and 9 tokens; returns from behind.
     assert right == pytest.approx([3 + 1.0] * 6 + [2 + 15 / 21] * 6 + [1 + 9 / 21] * 9)
     assert wrong == pytest.approx([-1 - 3.0] * 6 + [-2 - 15 * 3 / 21] * 6 + [-1 - 9 * 3 / 21] * 9)

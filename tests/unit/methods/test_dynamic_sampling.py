@@ -30,6 +30,7 @@ AT = Surroundings(
     steps=TASK.steps,
     rollout_max_tokens=44,
     rollout_temperature=0.8,
+    rollout_top_p=0.9,
     problems=(PROBLEM, OTHER),
     ask=PlainAsk(prompts=PROMPTS),
 )
@@ -65,7 +66,7 @@ def test_a_uniform_group_is_sampled_again_until_it_is_mixed_and_a_mixed_one_is_l
     assert found.groups[0] is MIXED
     assert [r.text for r in found.groups[1].rollouts] == [WRONG_AT_2, RIGHT]
     assert [r.reward for r in found.groups[1].rollouts] == [0.0, 1.0]
-    assert engine.asked == [((WRONG.prompt_ids,) * 2, Sampling(max_tokens=44, temperature=0.8))] * 2
+    assert engine.asked == [((WRONG.prompt_ids,) * 2, Sampling(max_tokens=44, temperature=0.8, top_p=0.9))] * 2
     assert found.counts == {"uniform": 1, "tried": 2, "filled": 1}
     assert DynamicSamplingSettings.rates_of(found.counts) == {"filled_share": 1.0}
 

@@ -19,7 +19,7 @@ from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Li
 from mel.methods.drive import completed, verified
 from mel.ports import Auxiliary, Requests
 from mel.requests import Generate, Verify
-from mel.types import Completion, Group, Outcome, Problem, Rollout, Sampling, TokenIds, Verdict
+from mel.types import Completion, Group, Outcome, Problem, Rollout, TokenIds, Verdict
 
 PHASE = "refill"
 """Tokens of the rollouts that are sampled beside the host's."""
@@ -135,7 +135,7 @@ class DynamicSampling:
 
     def _rolled_out(self, drawn: Sequence[_Draw]) -> Requests[list[Group]]:
         """A group for each."""
-        sampling = Sampling(max_tokens=self._at.rollout_max_tokens, temperature=self._at.rollout_temperature)
+        sampling = self._at.rollout_sampling()
         each = [draw for draw in drawn for _ in range(draw.count)]
         prompts = tuple(draw.prompt_ids for draw in each)
         completions = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=PHASE))

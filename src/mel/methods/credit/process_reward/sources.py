@@ -11,7 +11,7 @@ from mel.methods.drive import completed, rated, rewarded, verified
 from mel.ports import Requests
 from mel.requests import Generate, Rate, Reward, Verify
 from mel.stages.spans import covering, joined, step_spans
-from mel.types import Group, Problem, Rollout, Sampling, Step, TokenIds
+from mel.types import Group, Problem, Rollout, Step, TokenIds
 
 StepRewards = list[list[float]]
 """Per rollout one reward for each of its parts."""
@@ -67,7 +67,7 @@ def by_continuations(
         for begin in part.beginnings:
             first.setdefault(part.context_ids + begin, (part, begin))
     asked = [found for found in first.values() for _ in range(settings.samples)]
-    sampling = Sampling(max_tokens=settings.max_tokens or at.rollout_max_tokens)
+    sampling = at.rollout_sampling(settings.max_tokens)
     prompts = tuple(part.context_ids + begin for part, begin in asked)
     completions = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=PHASE))
     responses = tuple(at.tokenizer.decode(b + c.token_ids) for (_, b), c in zip(asked, completions, strict=True))
