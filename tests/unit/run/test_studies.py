@@ -64,7 +64,7 @@ def test_the_short_form_has_a_directory_of_its_own(file: Path) -> None:
     [
         ("arms: {a: grpo}\nbaseline: b", "baseline: expected one of a, got 'b'"),
         ("arms: {a: grpo}\nseeds: [1, 1]", "seeds: expected each once, got \\[1, 1\\]"),
-        ("arms: {a: grpo}\nseed: 1", "unknown key 'seed'; a study has name, question"),
+        ("arms: {a: grpo}\nseed: 1", "unknown key 'seed'; did you mean 'seeds'"),
         ("arms: {a/b: grpo}", "expected a plain word"),
         ("arms: {}", "arms: "),
         ("- grpo", "expected a mapping with the key arms, got list"),

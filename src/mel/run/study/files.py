@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from mel import recipe_yaml
 from mel.config import PlainWord, Section
 from mel.naming import known
+from mel.value_check import faults
 
 Seeds = Annotated[list[int], Field(min_length=1)]
 Values = Annotated[list[Any], Field(min_length=1)]
@@ -108,14 +109,8 @@ def load_study(path: str | Path) -> Study:
         raise ValueError(f"{file}: {error}") from None
     if not isinstance(table, dict):
         raise ValueError(f"{file}: expected a mapping with the key arms, got {type(table).__name__}")
+    table = {"name": file.stem, **table}
     try:
-        return Study.model_validate({"name": file.stem, **table})
+        return Study.model_validate(table)
     except ValidationError as error:
-        raise ValueError(f"{file}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
-
-
-def _explain(fault: Any) -> str:
-    path, message = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key {path!r}; a study has {', '.join(Study.model_fields)}"
-    return f"{path}: {message}" if path else message
+        raise ValueError(f"{file}: " + "; ".join(faults(error, Study.model_json_schema(), table))) from None
