@@ -11,10 +11,9 @@ from mel.config import AuxiliarySection, Recipe
 from mel.hosts.load import lora_config
 from mel.hosts.reward_model import check_reward_model
 from mel.hosts.trl.config import MELConfig
-from mel.hosts.trl.defaults import check_batches
+from mel.hosts.trl.defaults import check_method
 from mel.hosts.trl.implicit_reward import check_copies
-from mel.hosts.trl.policy_rows import check_policy_rows
-from mel.hosts.trl.surrogates import check_surrogate, surrogate_fields
+from mel.hosts.trl.surrogates import surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes, shards_states
 from mel.objective.weight import Constant, GradNorm
@@ -72,7 +71,14 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         hint = "; on a CPU: --set trainer.use_cpu=true --set trainer.bf16=false" if "bf16/gpu" in str(error) else ""
         raise ValueError(f"trainer: {str(error).rstrip('.')}{hint}") from error
     check_trackers([*config.report_to])
-    _check_method(recipe, config)
+    check_method(
+        config,
+        carrier=recipe.carrier.name,
+        surrogate=recipe.carrier.settings.surrogate,
+        credit=recipe.credit.name,
+        settings=[auxiliary.settings for auxiliary in recipe.auxiliaries],
+        has_auxiliaries=bool(recipe.auxiliaries),
+    )
     _check_models(recipe)
     return TRLArguments(
         config=config,
@@ -81,16 +87,6 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         attention=recipe.model.attention,
         learning={auxiliary.name: _learning(auxiliary) for auxiliary in recipe.auxiliaries},
     )
-
-
-def _check_method(recipe: Recipe, config: MELConfig) -> None:
-    """What the trainer would refuse of method and batch once the model is loaded."""
-    carrier = recipe.carrier
-    check_surrogate(config, carrier.settings.surrogate)
-    check_batches(config, carrier.name, recipe.credit.name, has_auxiliaries=bool(recipe.auxiliaries))
-    for auxiliary in recipe.auxiliaries:
-        if auxiliary.settings.changes_groups:
-            check_policy_rows(config, f"auxiliary {auxiliary.name!r}", carrier=carrier.name)
 
 
 def _check_names(recipe: Recipe) -> None:

@@ -12,8 +12,18 @@ from trl.trainer.grpo_config import GRPOConfig
 from mel import prompts
 from mel.hosts.load import template_text
 from mel.hosts.trl.config import check_groups, check_layout, experience_settings, row_learning, setting
+from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.problems import lines_as_steps
-from mel.methods import CarrierSettings, Method, Surroundings, build, carrier_settings, credit_settings
+from mel.hosts.trl.surrogates import check_surrogate
+from mel.methods import (
+    AuxiliarySettings,
+    CarrierSettings,
+    Method,
+    Surroundings,
+    build,
+    carrier_settings,
+    credit_settings,
+)
 from mel.ports import Inspectable, Steps, Task, Tokenizer
 from mel.prompts import PromptSet
 from mel.prompts.chat import ChatTokenizer
@@ -131,16 +141,36 @@ def plain_method(carrier: str | CarrierSettings = "grpo") -> Method:
     return Method(carrier=carrier_settings(carrier).build(None), credit=credit_settings("outcome").build(None))
 
 
-def check_batches(args: GRPOConfig, carrier: str, credit: str, *, has_auxiliaries: bool) -> None:
-    """Refuses batches that the method cannot work with; TRL's own method, without auxiliaries, works with all.
+def check_method(
+    args: GRPOConfig,
+    *,
+    carrier: str,
+    surrogate: str,
+    credit: str,
+    settings: Sequence[AuxiliarySettings],
+    has_auxiliaries: bool,
+) -> None:
+    """Refuses surrogates, batches and changed groups that the method cannot be learned with.
+
+    Known without the method itself, so that a recipe is refused before a weight is read. TRL's own method, without
+    auxiliaries, works with all batches.
+
+    Args:
+        carrier, credit: their names.
+        surrogate: the carrier's.
+        settings: of the auxiliaries, as far as these declare anything.
 
     Raises:
-        ValueError: the numbers and what to change.
+        ValueError: what does not go together and what to change.
     """
+    check_surrogate(args, surrogate)
     if has_auxiliaries:
         check_layout(args)
     elif (carrier, credit) != ("grpo", "outcome"):
         check_groups(args)
+    for declared in settings:
+        if declared.changes_groups:
+            check_policy_rows(args, f"auxiliary {declared.name!r}", carrier=carrier)
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:

@@ -21,7 +21,7 @@ from mel.hosts.trl.config import check_settings, setting, splits_groups
 from mel.hosts.trl.defaults import (
     PlainText,
     chat_tokenizer,
-    check_batches,
+    check_method,
     default_method,
     default_prompts,
     learning_of,
@@ -33,9 +33,8 @@ from mel.hosts.trl.implicit_reward import rewarder_of
 from mel.hosts.trl.learner import Learner
 from mel.hosts.trl.observer import MetricsToObserver
 from mel.hosts.trl.policy_loss import check_own_loss, policy_loss_of
-from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.problems import Scored
-from mel.hosts.trl.surrogates import check_surrogate, own_surrogate
+from mel.hosts.trl.surrogates import own_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate, Slot
 from mel.hosts.trl.verdicts import VerdictsOfSpread, rollout_verifier
@@ -135,15 +134,18 @@ class MELTrainer(GRPOTrainer):
 
     def _check_method(self, method: Method) -> None:
         """Refuses a method that these arguments or this model could not train, before anything is built for it."""
-        check_surrogate(self.args, method.carrier.surrogate)
+        check_method(
+            self.args,
+            carrier=method.carrier.name,
+            surrogate=method.carrier.surrogate,
+            credit=method.credit.name,
+            settings=method.settings,
+            has_auxiliaries=bool(method.auxiliaries),
+        )
         self.own_surrogate = own_surrogate(method.carrier)
         if self.own_surrogate is not None:
             check_own_loss(self, method.carrier.surrogate)
-        check_batches(self.args, method.carrier.name, method.credit.name, has_auxiliaries=bool(method.auxiliaries))
         self._has_whole_groups = not splits_groups(self.args)
-        for settings in method.settings:
-            if settings.changes_groups:
-                check_policy_rows(self.args, f"auxiliary {settings.name!r}", carrier=method.carrier.name)
         if self._is_vlm or self.tools or self.environment_factories is not None:
             refuse_auxiliaries(method, "images" if self._is_vlm else "tools or environments")
 
