@@ -9,16 +9,17 @@ from typing import Literal
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, scored
 from mel.ports import Inspectable, Requests
+from mel.prompts.ask import ask_about
 from mel.requests import Generate, Score
 from mel.stages.experience import construction_turn, split_sections, stated_step, without_thinking
 from mel.stages.localize import any_step, first_difference, least_likely, true_step
 from mel.types import Completion, Pair, Sampling, TokenIds
 
-Locator = Literal["first_difference", "critique", "likelihood", "random", "oracle"]
+Locator = Literal["first_difference", "critique", "least_likely", "random", "oracle"]
 """Who says it, as in `mel.stages.localize`; `critique` is the policy, asked by the prompt `construct`."""
 
 
-def check_locator(locator: Locator, inspector: Inspectable | None, who: str) -> None:
+def check_locator(locator: str, inspector: Inspectable | None, who: str) -> None:
     """Refuses a locator that the task cannot serve.
 
     Raises:
@@ -27,12 +28,12 @@ def check_locator(locator: Locator, inspector: Inspectable | None, who: str) -> 
     if locator == "oracle" and inspector is None:
         raise ValueError(
             f"{who}.localizer: 'oracle' asks the task for the first wrong step, and this task cannot say; use "
-            "first_difference, critique, likelihood or random"
+            "first_difference, critique, random or another"
         )
 
 
 def located(
-    pairs: Sequence[Pair], locator: Locator, at: Surroundings, *, step: int, phase: str, max_tokens: int
+    pairs: Sequence[Pair], locator: Locator, at: Surroundings, *, step: int, phase: str, max_tokens: int = 0
 ) -> Requests[list[int | None]]:
     """The number of a step of each pair's wrong solution; None where none is named.
 
@@ -42,7 +43,7 @@ def located(
     """
     if locator == "critique":
         return (yield from _stated(pairs, at, phase=phase, max_tokens=max_tokens))
-    if locator == "likelihood":
+    if locator == "least_likely":
         contexts = tuple(pair.group.prompt_ids for pair in pairs)
         targets = tuple(pair.wrong.token_ids for pair in pairs)
         logps = yield from scored(Score(contexts=contexts, targets=targets, phase=phase))
@@ -56,13 +57,20 @@ def located(
 
 def before_step(pair: Pair, number: int, at: Surroundings) -> TokenIds:
     """The tokens of the wrong solution before that step."""
-    ids = pair.wrong.token_ids
-    return ids[: at.tokenizer.token_index(ids, pair.wrong_steps[number - 1].start)]
+    return _until(pair, pair.wrong_steps[number - 1].start, at)
+
+
+def through_step(pair: Pair, number: int, at: Surroundings) -> TokenIds:
+    """The tokens of the wrong solution up to the end of that step."""
+    return _until(pair, pair.wrong_steps[number - 1].end, at)
+
+
+def _until(pair: Pair, char: int, at: Surroundings) -> TokenIds:
+    return pair.wrong.token_ids[: at.tokenizer.token_index(pair.wrong.token_ids, char)]
 
 
 def _stated(pairs: Sequence[Pair], at: Surroundings, *, phase: str, max_tokens: int) -> Requests[list[int | None]]:
-    turns = [construction_turn(pair, at.prompts) for pair in pairs]
-    prompts = tuple(at.tokenizer.chat([{"role": "user", "content": turn}]) for turn in turns)
+    prompts = tuple(ask_about(pair.group, construction_turn(pair, at.prompts), at.tokenizer) for pair in pairs)
     sampling = Sampling(max_tokens=max_tokens, temperature=0.0)
     answers = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=phase))
     return [_step_in(answer, pair, at) for answer, pair in zip(answers, pairs, strict=True)]

@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mel.ports import Tokenizer
 from mel.prompts import PromptSet
-from mel.types import Message, Problem
+from mel.types import Group, Message, Problem, TokenIds
 
 
 def conversation(opening: Sequence[Message], turn: str) -> list[Message]:
@@ -16,6 +17,11 @@ def conversation(opening: Sequence[Message], turn: str) -> list[Message]:
     evaluation are all asked.
     """
     return [*opening, {"role": "user", "content": turn}]
+
+
+def ask_about(group: Group, turn: str, tokenizer: Tokenizer) -> TokenIds:
+    """The tokens that put a question about a group's problem to the policy, after what its rollouts began with."""
+    return tokenizer.chat(conversation(group.opening, turn))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

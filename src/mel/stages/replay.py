@@ -9,7 +9,7 @@ from typing import Literal
 
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
-from mel.prompts.ask import conversation
+from mel.prompts.ask import ask_about
 from mel.types import (
     Attempt,
     Candidate,
@@ -41,8 +41,7 @@ def replay_prompt(group: Group, experience: MetaExperience, tokenizer: Tokenizer
     Args:
         group: of the rollouts of x, whose opening comes first here too.
     """
-    turn = prompts.replay(group.problem.text, experience.text)
-    return tokenizer.chat(conversation(group.opening, turn))
+    return ask_about(group, prompts.replay(group.problem.text, experience.text), tokenizer)
 
 
 def sibling(of: Group, groups: Sequence[Group]) -> Group | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from stories import (
@@ -20,8 +22,18 @@ from stories import (
     words,
 )
 
-from mel.methods import AUXILIARIES, CARRIERS, Assumptions, Limits, Surroundings, build, drive
-from mel.prompts.ask import PlainAsk
+from mel.methods import (
+    AUXILIARIES,
+    CARRIERS,
+    Assumptions,
+    AuxiliarySettings,
+    Limits,
+    Surroundings,
+    build,
+    credit_settings,
+    drive,
+)
+from mel.prompts.ask import PlainAsk, conversation
 from mel.requests import Score
 from mel.step import Accounting, Alone, Rolled, learn
 from mel.types import Completion, Sampling, TokenIds
@@ -47,13 +59,16 @@ class Engine:
 
     def __init__(self) -> None:
         self._count = 0
+        self.read: list[TokenIds] = []
 
     def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
         self._count += 1
+        self.read += prompts
         texts = (ANALYSIS, RIGHT, CONTINUED)
         return [completion(texts[(self._count + i) % 3]) for i in range(len(prompts))]
 
     def score(self, request: Score) -> list[tuple[float, ...]]:
+        self.read += request.contexts
         return [(-1.0 - i,) * len(target) for i, target in enumerate(request.targets)]
 
 
@@ -76,6 +91,35 @@ def test_every_count_is_a_number_and_rates_are_made_of_counts(name: str) -> None
     rates = AUXILIARIES[name].rates_of(outcome.counts)
     assert rates
     assert all(0 <= rate <= 1.5 for rate in rates.values())  # a budget may be overspent a little
+
+
+OPENING = ({"role": "user", "content": "loses"}, {"role": "assistant", "content": "minus"})
+OPENED = tuple(
+    replace(g, opening=OPENING, prompt_ids=AT.tokenizer.chat(conversation(OPENING, PROMPTS.solve(g.problem.text))))
+    for g in GROUPS
+)
+"""The groups as they would be if every rollout had begun with a solved example."""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *(AUXILIARIES[name](**({"draw": "same"} if name == "dynamic_sampling" else {})) for name in AUXILIARIES),
+        AUXILIARIES["meta_experience"](localizer="likelihood"),
+        AUXILIARIES["suffix_reset"](localizer="critique"),
+        credit_settings("contrast"),
+    ],
+    ids=lambda settings: f"{settings.name}-{getattr(settings, 'localizer', '')}",
+)
+def test_whatever_is_asked_begins_with_the_turns_that_the_rollouts_began_with(settings: Any) -> None:
+    engine, part = Engine(), settings.build(AT)
+    if isinstance(settings, AuxiliarySettings):
+        drive(part.learn(OPENED, step=1), engine, TASK, engine)
+    else:
+        drive(part.assign(OPENED, [[0.5] * 6] * 3, {}), engine, TASK, engine)
+    assert engine.read
+    begins = {AT.tokenizer.decode(context[:4]) for context in engine.read}
+    assert begins == {AT.tokenizer.decode(OPENED[0].prompt_ids[:4])}
 
 
 @pytest.mark.parametrize("credit", ["outcome", "first_error"])

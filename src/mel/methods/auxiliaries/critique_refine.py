@@ -19,10 +19,11 @@ from mel.methods.attempts import Start, added, attempts
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed, scored
 from mel.ports import Auxiliary, Logprobs, Requests
+from mel.prompts.ask import ask_about
 from mel.requests import Generate, Score
 from mel.stages.experience import without_thinking
 from mel.stages.join import is_unaided
-from mel.types import Group, Outcome, Rollout, Sampling
+from mel.types import Group, Outcome, Rollout, Sampling, TokenIds
 
 
 class CritiqueRefineSettings(AuxiliarySettings):
@@ -91,18 +92,17 @@ class CritiqueRefine:
         at, counts = self._at, Counter[str](groups=len(groups))
         failures = {place: wrong for place, group in enumerate(groups) if (wrong := self._failure(group, step))}
         counts["skipped/no_failure"] += len(groups) - len(failures)
-        values = [{"problem": groups[place].problem.text, "solution": wrong.text} for place, wrong in failures.items()]
         critiques = yield from completed(
             Generate(
-                prompts=tuple(self._asked("critique", **of_one) for of_one in values),
+                prompts=tuple(self._asked("critique", groups[place], wrong) for place, wrong in failures.items()),
                 sampling=Sampling(max_tokens=self.settings.critique_max_tokens),
                 phase="critique",
             )
         )
         texts = [without_thinking(critique.text).strip() for critique in critiques]
         starts = [
-            Start(place=place, group=groups[place], context_ids=self._asked("refine", **of_one, critique=text))
-            for place, of_one, text in zip(failures, values, texts, strict=True)
+            Start(place=p, group=groups[p], context_ids=self._asked("refine", groups[p], wrong, critique=text))
+            for (p, wrong), text in zip(failures.items(), texts, strict=True)
         ]
         refined = yield from attempts(starts, at.rollout_sampling(), "refine", at)
         counts.update(refined=len(refined), refined_right=sum(r.verdict.is_correct for r in refined))
@@ -119,8 +119,9 @@ class CritiqueRefine:
         wrong = [r for r in group.rollouts if not r.verdict.is_correct and is_unaided(r) and not r.is_truncated]
         return random.Random(f"{self._at.seed}:{step}:{group.problem.id}").choice(wrong) if wrong else None
 
-    def _asked(self, name: str, **values: str) -> tuple[int, ...]:
-        return self._at.tokenizer.chat([{"role": "user", "content": self._at.prompts.turn(name, **values)}])
+    def _asked(self, name: str, group: Group, wrong: Rollout, **values: str) -> TokenIds:
+        turn = self._at.prompts.turn(name, problem=group.problem.text, solution=wrong.text, **values)
+        return ask_about(group, turn, self._at.tokenizer)
 
     def _shaped(self, starts: Sequence[Start], refined: Sequence[Rollout]) -> Requests[list[Rollout]]:
         """The refinements as rollouts of the question alone, each token weighted by its shaping there."""

@@ -16,8 +16,9 @@ from pydantic import Field
 from mel.methods.attempts import Start, attempts, own_groups
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed
-from mel.methods.location import before_step
+from mel.methods.location import before_step, through_step
 from mel.ports import Auxiliary, Inspectable, Requests
+from mel.prompts.ask import ask_about
 from mel.requests import Generate
 from mel.stages.experience import construction_turn, parse_experience
 from mel.stages.guard import states_answer
@@ -142,8 +143,7 @@ class InsertCorrection:
     def _diagnosed(self, pairs: Sequence[Pair], counts: Counter[str]) -> Requests[list[_Insertion]]:
         """What is inserted for each pair; diagnoses that cannot be read, or state the answer, are counted."""
         at = self._at
-        turns = [construction_turn(pair, at.prompts) for pair in pairs]
-        prompts = tuple(at.tokenizer.chat([{"role": "user", "content": turn}]) for turn in turns)
+        prompts = tuple(ask_about(pair.group, construction_turn(pair, at.prompts), at.tokenizer) for pair in pairs)
         sampling = Sampling(max_tokens=self.settings.diagnose_max_tokens, temperature=0.0)
         written = yield from completed(Generate(prompts=prompts, sampling=sampling, phase="diagnose"))
         found: list[_Insertion] = []
@@ -162,12 +162,12 @@ class InsertCorrection:
         return found
 
     def _insertion(self, pair: Pair, diagnosis: MetaExperience) -> _Insertion:
-        tokenizer, number, ids = self._at.tokenizer, diagnosis.bifurcation, pair.wrong.token_ids
+        number = diagnosis.bifurcation
         text = self._at.prompts.turn("insert", step=str(number), critique=diagnosis.critique, experience=diagnosis.text)
         return _Insertion(
             pair=pair,
-            wrong_ids=ids[: tokenizer.token_index(ids, pair.wrong_steps[number - 1].end)],
-            inserted_ids=tokenizer.encode(f"\n\n{text}\n\n"),
+            wrong_ids=through_step(pair, number, self._at),
+            inserted_ids=self._at.tokenizer.encode(f"\n\n{text}\n\n"),
             kept_ids=before_step(pair, number, self._at),
         )
 

@@ -17,6 +17,7 @@ from mel.methods.attempts import Start, attempts
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import completed
 from mel.ports import Auxiliary, Inspectable, Requests
+from mel.prompts.ask import ask_about
 from mel.requests import Generate
 from mel.stages.experience import without_thinking
 from mel.stages.guard import states_answer
@@ -139,7 +140,7 @@ class Scaffold:
         if self.settings.given_in == "answer":
             return Start(place=place, group=group, given=self._at.tokenizer.encode(hint))
         turn = self._at.prompts.turn("hinted", problem=group.problem.text, hint=hint.strip())
-        return Start(place=place, group=group, context_ids=self._at.tokenizer.chat([{"role": "user", "content": turn}]))
+        return Start(place=place, group=group, context_ids=ask_about(group, turn, self._at.tokenizer))
 
     def _hints(self, groups: Sequence[Group], stuck: Sequence[int], counts: Counter[str]) -> Requests[Hints]:
         """The hints of each group that has any; those that state the answer, and all after them, are left out."""
@@ -161,7 +162,7 @@ class Scaffold:
             self._at.prompts.turn("write_hint", problem=group.problem.text, reference=_worked_solution(group.problem))
             for group in stuck
         ]
-        prompts = tuple(self._at.tokenizer.chat([{"role": "user", "content": turn}]) for turn in turns)
+        prompts = tuple(ask_about(group, turn, self._at.tokenizer) for group, turn in zip(stuck, turns, strict=True))
         sampling = Sampling(max_tokens=self.settings.hint_max_tokens)
         answers = yield from completed(Generate(prompts=prompts, sampling=sampling, phase="write_hint"))
         return [first_lines(without_thinking(answer.text), self.settings.levels) for answer in answers]

@@ -17,6 +17,7 @@ from pydantic import Field
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import scored
 from mel.ports import Auxiliary, Requests
+from mel.prompts.ask import ask_about
 from mel.requests import Score
 from mel.stages.join import is_unaided, shortest_right
 from mel.types import Divergence, Group, Outcome, Reference, Rollout, Row, TokenIds
@@ -119,7 +120,7 @@ class SelfDistill:
 
     def _shown(self, group: Group, sibling: Rollout) -> TokenIds:
         turn = self._at.prompts.turn("sibling", problem=group.problem.text, right=sibling.text)
-        return self._at.tokenizer.chat([{"role": "user", "content": turn}])
+        return ask_about(group, turn, self._at.tokenizer)
 
     def _informed(self, lessons: Sequence[_Lesson]) -> Requests[list[_Lesson]]:
         """Those less likely, per token, behind a right sibling than behind a wrong one by more than the margin.

@@ -33,8 +33,8 @@ class SuffixResetSettings(AuxiliarySettings):
 
     localizer: Locator = Field(
         default="first_difference",
-        description="Who says where the error is: critique (paper: the policy), first_difference, likelihood, oracle; "
-        "random is the paper's control.",
+        description="Who says where the error is: critique (paper: the policy), first_difference, least_likely, "
+        "oracle; random is the paper's control.",
     )
     samples: int = Field(default=4, ge=2, description="Attempts from there, which are compared among themselves.")
     per_group: int = Field(default=1, ge=1, description="Wrong rollouts of a mixed group that are reset.")

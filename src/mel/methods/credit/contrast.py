@@ -12,6 +12,7 @@ from pydantic import Field
 from mel.methods.declaration import CreditSettings, Limits, Longest, Needs, Surroundings
 from mel.methods.drive import scored
 from mel.ports import Credit, Logprobs, Requests
+from mel.prompts.ask import ask_about
 from mel.requests import Score
 from mel.stages.contrast import Form, Peers, evidence, peers_of, shifted, weighted, with_mean
 from mel.types import Group, Outcome, Rollout, TokenIds
@@ -112,7 +113,7 @@ class Contrast:
     def _after(self, group: Group, peer: int) -> TokenIds:
         """The problem with that peer's solution in view; right and wrong ones are shown by the same words."""
         turn = self._at.prompts.turn("peer", problem=group.problem.text, solution=group.rollouts[peer].text)
-        return self._at.tokenizer.chat([{"role": "user", "content": turn}])
+        return ask_about(group, turn, self._at.tokenizer)
 
     def _told_apart(
         self, rollout: Rollout, advantage: float, reading: Reading | None, logps: Iterator[Logprobs]

@@ -9,7 +9,7 @@ from functools import cache
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
-from mel.prompts.ask import conversation
+from mel.prompts.ask import ask_about
 from mel.stages.excerpt import excerpts
 from mel.stages.experience import construction_turn
 from mel.types import Excerpt, Pair, TokenIds
@@ -66,11 +66,11 @@ def construction(
     opening_ids = tokenizer.encode(opening) if opening else ()
 
     def prompt(shown: Excerpt) -> Construction:
-        context_ids = tokenizer.chat(conversation(pair.group.opening, construction_turn(pair, prompts, shown)))
+        context_ids = ask_about(pair.group, construction_turn(pair, prompts, shown), tokenizer)
         return Construction(pair=pair, shown=shown, context_ids=context_ids + opening_ids, step=step, opening=opening)
 
-    def fits(asked: Construction) -> bool:
-        return settings.max_pair_tokens is None or len(asked.context_ids) <= settings.max_pair_tokens
+    def fits(one: Construction) -> bool:
+        return settings.max_pair_tokens is None or len(one.context_ids) <= settings.max_pair_tokens
 
     whole = prompt(_shown(pair.whole, settings))
     if fits(whole):

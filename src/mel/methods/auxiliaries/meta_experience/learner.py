@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from mel.methods.auxiliaries.meta_experience.construction import Construction, construction
 from mel.methods.auxiliaries.meta_experience.gate import Gate
 from mel.methods.auxiliaries.meta_experience.ledger import tally
-from mel.methods.auxiliaries.meta_experience.locating import check_localizer, given_steps
+from mel.methods.auxiliaries.meta_experience.locating import given_steps
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.methods.auxiliaries.meta_experience.trials import replayed as replays_of
 from mel.methods.auxiliaries.meta_experience.writing import candidates_of
 from mel.methods.declaration import Surroundings
+from mel.methods.location import check_locator
 from mel.ports import Requests
 from mel.stages.internalize import distilled, internalize, reinforced
 from mel.stages.pairs import select_pairs
@@ -29,7 +30,7 @@ class MetaExperienceLearning:
         self.settings = settings
         self._at = surroundings
         self._gate = Gate.of(settings)
-        check_localizer(settings, surroundings)
+        check_locator(settings.localizer, surroundings.inspector, self.name)
 
     def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
         """Rows of this step's kept experiences, with the ledger of every candidate."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,34 +9,15 @@ from dataclasses import replace
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, scored, verified
+from mel.methods.location import located, through_step
 from mel.ports import Requests
+from mel.prompts.ask import conversation
 from mel.requests import Generate, Score, Verify
-from mel.stages.localize import (
-    Bisection,
-    agreed,
-    any_step,
-    first_difference,
-    least_likely,
-    steepest_fall,
-    true_step,
-)
+from mel.stages.localize import Bisection, agreed, first_difference, steepest_fall
 from mel.stages.novel_value import novel_value
 from mel.types import Excerpt, MetaExperience, Pair, Sampling, TokenIds
 
 PHASE = "localize"
-
-
-def check_localizer(settings: MetaExperienceSettings, at: Surroundings) -> None:
-    """Refuses a localizer that the task cannot serve.
-
-    Raises:
-        ValueError: the oracle, of a task that does not know true errors.
-    """
-    if settings.localizer == "oracle" and at.inspector is None:
-        raise ValueError(
-            "meta_experience.localizer: 'oracle' asks the task for the first wrong step, and this task cannot say; "
-            "use another localizer, such as critique, first_difference or random"
-        )
 
 
 def given_steps(
@@ -49,15 +29,13 @@ def given_steps(
         step: of the optimizer; seeds what is drawn.
     """
     localizer = settings.localizer
-    if localizer in ("likelihood", "least_likely"):
-        return (yield from _by_likelihood(pairs, at, is_fall=localizer == "likelihood"))
+    if localizer == "likelihood":
+        return (yield from _by_fall(pairs, at))
     if localizer == "monte_carlo":
         return (yield from _by_continuations(pairs, settings, at, counts))
-    if localizer == "random":
-        return [any_step(p, random.Random(f"{at.seed}:{step}:{p.problem.id}:{p.wrong_index}")) for p in pairs]
-    if localizer == "oracle" and at.inspector is not None:
-        return [true_step(pair, at.inspector) for pair in pairs]
-    return [novel_value(pair) if localizer == "novel_value" else first_difference(pair) for pair in pairs]
+    if localizer in ("first_difference", "least_likely", "random", "oracle"):
+        return (yield from located(pairs, localizer, at, step=step, phase=PHASE))
+    return [novel_value(pair) for pair in pairs]
 
 
 def confirmed(experience: MetaExperience, pair: Pair, shown: Excerpt) -> MetaExperience:
@@ -67,23 +45,20 @@ def confirmed(experience: MetaExperience, pair: Pair, shown: Excerpt) -> MetaExp
     return replace(experience, bifurcation=agreed(experience.bifurcation, *free))
 
 
-def _by_likelihood(pairs: Sequence[Pair], at: Surroundings, *, is_fall: bool) -> Requests[list[int | None]]:
-    wrong = tuple(pair.wrong.token_ids for pair in pairs)
+def _by_fall(pairs: Sequence[Pair], at: Surroundings) -> Requests[list[int | None]]:
     alone = tuple(pair.group.prompt_ids for pair in pairs)
-    beside = tuple(_after_right(pair, at) for pair in pairs) if is_fall else ()
-    logps = yield from scored(
-        Score(contexts=alone + beside, targets=wrong * (2 if is_fall else 1), phase=PHASE),
-    )
-    if not is_fall:
-        return [least_likely(pair, found, at.tokenizer) for pair, found in zip(pairs, logps, strict=True)]
+    beside = tuple(_after_right(pair, at) for pair in pairs)
+    wrong = tuple(pair.wrong.token_ids for pair in pairs)
+    logps = yield from scored(Score(contexts=alone + beside, targets=wrong * 2, phase=PHASE))
     known = zip(pairs, logps[: len(pairs)], logps[len(pairs) :], strict=True)
     return [steepest_fall(pair, before, after, at.tokenizer) for pair, before, after in known]
 
 
 def _after_right(pair: Pair, at: Surroundings) -> TokenIds:
     """x solved by y+, and x asked once more."""
-    asked = {"role": "user", "content": at.prompts.solve(pair.problem.text)}
-    return at.tokenizer.chat([asked, {"role": "assistant", "content": pair.right.text}, asked])
+    question = at.prompts.solve(pair.problem.text)
+    solved = conversation(pair.group.opening, question)
+    return at.tokenizer.chat(conversation([*solved, {"role": "assistant", "content": pair.right.text}], question))
 
 
 def _by_continuations(
@@ -106,7 +81,7 @@ def _success_rates(
 ) -> Requests[list[float]]:
     """Share of right continuations of y- from the end of a step, per probe."""
     n, tokenizer = settings.localize_samples, at.tokenizer
-    kept = [_until(pair, number, at) for pair, number in probes for _ in range(n)]
+    kept = [through_step(pair, number, at) for pair, number in probes for _ in range(n)]
     problems = [pair for pair, _ in probes for _ in range(n)]
     prompts = tuple(pair.group.prompt_ids + ids for pair, ids in zip(problems, kept, strict=True))
     limit = settings.replay_max_tokens or at.rollout_max_tokens
@@ -115,8 +90,3 @@ def _success_rates(
     responses = tuple(tokenizer.decode(ids + c.token_ids) for ids, c in zip(kept, completions, strict=True))
     verdicts = yield from verified(Verify(problems=tuple(p.problem for p in problems), responses=responses))
     return [sum(v.is_correct for v in verdicts[i : i + n]) / n for i in range(0, len(verdicts), n)]
-
-
-def _until(pair: Pair, number: int, at: Surroundings) -> TokenIds:
-    ids = pair.wrong.token_ids
-    return ids[: at.tokenizer.token_index(ids, pair.wrong_steps[number - 1].end)]
