@@ -13,6 +13,7 @@ from mel.miniature.model import Size, build_model
 from mel.miniature.muon import orthogonalized
 from mel.miniature.tokenizer import build_tokenizer
 from mel.miniature.warmup import WarmUp, output_loss
+from mel.record.provenance import sha256_of
 
 BRIEF = WarmUp(steps=3, solving=4, comparing=2)
 
@@ -23,7 +24,7 @@ def test_a_build_is_an_ordinary_model_directory_and_a_rebuild_has_the_same_weigh
     first = build(tmp_path / "a", world=5, settings=BRIEF)
     again = build(tmp_path / "b", world=5, settings=BRIEF)
     other = build(tmp_path / "c", world=6, settings=BRIEF)
-    sums = [policies.sha256_of(d / policies.WEIGHTS) for d in (first, again, other)]
+    sums = [sha256_of(d / policies.WEIGHTS) for d in (first, again, other)]
     assert sums[0] == sums[1] != sums[2]
     assert AutoModelForCausalLM.from_pretrained(first).config.model_type == "qwen3"
     assert AutoTokenizer.from_pretrained(first).chat_template

@@ -13,9 +13,10 @@ import torch
 import transformers
 
 from mel.miniature.model import SIZES, build_model
-from mel.miniature.policies import CARD, WEIGHTS, sha256_of
+from mel.miniature.policies import CARD, WEIGHTS
 from mel.miniature.tokenizer import build_tokenizer
 from mel.miniature.warmup import WarmUp, warm_up
+from mel.record.provenance import sha256_of
 
 Measure = Callable[[Any, Any, int], Mapping[str, Any]]
 """(model, tokenizer, world) -> the facts to keep in the card."""

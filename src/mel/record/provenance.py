@@ -73,10 +73,10 @@ def fingerprint(model_path: str) -> str:
     return digest.hexdigest() if files else ""
 
 
-def fingerprint_of_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(file: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _version(name: str) -> str | None:

@@ -82,7 +82,7 @@ def train_arms(
     """
     waiting, running = [arm for arm in arms if not arm.is_finished], list[Arm]()
     at_once = max(1, min(len(waiting), at_once or len(gpus) or os.cpu_count() or 1))
-    clock = _Clock(waiting)
+    started, total = time.monotonic(), len(waiting)
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(console)) if console.is_terminal else None
         bars = {a.name: progress.add_task(a.name, total=a.steps, note="waiting") for a in waiting} if progress else {}
@@ -99,25 +99,16 @@ def train_arms(
                     running.remove(arm)
                     _end(arm, stop_at_failure=stop_at_failure)
                     if len(arms) > at_once:
-                        console.print(clock.line(arm))
+                        done = total - len(waiting) - len(running)
+                        console.print(_line(arm, done=done, of=total, seconds=time.monotonic() - started))
             time.sleep(POLL_S)
 
 
-class _Clock:
-    """How much is done and how long the rest will take, if steps go on taking as long as they did."""
-
-    def __init__(self, arms: Sequence[Arm]) -> None:
-        self._arms, self._started, self._ended = list(arms), time.monotonic(), 0
-
-    def line(self, ended: Arm) -> str:
-        """What to tell a person when that arm has ended."""
-        self._ended += 1
-        how = "failed" if ended.failure else "done"
-        left = len(self._arms) - self._ended
-        seconds = (time.monotonic() - self._started) / self._ended * left
-        return f"{ended.name} {how}: {self._ended}/{len(self._arms)} runs" + (
-            f", about {seconds / 60:.0f} min left" if left else ""
-        )
+def _line(ended: Arm, *, done: int, of: int, seconds: float) -> str:
+    """What to tell a person when that arm has ended, if the runs that are left take as long as those done."""
+    how = "failed" if ended.failure else "done"
+    left = f", about {seconds / done * (of - done) / 60:.0f} min left" if done < of else ""
+    return f"{ended.name} {how}: {done}/{of} runs{left}"
 
 
 def _start(arm: Arm) -> subprocess.Popen[bytes]:

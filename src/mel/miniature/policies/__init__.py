@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib import resources
 from pathlib import Path
+
+from mel.record.provenance import sha256_of
 
 WEIGHTS = "model.safetensors"
 CARD = "miniature.json"
@@ -46,11 +47,6 @@ def check(directory: Path) -> None:
             f"{directory / WEIGHTS}: expected sha256 {expected} as in {CARD}, got {got}; the file is damaged or was "
             "changed: install the package again or rebuild the policy with `mel miniature build`"
         )
-
-
-def sha256_of(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _root() -> Path:

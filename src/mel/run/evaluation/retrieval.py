@@ -11,7 +11,7 @@ from mel.ports import Tokenizer
 from mel.prepared import Prepared, Suite
 from mel.prompts import PromptSet
 from mel.prompts.ask import PlainAsk, conversation
-from mel.record.provenance import fingerprint_of_file
+from mel.record.provenance import sha256_of
 from mel.record.run_directory import EXPERIENCES
 from mel.record.search import Memory
 from mel.types import Message, Problem
@@ -58,7 +58,7 @@ def with_notes(prepared: Prepared, run: Path, k: int) -> Prepared:
         ValueError: no run with kept experiences, or a prompt set without `replay.txt`.
     """
     store = run / EXPERIENCES
-    memory, source = Memory.open(store), fingerprint_of_file(store)[:12]
+    memory, source = Memory.open(store), sha256_of(store)[:12]
 
     def suite_with_notes(suite: Suite) -> Suite:
         plain = suite.ask
