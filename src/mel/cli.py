@@ -14,7 +14,7 @@ from rich.console import Console
 
 from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
-from mel.launch import num_processes
+from mel.launch import end_with_parent, num_processes
 from mel.naming import comma_separated
 from mel.visible import visible
 
@@ -54,6 +54,7 @@ RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 
 def main() -> None:
     """Run the command line; an error that the user can correct (`ValueError`, `OSError`) is one line."""
+    end_with_parent()
     # Before torch is loaded: two threads beside another busy process were measured up to 80 times slower than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # TRL reports every trainer that is made to the hub; a user who sets the variable, to 0 too, has decided.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 
 
 def num_processes() -> int:
@@ -28,3 +31,25 @@ def shards_states() -> bool:
 
 def _says(name: str) -> bool:
     return os.environ.get(name, "").lower() == "true"
+
+
+_PARENT = "MEL_PARENT"
+
+
+def bound_to_this_process() -> dict[str, str]:
+    """Environment of a `mel` command that is to end with the process that starts it, however that ends."""
+    return {_PARENT: str(os.getpid())}
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the one that asked for it ends, even by SIGKILL (Linux).
+
+    Without it, the runs of a study that was killed would go on beside those of the next one, and hold their locks.
+    """
+    parent = os.environ.pop(_PARENT, None)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+    if os.getppid() != int(parent):
+        # It ended before the kernel was asked.
+        sys.exit(128 + signal.SIGKILL)

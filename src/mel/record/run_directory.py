@@ -106,6 +106,19 @@ class RunDirectory:
                 f"delete this one"
             )
 
+    @staticmethod
+    def remove_half_made(path: Path) -> None:
+        """Delete what `create` leaves if it is killed: a directory without a recipe that holds nothing else.
+
+        Only for a caller who knows that nobody is making it at this moment.
+        """
+        if not path.is_dir() or (path / RECIPE).exists():
+            return
+        made = (EVALUATIONS, CHECKPOINTS, ENVIRONMENT, EXPERIENCES, STATUS, METRICS, RECIPE)
+        is_ours = all(p.name.startswith(made) for p in path.iterdir())
+        if is_ours and not any(p.is_file() for name in (EVALUATIONS, CHECKPOINTS) for p in (path / name).rglob("*")):
+            shutil.rmtree(path)
+
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
         """The run at that path.

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from mel.launch import bound_to_this_process
 from mel.record.run_directory import RECIPE, RunDirectory
 
 POLL_S = 0.5
@@ -112,12 +113,14 @@ def _line(ended: Arm, *, done: int, of: int, seconds: float) -> str:
 
 
 def _start(arm: Arm) -> subprocess.Popen[bytes]:
+    RunDirectory.remove_half_made(arm.path)
     command = [sys.executable, "-m", "mel", "train", arm.recipe, "--output", str(arm.path)]
     command += [part for change in arm.changes for part in ("--set", change)]
     command += ["--resume"] if (arm.path / RECIPE).is_file() else []
     # Two OpenMP threads beside another busy process are up to 80 times slower than one thread each.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     environment |= {"CUDA_VISIBLE_DEVICES": arm.gpu} if arm.gpu is not None else {}
+    environment |= bound_to_this_process()
     with arm.log.open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 

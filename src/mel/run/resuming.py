@@ -1,13 +1,17 @@
-"""Which checkpoint a resumed run goes on from, and what becomes of those that it cannot go on from."""
+"""Whether a run that is there may go on, from which checkpoint, and what becomes of those it cannot go on from."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
+from typing import Any
 
+from mel.config import Recipe, parse_recipe
 from mel.prepared import Checkpoint
+from mel.record.run_directory import RECIPE, RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +68,20 @@ def clear(resumption: Resumption) -> list[str]:
     return said if resumption.checkpoint else [*said, "there is no checkpoint to go on from: starting over"]
 
 
+def other_keys(directory: RunDirectory, recipe: Recipe) -> str:
+    """What the recipe asks for otherwise than the run that is there: `key: value there, value asked for`, or nothing.
+
+    A key that did not exist when the run was begun counts with its default.
+
+    Raises:
+        ValueError: the recipe of the run cannot be read by this version.
+    """
+    there = parse_recipe(directory.recipe, source=str(directory.path / RECIPE)).resolved()
+    changed = list(_changed(there, recipe.resolved()))
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return "; ".join(changed[:3]) + more
+
+
 def other_processes(then: object, now: int) -> list[str]:
     """A sentence if as many processes as began a run do not go on with it."""
     if then == now:
@@ -72,6 +90,17 @@ def other_processes(then: object, now: int) -> list[str]:
         f"the run was begun by {then} processes and goes on with {now}: with other random streams and another batch it "
         f"will not end as it would have"
     ]
+
+
+def _changed(there: Mapping[Any, Any], asked: Mapping[Any, Any], at: str = "") -> Iterator[str]:
+    for key in sorted({*there, *asked}, key=str):
+        old, new = (
+            dict(enumerate(value)) if isinstance(value, list) else value for value in (there.get(key), asked.get(key))
+        )
+        if isinstance(old, dict) and isinstance(new, dict) and len(old) == len(new):
+            yield from _changed(old, new, f"{at}{key}.")
+        elif old != new:
+            yield f"{at}{key}: {shorten(str(old), 60)} there, {shorten(str(new), 60)} asked for"
 
 
 def _free_name(path: Path) -> Path:

@@ -19,7 +19,7 @@ from mel.report.terminal import evaluation_table
 from mel.run.evaluation.within_training import Evaluator
 from mel.run.prepare import build_method, environment, host_of, prepare
 from mel.run.recorder import Recorder
-from mel.run.resuming import Resumption, clear, latest, other_processes
+from mel.run.resuming import Resumption, clear, latest, other_keys, other_processes
 
 
 def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, console: Console | None = None) -> Path:
@@ -127,10 +127,9 @@ def _check_output(path: Path, recipe: Recipe, *, resume: bool, held: ExitStack) 
         return
     directory = RunDirectory.open(path)
     held.enter_context(only_writer(path))
-    then, now = directory.environment["recipe_sha256"], recipe.sha256()
-    if then != now:
+    if changed := other_keys(directory, recipe):
         raise ValueError(
-            f"{path} holds a run of another recipe (sha256 {str(then)[:12]}, asked for {now[:12]}): resume it with "
+            f"{path} holds a run of another recipe ({changed}): resume it with "
             f"`mel train {path / RECIPE} --output {path} --resume`, or choose another --output"
         )
 

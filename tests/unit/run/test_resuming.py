@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mel.config import load_recipe
 from mel.prepared import Checkpoint
-from mel.run.resuming import clear, latest, other_processes
+from mel.record import RunDirectory
+from mel.run.resuming import clear, latest, other_keys, other_processes
 
 
 def checkpoint(folder: Path, step: int, problem: str = "", *, is_finished: bool = True) -> Checkpoint:
@@ -65,3 +67,24 @@ def test_another_number_of_processes_is_said() -> None:
     assert other_processes(2, 2) == []
     (said,) = other_processes(2, 1)
     assert said.startswith("the run was begun by 2 processes and goes on with 1: with other random streams")
+
+
+def test_a_run_of_another_recipe_is_told_by_the_keys_that_differ(tmp_path: Path) -> None:
+    changes = ("trainer.learning_rate=1e-4", "auxiliaries.meta_experience.settings.pairs_per_group=3")
+    RunDirectory.create(tmp_path / "run", load_recipe("recommended").resolved(), {}).close()
+    directory = RunDirectory.open(tmp_path / "run")
+    assert other_keys(directory, load_recipe("recommended")) == ""
+    there = load_recipe("recommended").trainer["learning_rate"]
+    assert other_keys(directory, load_recipe("recommended", changes)) == (
+        "auxiliaries.0.settings.pairs_per_group: 2 there, 3 asked for; "
+        f"trainer.learning_rate: {there} there, 0.0001 asked for"
+    )
+
+
+def test_a_key_that_an_older_version_did_not_know_counts_with_its_default(tmp_path: Path) -> None:
+    then = load_recipe("grpo").resolved()
+    del then["task"]["opening"]
+    RunDirectory.create(tmp_path / "run", then, {}).close()
+    directory = RunDirectory.open(tmp_path / "run")
+    assert other_keys(directory, load_recipe("grpo")) == ""
+    assert "task.opening" in other_keys(directory, load_recipe("grpo", ("task.opening=[{role: system, content: Hi}]",)))

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from mel.record import RunDirectory
+from mel.run.study import run_study
 from mel.run.study.cells import cells_of
 from mel.run.study.files import Study, load_study
 
@@ -93,3 +96,13 @@ def test_every_study_of_the_repository_names_recipes_that_exist() -> None:
         for study in (load_study(file), load_study(file).shortened()):
             for cell in cells_of(study, beside=file.parent):
                 assert cell.load().seed == cell.seed
+
+
+def test_a_run_of_another_recipe_is_no_cell_of_a_study(file: Path, tmp_path: Path) -> None:
+    cell = cells_of(load_study(file), beside=file.parent)[0]
+    RunDirectory.create(tmp_path / "out" / cell.name, cell.load().resolved(), {}).close()
+    run_study(file, output=tmp_path / "out", train=False, console=Console(quiet=True))
+    with pytest.raises(ValueError, match=r"mine-world_0-s3 holds a run of another recipe \(trainer.beta: .* 0.1 asked"):
+        run_study(
+            file, output=tmp_path / "out", train=False, changes=("trainer.beta=0.1",), console=Console(quiet=True)
+        )

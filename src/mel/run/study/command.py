@@ -15,6 +15,7 @@ from mel.report.results_table import comparison_table
 from mel.report.study import CellState, Results, results_of
 from mel.report.study_text import markdown, values
 from mel.run.arms import Arm, train_arms
+from mel.run.resuming import other_keys
 from mel.run.study.cells import Cell, cells_of
 from mel.run.study.files import Study, load_study
 
@@ -60,15 +61,21 @@ def run_study(
 
 
 def _arm(cell: Cell, output: Path) -> Arm:
+    path = output / cell.name
     try:
         recipe = cell.load()
     except ValueError as error:
         raise ValueError(f"arm {cell.arm}: {error}") from None
+    if (path / RECIPE).is_file() and (changed := other_keys(RunDirectory.open(path), recipe)):
+        raise ValueError(
+            f"{path} holds a run of another recipe ({changed}): it is no cell of this study. Choose another --output, "
+            f"or delete it to have it trained again"
+        )
     steps = recipe.trainer.get("max_steps")
     return Arm(
         name=cell.name,
         recipe=cell.recipe,
-        path=output / cell.name,
+        path=path,
         changes=cell.changes,
         steps=steps if isinstance(steps, int) and steps > 0 else None,
     )
