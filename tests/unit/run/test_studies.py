@@ -50,6 +50,16 @@ def test_a_cell_has_the_changes_of_its_study_its_arm_its_point_and_the_command_l
     assert recipe.evaluation.suites == []
 
 
+def test_a_named_value_of_an_axis_changes_several_keys() -> None:
+    axes = {"world": {1: {"task.options.world": 1, "model.path": "miniature:1"}, 2: {"model.path": "miniature:2"}}}
+    study = Study.model_validate({"name": "x", "arms": {"a": "grpo"}, "axes": axes})
+    cells = cells_of(study, beside=Path())
+    assert [cell.name for cell in cells] == ["a-world_1-s0", "a-world_2-s0"]
+    assert [cell.point for cell in cells] == [(("world", 1),), (("world", 2),)]
+    assert [cell.load().model.path for cell in cells] == ["miniature:1", "miniature:2"]
+    assert [cell.load().task.options["world"] for cell in cells] == [1, 0]
+
+
 def test_only_the_first_cell_of_each_combination_evaluates_the_untrained_policy(file: Path) -> None:
     cells = cells_of(load_study(file), beside=file.parent)
     assert [cell.name for cell in cells if cell.load().evaluation.before] == ["mine-world_0-s3", "mine-world_1-s3"]

@@ -59,7 +59,7 @@ def cells_of(study: Study, *, beside: Path, changes: tuple[str, ...] = ()) -> li
         for point in points_of(study):
             for arm in study.order:
                 is_first = arm == study.first and seed == study.seeds[0]
-                table = {**study.set, **study.arms[arm].set, **dict(point), "trainer.seed": seed}
+                table = {**study.set, **study.arms[arm].set, **_changes(study, point), "trainer.seed": seed}
                 table.setdefault("evaluation.before", is_first)
                 own = tuple(f"{key}={recipe_yaml.dump_inline(value)}" for key, value in table.items())
                 recipe = _recipe_path(study.arms[arm].recipe, beside)
@@ -75,6 +75,15 @@ def points_of(study: Study) -> Iterator[Point]:
     """Every combination of axis values; one empty combination if there is no axis."""
     for values in itertools.product(*study.axes.values()):
         yield tuple(zip(study.axes, values, strict=True))
+
+
+def _changes(study: Study, point: Point) -> dict[str, Any]:
+    """Recipe key -> value: a named value stands for several."""
+    changes: dict[str, Any] = {}
+    for axis, value in point:
+        values = study.axes[axis]
+        changes |= values[value] if isinstance(values, dict) else {axis: value}
+    return changes
 
 
 def _recipe_path(recipe: str, beside: Path) -> str:

@@ -14,6 +14,8 @@ from mel.value_check import faults
 
 Seeds = Annotated[list[int], Field(min_length=1)]
 Values = Annotated[list[Any], Field(min_length=1)]
+Axis = Values | Annotated[dict[str | int, dict[str, Any]], Field(min_length=1)]
+"""Values of one recipe key; or name -> recipe keys that change together."""
 
 
 class StudyArm(Section):
@@ -33,7 +35,7 @@ class Short(Section):
 
     seeds: Seeds | None = None
     set: dict[str, Any] = Field(default_factory=dict)
-    axes: dict[str, Values] | None = None
+    axes: dict[str, Axis] | None = None
 
 
 class Study(Section):
@@ -44,7 +46,7 @@ class Study(Section):
         arms: name -> recipe, or recipe and changes. The first is the baseline unless `baseline` names another.
         seeds: every arm is trained with each; differences are paired by them.
         set: changes of every arm.
-        axes: recipe key -> values; every combination is a comparison of its own.
+        axes: recipe key -> values, or a word -> named changes; every combination is a comparison of its own.
         target: an accuracy of greedy answers on the first suite; what each arm paid to reach it is reported.
     """
 
@@ -54,7 +56,7 @@ class Study(Section):
     baseline: str = ""
     seeds: Seeds = Field(default_factory=lambda: [0])
     set: dict[str, Any] = Field(default_factory=dict)
-    axes: dict[str, Values] = Field(default_factory=dict)
+    axes: dict[str, Axis] = Field(default_factory=dict)
     target: float | None = Field(default=None, gt=0.0, lt=1.0)
     short: Short = Short()
 
