@@ -6,8 +6,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from trl import GRPOTrainer
 
+from mel.hosts.local import LocalGenerator
 from mel.hosts.trl import MELTrainer
-from mel.hosts.trl.precision import cast_once
+from mel.hosts.trl.precision import as_trained, cast_once
 
 PROMPTS = [[3, 10, 11, 1, 4], [3, 12, 1, 4]] * 4
 LINEAR_MAPS = 2 * 7 + 1
@@ -55,3 +56,16 @@ def test_a_region_for_answers_is_autocast_only_in_mixed_precision(tmp_path, bf16
     trainer = tiny.trainer(MELTrainer, tiny.config(tmp_path, bf16=bf16))
     with cast_once(trainer.accelerator):
         assert torch.is_autocast_enabled("cpu") is bf16
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_answers_before_training_are_computed_as_those_after_it(tmp_path, bf16):
+    trainer = tiny.trainer(MELTrainer, tiny.config(tmp_path, bf16=bf16))
+    trainer.accelerator.prepare_model(trainer.model)
+    generator = LocalGenerator(trainer.model, trainer.processing_class)
+    with as_trained(trainer.args, "cpu"):
+        before = generator.arithmetic
+    with cast_once(trainer.accelerator):
+        after = generator.arithmetic
+    assert before == after == ("float32 under bfloat16 autocast" if bf16 else "float32")
+    assert generator.arithmetic == "float32"

@@ -63,6 +63,14 @@ class LocalGenerator:
         model: Any = AutoModelForCausalLM.from_pretrained(directory)
         return cls(model.to(device), AutoTokenizer.from_pretrained(directory), **options)
 
+    @property
+    def arithmetic(self) -> str:
+        """What it computes in here and now: `float32`, or `float32 under bfloat16 autocast`."""
+        weights, kind = str(self.model.dtype).removeprefix("torch."), self.model.device.type
+        if not torch.is_autocast_enabled(kind):
+            return weights
+        return f"{weights} under {str(torch.get_autocast_dtype(kind)).removeprefix('torch.')} autocast"
+
     def generate(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
         """One completion per prompt, in the order given."""
         self._calls += 1

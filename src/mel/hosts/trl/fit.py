@@ -14,7 +14,7 @@ from mel.config import Recipe
 from mel.hosts.load import device, load_model
 from mel.hosts.trl.arguments import TRLArguments, arguments_of
 from mel.hosts.trl.checkpoints import checkpoints_in, whole_or_nothing
-from mel.hosts.trl.precision import cast_once
+from mel.hosts.trl.precision import as_trained, cast_once
 from mel.hosts.trl.problems import example_of
 from mel.hosts.trl.ranks import leave_group
 from mel.hosts.trl.stepwise import AfterStep, Begun, SaveOnSigterm, log_beside, without_printing
@@ -70,8 +70,11 @@ class TRLHost:
 
     @contextmanager
     def answering(self, prepared: Prepared, policy: Any) -> Iterator[Any]:
-        """On the device that trains; afterwards on the CPU again, for under FSDP no GPU may hold all of it."""
-        yield policy.to("cpu" if prepared.trainer.config.use_cpu else device())
+        """On the device and in the precision that train; then on the CPU, for under FSDP no GPU may hold all of it."""
+        config = prepared.trainer.config
+        where = "cpu" if config.use_cpu else device()
+        with as_trained(config, where):
+            yield policy.to(where)
         policy.to("cpu")
 
     def fit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from accelerate.utils import DistributedType
 from accelerate.utils.modeling import get_mixed_precision_context_manager
 
@@ -26,3 +27,9 @@ def cast_once(accelerator: Any) -> AbstractContextManager[Any]:
     if not is_mixed or accelerator.distributed_type not in WHOLE:
         return nullcontext()
     return get_mixed_precision_context_manager(True, accelerator.autocast_handler)
+
+
+def as_trained(config: Any, device: Any) -> AbstractContextManager[Any]:
+    """Autocast as a trainer with this configuration will have it, for answers before there is a trainer."""
+    dtype = torch.bfloat16 if config.bf16 else torch.float16 if config.fp16 else None
+    return nullcontext() if dtype is None else torch.autocast(torch.device(device).type, dtype)

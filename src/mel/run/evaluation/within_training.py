@@ -77,4 +77,4 @@ class Evaluator:
         from mel.hosts.local import LocalGenerator
 
         generator = LocalGenerator(model, self._prepared.tokenizer, batch_size=self.settings.batch_size, seed=SEED)
-        return Engine(name=f"transformers {str(model.dtype).removeprefix('torch.')}", generator=generator)
+        return Engine(name=f"transformers {generator.arithmetic}", generator=generator)
