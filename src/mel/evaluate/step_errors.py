@@ -66,6 +66,15 @@ class StepErrors:
     solutions: tuple[LabelledSolution, ...]
     skipped: Mapping[str, int]
 
+    def with_right(self) -> StepErrors:
+        """Those that stand beside a right solution."""
+        return self.only([one for one in self.solutions if one.right_steps], "no_right_solution")
+
+    def alone(self) -> StepErrors:
+        """The same without right solutions, each once."""
+        once = {one.key: replace(one, right_steps=()) for one in reversed(self.solutions)}
+        return self.only(list(reversed(once.values())), "same_solution")
+
     def only(self, solutions: Sequence[LabelledSolution], reason: str) -> StepErrors:
         """Those solutions alone, weighed anew; the others are counted under that reason."""
         lost = len(self.solutions) - len(solutions)
