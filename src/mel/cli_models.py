@@ -133,8 +133,9 @@ def localize(
 ) -> None:
     """Score who names the first wrong step, against free localizers; goes on where it was interrupted."""
     from mel.report.plain import as_json
+    from mel.run.evaluation.critic import Critic
     from mel.run.evaluation.engines import EngineChoice
-    from mel.run.evaluation.localization import Critic, Data
+    from mel.run.evaluation.localization import Data
     from mel.run.evaluation.localization import localize as run
     from mel.run.evaluation.target import Target
 
@@ -159,7 +160,7 @@ def localize(
         Data(source=source, split=split, config=config, count=count),
         critics[0] if critics else None,
         localizer,
-        in_view=False if alone else None,
+        alone=alone,
         output=output,
         console=Console(stderr=json),
     )

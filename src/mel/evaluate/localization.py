@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -120,10 +119,10 @@ def _constant_steps(name: str, solutions: Sequence[LabelledSolution]) -> dict[st
 
 def _most_frequent(solutions: Sequence[LabelledSolution]) -> int:
     """The number that most first wrong steps have, the lowest of equals; 1 if none is wrong."""
-    counts = Counter({1: 0.0})
+    counts: dict[int, float] = {1: 0.0}
     for one in solutions:
         if one.is_wrong:
-            counts[one.first_wrong] += one.weight
+            counts[one.first_wrong] = counts.get(one.first_wrong, 0.0) + one.weight
     return max(counts, key=lambda step: (counts[step], -step))
 
 
