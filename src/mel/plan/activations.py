@@ -85,10 +85,14 @@ def forward_bytes(shape: ModelShape, n: Numbers, p: Pass) -> float:
 
     Besides an attention mask where there is padding, and the copies of all linear maps that autocast holds.
     """
-    tokens = p.rows * p.tokens
-    mask = n.compute * p.tokens * tokens if p.has_padding else 0
+    mask = n.compute * p.tokens * p.rows * p.tokens if p.has_padding else 0
     casts = shape.layers * n.compute * shape.layer_linear_parameters if n.casts_weights else 0
-    return tokens * (3 * n.compute * shape.intermediate + 2 * n.residual * shape.hidden) + mask + casts
+    return in_flight(shape, n, p) + mask + casts
+
+
+def in_flight(shape: ModelShape, n: Numbers, p: Pass) -> float:
+    """What goes through one layer at a time: three feed-forward widths and the stream before and behind."""
+    return p.rows * p.tokens * (3 * n.compute * shape.intermediate + 2 * n.residual * shape.hidden)
 
 
 def head_bytes(shape: ModelShape, n: Numbers, p: Pass, *, is_trained: bool) -> float:
@@ -113,16 +117,16 @@ def activations(shape: ModelShape, n: Numbers, p: Pass, *, lora: Mapping[str, An
     """
     tokens = p.rows * p.tokens
     per_layer = layer_bytes(shape, n, p) + lora_bytes(lora, shape, n)
-    in_flight = tokens * (3 * n.compute * shape.intermediate + 2 * n.residual * shape.hidden)
+    moving = in_flight(shape, n, p)
     casts = 0 if not n.casts_weights else n.compute * shape.layer_linear_parameters
     head = head_bytes(shape, n, p, is_trained=lora is None)
     ends = tokens * shape.hidden * (4 + n.residual)
     if not p.is_checkpointed:
         return Activations(
             stream=shape.layers * (tokens * per_layer + casts) + ends,
-            working=max(head, in_flight),
+            working=max(head, moving),
         )
     return Activations(
         stream=shape.layers * tokens * n.residual * shape.hidden + ends,
-        working=max(tokens * per_layer + in_flight + casts, head, shape.layers * casts),
+        working=max(tokens * per_layer + moving + casts, head, shape.layers * casts),
     )

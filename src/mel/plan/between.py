@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mel.config import Recipe
 from mel.methods import Longest
-from mel.plan.activations import Pass, activations, forward_bytes, head_tile
+from mel.plan.activations import Pass, activations, forward_bytes, head_tile, in_flight
 from mel.plan.batch import Batch
 from mel.plan.beside import reward_model
 from mel.plan.context import completion_limit
@@ -53,10 +53,10 @@ def rewarding(recipe: Recipe, shape: ModelShape, batch: Batch, n: Numbers, *, pr
         n, master=4, model=4, residual=4, compute=2 if is_bf16(recipe) else 4, casts_weights=is_bf16(recipe)
     )
     p = replace(_pass(recipe, rows=batch.micro, tokens=prompt_tokens + limit, targets=limit), is_checkpointed=False)
-    kept = activations(shape, copies, p)
+    stream, logits = activations(shape, copies, p).stream, logits_bytes(shape, copies, p, is_learned=True)
     return {
         "implicit reward gradients": 4.0 * shape.parameters,
-        "implicit reward activations": kept.stream + max(kept.working, logits_bytes(shape, copies, p, is_learned=True)),
+        "implicit reward activations": stream + max(in_flight(shape, copies, p), logits),
     }
 
 

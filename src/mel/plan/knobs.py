@@ -85,6 +85,8 @@ def _knob(name: str, recipe: Recipe, layout: Layout, batch: Batch, engine: str, 
             return f"use_vllm: true, or generate fewer rollouts at once ({batch.local_rollouts} per GPU)"
         value = recipe.trainer.get("vllm_gpu_memory_utilization", 0.3)
         return f"lower vllm_gpu_memory_utilization ({value}), or vllm_enable_sleep_mode: true"
+    if name == "forward pass of the process reward model":
+        return f"lower max_completion_length ({completion_limit(recipe)})"
     if name.startswith(("forward pass", "implicit reward activations")):
         return (
             f"lower per_device_train_batch_size ({batch.micro}) or max_completion_length ({completion_limit(recipe)})"
