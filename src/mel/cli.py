@@ -178,6 +178,9 @@ def study(
 
 
 app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass@1, Avg@k, Pass@k")(cli_models.evaluate)
+app.command("localize", rich_help_panel=EVALUATE, short_help="Score who names the first wrong step")(
+    cli_models.localize
+)
 app.command("merge", rich_help_panel=MODELS, short_help="Merge a LoRA adapter into its base model")(cli_models.merge)
 app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into a model directory")(
     cli_tales.import_model

@@ -1,4 +1,4 @@
-"""`mel eval` and `mel merge`: what is done with a model that exists."""
+"""`mel eval`, `mel localize` and `mel merge`: what is done with a model that exists."""
 
 from __future__ import annotations
 
@@ -99,6 +99,73 @@ def evaluate(
         console.print(results_table([baseline, found]))
     if json:
         typer.echo(as_json(evaluation_values(found, [suite.name for suite in chosen.evaluation.suites])))
+
+
+def localize(
+    model_and_data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] DATA",
+            help="A model as for mel eval, unless the localizer asks none; a file or hub id with labelled steps.",
+        ),
+    ],
+    localizer: Annotated[
+        str | None,
+        typer.Option(
+            help="As in recipes: critique (default), agreement, likelihood, least_likely; with no model "
+            "first_difference, novel_value, random, by default all three."
+        ),
+    ] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="Keep right solutions out of view.")] = False,
+    split: Annotated[str, typer.Option(help="Of a hub id or directory, such as gsm8k of Qwen/ProcessBench.")] = "test",
+    config: Annotated[str | None, typer.Option(help="Configuration on the hub.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many solutions.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="Prompt set, by name or directory; math.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Per answer; 2048.")] = None,
+    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
+    engine: Annotated[str | None, typer.Option(help="transformers (default) or vllm.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, or auto (default): bfloat16 on a GPU.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Answers per engine call.")] = None,
+    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs that share the model (vllm).")] = None,
+    gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
+    output: Annotated[Path | None, typer.Option(help="Directory; default runs/localize/<model>/<data>.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")] = False,
+) -> None:
+    """Score who names the first wrong step, against free localizers; goes on where it was interrupted."""
+    from mel.report.plain import as_json
+    from mel.run.evaluation.critic import Critic
+    from mel.run.evaluation.engines import EngineChoice
+    from mel.run.evaluation.localization import Data
+    from mel.run.evaluation.localization import localize as run
+    from mel.run.evaluation.target import Target
+
+    if len(model_and_data) > 2:
+        raise ValueError(f"mel localize: expected a model and data, or data alone; got {' '.join(model_and_data)}")
+    engine_options = {
+        "engine": engine,
+        "dtype": dtype,
+        "batch_size": batch_size,
+        "tensor_parallel": tensor_parallel,
+        "gpu_memory": gpu_memory,
+    }
+    asking = {"prompts": prompts, "max_tokens": max_tokens, "chat_template": chat_template}
+    *models, source = model_and_data
+    if not models:
+        _refuse({**asking, **engine_options}, "has no effect where no model is asked")
+    critics = [
+        Critic(target=Target.of(word), engine=EngineChoice(**_given(engine_options)), **_given(asking))
+        for word in models
+    ]
+    found = run(
+        Data(source=source, split=split, config=config, count=count),
+        critics[0] if critics else None,
+        localizer,
+        alone=alone,
+        output=output,
+        console=Console(stderr=json),
+    )
+    if json:
+        typer.echo(as_json(found))
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,13 +19,16 @@ from mel.evaluate.responses import (
 )
 from mel.evaluate.result import EvaluationResult, summarize, write_result
 from mel.ports import Ask, Generator, Tokenizer, Verifier
-from mel.types import Problem, Sampling, TokenIds
+from mel.types import Completion, Problem, Sampling
 
 SEED = 1234
 """Of all sampled evaluation: the same for every run, so that two policies answer under the same draw."""
 
 Job = tuple[str, Kind, int]
 """Problem id, kind and sample number."""
+
+Responder = Callable[[Sequence[str], Sampling], list[Completion]]
+"""Answers the problems with these ids, one completion each, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,24 +122,50 @@ def evaluate(
         engine=engine,
         seed=seed,
     )
+
+    def answer(ids: Sequence[str], sampling: Sampling) -> list[Completion]:
+        return generator.generate([prompt_ids[problem] for problem in ids], sampling)
+
     out = Path(out)
-    file = ResponseFile(out / RESPONSES, settings)
-    session = _Session(file, problems, prompt_ids, verifier, generator)
-    samplings: dict[Kind, Sampling] = {
-        "greedy": Sampling(max_tokens=max_tokens, temperature=0.0),
-        "sampled": Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p),
-    }
-    session.run(_batches(problems, samplings, k=k, size=batch_size, seed=seed), progress or _quiet)
+    responses = respond(problems, verifier, answer, settings, out=out, batch_size=batch_size, progress=progress)
     result = summarize(
         name or out.name,
         settings,
-        _in_order(file.read(), problems),
+        responses,
         contained=contained,
         environment=environment,
         left_out=left_out,
     )
     write_result(result, out)
     return result
+
+
+def respond(
+    problems: Sequence[Problem],
+    verifier: Verifier,
+    responder: Responder,
+    settings: Settings,
+    *,
+    out: Path,
+    batch_size: int,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[Response]:
+    """Every response that the settings ask for, in order; those that `responses.jsonl` in `out` lacks are made.
+
+    Args:
+        responder: is asked for the batches that lack a response, each with its own seed.
+
+    Raises:
+        ValueError: as many answers as problems are expected, or `out` holds responses to other settings.
+    """
+    file = ResponseFile(out / RESPONSES, settings)
+    samplings: dict[Kind, Sampling] = {
+        "greedy": Sampling(max_tokens=settings.max_tokens, temperature=0.0),
+        "sampled": Sampling(max_tokens=settings.max_tokens, temperature=settings.temperature, top_p=settings.top_p),
+    }
+    batches = _batches(problems, samplings, k=settings.k, size=batch_size, seed=settings.seed)
+    _Session(file, problems, verifier, responder).run(batches, progress or _quiet)
+    return _in_order(file.read(), problems)
 
 
 class _Session:
@@ -146,15 +175,13 @@ class _Session:
         self,
         file: ResponseFile,
         problems: Sequence[Problem],
-        prompt_ids: Mapping[str, TokenIds],
         verifier: Verifier,
-        generator: Generator,
+        responder: Responder,
     ) -> None:
         self._file = file
         self._problems = {p.id: p for p in problems}
         self._verifier = verifier
-        self._generator = generator
-        self._prompt_ids = prompt_ids
+        self._responder = responder
 
     def run(self, batches: Sequence[tuple[Sequence[Job], Sampling]], progress: Callable[[Progress], None]) -> None:
         done = {r.job for r in self._file.read()}
@@ -178,7 +205,7 @@ class _Session:
 
     def _answer(self, jobs: Sequence[Job], sampling: Sampling) -> list[Response]:
         started = time.perf_counter()
-        completions = self._generator.generate([self._prompt_ids[problem] for problem, _, _ in jobs], sampling)
+        completions = self._responder([problem for problem, _, _ in jobs], sampling)
         if len(completions) != len(jobs):
             raise ValueError(f"evaluation: expected {len(jobs)} responses from the generator; got {len(completions)}")
         verdicts = self._verifier.verify([self._problems[p] for p, _, _ in jobs], [c.text for c in completions])

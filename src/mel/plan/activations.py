@@ -75,6 +75,26 @@ def lora_bytes(lora: Mapping[str, Any] | None, shape: ModelShape, n: Numbers) ->
     return sum((4 + n.compute) * shape.linear_sizes[name][0] + 8 * rank for name in lora_targets(lora))
 
 
+def head_tile(n: Numbers, p: Pass) -> float:
+    """The largest piece of logits that TRL's fused head holds at once."""
+    return min(p.rows * p.targets, HEAD_TOKENS) * HEAD_VOCABULARY * n.compute
+
+
+def forward_bytes(shape: ModelShape, n: Numbers, p: Pass) -> float:
+    """The peak of a pass without gradient, the head aside: the stream and one layer's feed-forward part.
+
+    Besides an attention mask where there is padding, and the copies of all linear maps that autocast holds.
+    """
+    mask = n.compute * p.tokens * p.rows * p.tokens if p.has_padding else 0
+    casts = shape.layers * n.compute * shape.layer_linear_parameters if n.casts_weights else 0
+    return in_flight(shape, n, p) + mask + casts
+
+
+def in_flight(shape: ModelShape, n: Numbers, p: Pass) -> float:
+    """What goes through one layer at a time: three feed-forward widths and the stream before and behind."""
+    return p.rows * p.tokens * (3 * n.compute * shape.intermediate + 2 * n.residual * shape.hidden)
+
+
 def head_bytes(shape: ModelShape, n: Numbers, p: Pass, *, is_trained: bool) -> float:
     """The fused head in its backward pass: scored states and their gradient, one tile, the weight's gradient.
 
@@ -82,7 +102,7 @@ def head_bytes(shape: ModelShape, n: Numbers, p: Pass, *, is_trained: bool) -> f
     then cast to the weight's type.
     """
     scored = p.rows * p.targets
-    tile = min(scored, HEAD_TOKENS) * HEAD_VOCABULARY * n.compute
+    tile = head_tile(n, p)
     states = scored * shape.hidden * (2 * n.residual + 4)
     weight = (4 + (2 if n.model == 2 else 0)) * shape.head_parameters if is_trained else 0
     return tile + states + weight
@@ -97,16 +117,16 @@ def activations(shape: ModelShape, n: Numbers, p: Pass, *, lora: Mapping[str, An
     """
     tokens = p.rows * p.tokens
     per_layer = layer_bytes(shape, n, p) + lora_bytes(lora, shape, n)
-    in_flight = tokens * (3 * n.compute * shape.intermediate + 2 * n.residual * shape.hidden)
+    moving = in_flight(shape, n, p)
     casts = 0 if not n.casts_weights else n.compute * shape.layer_linear_parameters
     head = head_bytes(shape, n, p, is_trained=lora is None)
     ends = tokens * shape.hidden * (4 + n.residual)
     if not p.is_checkpointed:
         return Activations(
             stream=shape.layers * (tokens * per_layer + casts) + ends,
-            working=max(head, in_flight),
+            working=max(head, moving),
         )
     return Activations(
         stream=shape.layers * tokens * n.residual * shape.hidden + ends,
-        working=max(tokens * per_layer + in_flight + casts, head, shape.layers * casts),
+        working=max(tokens * per_layer + moving + casts, head, shape.layers * casts),
     )

@@ -10,7 +10,9 @@ from mel.config import AuxiliarySection, Recipe
 from mel.methods import Assumptions, Longest
 from mel.plan.activations import Activations, Pass, activations
 from mel.plan.batch import Batch, batch_of
-from mel.plan.context import check_context, completion_limit, lengths, longest_rows
+from mel.plan.beside import beside
+from mel.plan.between import rewarding, scoring
+from mel.plan.context import check_context, completion_limit, lengths, longest_rows, scored_sequences
 from mel.plan.engine import Engine, transformers_engine, vllm_engine
 from mel.plan.knobs import notes, refusal
 from mel.plan.layout import Layout, assumed_layout
@@ -36,6 +38,8 @@ class Plan:
     Args:
         training: name -> bytes while the model trains.
         generating: name -> bytes while it generates.
+        scoring, rewarding: name -> bytes between these two, while log-probabilities are asked for and while a reward
+            model answers; empty where that does not happen.
         limit: bytes of one GPU.
         host: bytes of a node's memory that offloading takes.
         longest: the longest sequence of each phase.
@@ -52,6 +56,8 @@ class Plan:
     trained_parameters: int
     training: dict[str, float]
     generating: dict[str, float]
+    scoring: dict[str, float]
+    rewarding: dict[str, float]
     limit: float
     host: float
     cache_tokens: int
@@ -65,12 +71,13 @@ class Plan:
 
     @property
     def moments(self) -> dict[str, dict[str, float]]:
-        """Both moments by name."""
-        return {"training": self.training, "generating": self.generating}
+        """Every moment that there is, by name."""
+        there = {name: getattr(self, name) for name in ("training", "generating", "scoring", "rewarding")}
+        return {name: parts for name, parts in there.items() if parts}
 
     @property
     def peak(self) -> float:
-        """Bytes at the worse of the two moments."""
+        """Bytes at the worst moment."""
         return max(sum(parts.values()) for parts in self.moments.values())
 
     @property
@@ -120,6 +127,10 @@ def estimate(
     at = assumptions or Assumptions()
     n = numbers(recipe, layout)
     held, of = states(recipe, shape, layout, n), trained(shape, recipe.model.lora, n)
+    models = beside(recipe, shape, layout)
+    scored = scored_sequences(recipe, prompt_tokens=prompt, instruction_tokens=instruction)
+    score = scoring(recipe, shape, batch, n, scored)
+    reward = rewarding(recipe, shape, batch, n, prompt_tokens=prompt)
     limit = gpu_memory_gib * GIB
     engine = engine_of(recipe, shape, batch, n, longest, limit)
     acts = peak_activations(recipe, shape, batch, n, prompt_tokens=prompt, rows=rows)
@@ -129,8 +140,10 @@ def estimate(
         batch=batch,
         total_parameters=of.total,
         trained_parameters=of.trained,
-        training=_training(held, acts, engine, layout),
-        generating=_generating(held, engine, layout),
+        training=_training(held, models, acts, engine, layout),
+        generating=_still(held, models, {}, engine.generating, layout),
+        scoring=_still(held, models, score, engine.training, layout) if score else {},
+        rewarding=_still(held, models, reward, engine.training, layout) if reward else {},
         limit=limit,
         host=held.host,
         cache_tokens=engine.cache_tokens,
@@ -222,13 +235,16 @@ def engine_of(
     )
 
 
-def _training(held: States, acts: Activations, engine: Engine, layout: Layout) -> dict[str, float]:
+def _training(
+    held: States, models: dict[str, float], acts: Activations, engine: Engine, layout: Layout
+) -> dict[str, float]:
     parts = {
         "parameters": held.parameters,
         "gradients": held.gradients,
         "gradients not yet reduced": held.unsharded,
         "rows' gradient set aside": held.set_aside,
         "optimizer": held.optimizer,
+        **models,
         "communication": held.buffers,
         "activations kept": acts.stream,
         "activations at the peak": acts.working,
@@ -236,9 +252,18 @@ def _training(held: States, acts: Activations, engine: Engine, layout: Layout) -
     return parts | {"engine": engine.training, "reserve": _reserve(sum(parts.values()), layout)}
 
 
-def _generating(held: States, engine: Engine, layout: Layout) -> dict[str, float]:
-    parts = {"parameters": held.parameters, "optimizer": held.optimizer, "communication": held.buffers}
-    return parts | {"engine": engine.generating, "reserve": _reserve(sum(parts.values()), layout)}
+def _still(
+    held: States, models: dict[str, float], working: dict[str, float], engine: float, layout: Layout
+) -> dict[str, float]:
+    """Name -> bytes while the policy is not trained.
+
+    Args:
+        working: what this moment takes besides.
+        engine: what the engine that generates holds then.
+    """
+    parts = {"parameters": held.parameters, "optimizer": held.optimizer, **models, "communication": held.buffers}
+    parts |= working
+    return parts | {"engine": engine, "reserve": _reserve(sum(parts.values()), layout)}
 
 
 def _reserve(used: float, layout: Layout) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mel.config import Recipe
 from mel.methods import Longest
 from mel.plan.batch import Batch
+from mel.plan.beside import unknown
 from mel.plan.context import completion_limit
 from mel.plan.layout import Layout
 from mel.plan.numbers import GIB, Numbers, is_bf16
@@ -31,6 +32,12 @@ def notes(recipe: Recipe, layout: Layout, n: Numbers, batch: Batch) -> Iterator[
         yield (
             "weights lie in shards: set evaluation.after: false and evaluation.every: null, and evaluate the saved "
             "model with `mel eval`"
+        )
+    model = unknown(recipe)
+    if model is not None:
+        yield (
+            f"the process reward model {model} is not counted, since its sizes are not known: give the path of a "
+            "directory with its config.json"
         )
     if batch.step_rollouts != PAPER_ROLLOUTS and not trainer.get("use_cpu", False):
         yield (
@@ -78,7 +85,16 @@ def _knob(name: str, recipe: Recipe, layout: Layout, batch: Batch, engine: str, 
             return f"use_vllm: true, or generate fewer rollouts at once ({batch.local_rollouts} per GPU)"
         value = recipe.trainer.get("vllm_gpu_memory_utilization", 0.3)
         return f"lower vllm_gpu_memory_utilization ({value}), or vllm_enable_sleep_mode: true"
+    if name == "forward pass of the process reward model":
+        return f"lower max_completion_length ({completion_limit(recipe)})"
+    if name.startswith(("forward pass", "implicit reward activations")):
+        return (
+            f"lower per_device_train_batch_size ({batch.micro}) or max_completion_length ({completion_limit(recipe)})"
+        )
     return {
+        "reference model": "trainer.beta: 0.0, which needs none",
+        "process reward model": "a smaller process reward model, or one of bfloat16 weights",
+        "implicit reward model": "credit.settings.source: monte_carlo or model, which copy no weights",
         "gradients not yet reduced": "trainer.accelerator_config.gradient_accumulation_kwargs.sync_each_batch: true",
         "rows' gradient set aside": "weight: {kind: constant, lambda: ..., every: 0}",
     }.get(name, "")

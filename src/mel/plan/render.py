@@ -12,6 +12,9 @@ from mel.plan.estimate import Plan
 from mel.plan.numbers import GIB
 from mel.plan.tokens import Tokens
 
+_LAST = ("engine", "reserve")
+"""Parts that stand below those of all moments."""
+
 
 def render(plan: Plan) -> Group:
     """Memory per GPU, tokens per step, longest sequences and notes, to be printed by rich."""
@@ -28,14 +31,15 @@ def _memory(plan: Plan) -> Table:
         f"step: {layout.processes} GPUs x {batch.micro} rows x {batch.accumulation} micro-steps",
     )
     table.add_column("GiB per GPU")
-    table.add_column("training", justify="right")
-    table.add_column("generating", justify="right")
-    for name, size in plan.training.items():
-        other = plan.generating.get(name)
-        if size or other:
-            table.add_row(name, _gib(size), "" if other is None else _gib(other))
+    names: dict[str, None] = {}
+    for moment, parts in plan.moments.items():
+        table.add_column(moment, justify="right")
+        names |= dict.fromkeys(name for name, size in parts.items() if size)
+    for name in sorted(names, key=_LAST.__contains__):
+        sizes = (parts.get(name) for parts in plan.moments.values())
+        table.add_row(name, *("" if size is None else _gib(size) for size in sizes))
     table.add_section()
-    table.add_row("sum", _gib(sum(plan.training.values())), _gib(sum(plan.generating.values())))
+    table.add_row("sum", *(_gib(sum(parts.values())) for parts in plan.moments.values()))
     return table
 
 

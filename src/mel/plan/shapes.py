@@ -114,14 +114,23 @@ def shape_of(path: str) -> ModelShape:
     Raises:
         ValueError: neither a directory with config.json nor a model in the table.
     """
+    return shape_from_config(config_of(path), source=path)
+
+
+def config_of(path: str) -> dict[str, Any]:
+    """The configuration of a local model directory, of a config.json, or of a Qwen3 base model by its hub id.
+
+    Raises:
+        ValueError: neither a directory with config.json nor a model in the table.
+    """
     local = Path(path).expanduser()
     config = local / "config.json" if local.is_dir() else local
     if config.is_file():
-        return shape_from_config(json.loads(config.read_text(encoding="utf-8")), source=str(config))
+        return json.loads(config.read_text(encoding="utf-8"))
     table = _table()
     name = path.rsplit("/", 1)[-1]
     if name in table:
-        return shape_from_config(_FIXED | table[name], source=name)
+        return _FIXED | table[name]
     raise ValueError(
         f"plan: expected a model directory or config.json, or one of {', '.join(table)}; got {path!r}. "
         "For another hub model give the path of its config.json"
@@ -152,7 +161,13 @@ def shape_from_config(config: Mapping[str, Any], *, source: str = "config.json")
     )
 
 
-_FIXED = {"model_type": "qwen3", "vocab_size": 151936, "head_dim": 128, "max_position_embeddings": 32768}
+_FIXED = {
+    "dtype": "bfloat16",
+    "model_type": "qwen3",
+    "vocab_size": 151936,
+    "head_dim": 128,
+    "max_position_embeddings": 32768,
+}
 
 
 def _table() -> dict[str, dict[str, Any]]:

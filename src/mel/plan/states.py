@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mel.config import Recipe
+from mel.plan.beside import beside
 from mel.plan.layout import Layout
 from mel.plan.numbers import Numbers, numbers
 from mel.plan.shapes import ModelShape, shape_of
@@ -123,7 +124,7 @@ def _set_aside(recipe: Recipe, gradients: float) -> float:
 
 
 def least_bytes(recipe: Recipe, model_path: str, *, processes: int) -> float | None:
-    """What one GPU holds at least if nothing is sharded: weights, gradients and optimizer states.
+    """What one GPU holds at least if nothing is sharded: weights, gradients, optimizer states, and other models.
 
     None where no GPU trains, for a model or an optimizer whose sizes are not known, and for one that pages its states.
     """
@@ -131,11 +132,13 @@ def least_bytes(recipe: Recipe, model_path: str, *, processes: int) -> float | N
     if recipe.trainer.get("use_cpu", False) or str(recipe.trainer.get("optim", "")).startswith("paged"):
         return None
     try:
-        held = states(recipe, shape_of(model_path), layout, numbers(recipe, layout))
+        shape = shape_of(model_path)
+        held = states(recipe, shape, layout, numbers(recipe, layout))
+        models = beside(recipe, shape, layout)
     except ValueError:
         # What a plan cannot read it has no ground to refuse.
         return None
-    return held.parameters + held.gradients + held.optimizer
+    return held.parameters + held.gradients + held.optimizer + sum(models.values())
 
 
 def syncs_each_batch(recipe: Recipe) -> bool:

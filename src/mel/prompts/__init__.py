@@ -26,6 +26,7 @@ _PLACEHOLDERS = {
     "construct.txt": {"problem", "right", "wrong"},
     "replay.txt": {"problem", "experience"},
     "peer.txt": {"problem", "solution"},
+    "locate.txt": {"problem", "solution"},
 }
 
 

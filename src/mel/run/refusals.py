@@ -120,7 +120,7 @@ def longest_prompt(problems: Sequence[Problem], ask: Ask, chat: Tokenizer) -> in
 
 
 def check_memory(recipe: Recipe, model_path: str) -> None:
-    """Refuse a recipe whose weights, gradients and optimizer states alone exceed the GPU; `mel plan` says much more.
+    """Refuse a recipe whose weights, states and models beside the policy alone exceed the GPU; `mel plan` says more.
 
     Only what surely cannot fit is refused: nothing where states are sharded or offloaded, where no GPU trains, or for
     a model or an optimizer whose sizes a plan does not know.
@@ -139,6 +139,7 @@ def refuse_memory(needed: float | None, *, there: int) -> None:
     """Refuse what needs more bytes than there are; None: that is not known."""
     if needed is not None and needed > there:
         raise ValueError(
-            f"weights, gradients and optimizer states alone take {needed / GIB:.1f} GiB on each GPU, and the GPU has "
-            f"{there / GIB:.1f} GiB: `mel plan` says which part is how large and what to turn"
+            f"weights, gradients, optimizer states and the models beside the policy alone take {needed / GIB:.1f} GiB "
+            f"on each GPU, and the GPU has {there / GIB:.1f} GiB: `mel plan` says which part is how large, and what to "
+            "turn"
         )

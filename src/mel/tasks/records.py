@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mel.hub import offline_unless_reachable
-from mel.tasks.files import format_of, read_file
+from mel.tasks.files import Located, format_of, read_file
 
 Record = dict[str, Any]
 
@@ -25,9 +25,14 @@ def load_records(source: str, *, split: str = "train", config: str | None = None
     Raises:
         ValueError: nothing there, not readable, no such split, or no record; the message says what was tried.
     """
+    return [record for _, record in load_located(source, split=split, config=config)]
+
+
+def load_located(source: str, *, split: str = "train", config: str | None = None) -> list[Located]:
+    """As `load_records`, each record with where it stands: the line of a single file, else its number."""
     path = Path(source.replace("{split}", split)).expanduser()
     if path.is_file():
-        return [record for _, record in read_file(path)]
+        return read_file(path)
     if path.is_dir():
         records = _directory(path, split, config)
     elif _is_path(source):
@@ -36,7 +41,7 @@ def load_records(source: str, *, split: str = "train", config: str | None = None
         records = _hub(source, split, config)
     if not records:
         raise ValueError(f"{source!r}: expected at least one record in split {split!r}; it holds none")
-    return records
+    return [(f"record {number}", record) for number, record in enumerate(records, 1)]
 
 
 def is_single_file(source: str) -> bool:

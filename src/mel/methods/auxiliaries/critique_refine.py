@@ -54,12 +54,14 @@ class CritiqueRefineSettings(AuxiliarySettings):
         asked, knob = limits.prompt + limits.instruction + limits.completion, "settings.critique_max_tokens"
         longest = asked + self.critique_max_tokens
         behind = longest if self.context == "refinement" else limits.prompt
+        shaped = Longest(phase="shape", prompt=limits.prompt, completion=limits.completion, knob="settings.context")
         return Needs(
             phases=(
                 Longest(phase="critique", prompt=asked, completion=self.critique_max_tokens, knob=knob),
                 Longest(phase="refine", prompt=longest, completion=limits.completion, knob=knob),
             ),
             row=Longest(phase="row", prompt=behind, completion=limits.completion, knob=knob),
+            scored=(shaped,) if self.context == "question" else (),
         )
 
     def expected(self, at: Assumptions) -> Expected:

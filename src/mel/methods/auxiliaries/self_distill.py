@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -59,7 +59,9 @@ class SelfDistillSettings(AuxiliarySettings):
             knob="settings.gate",
             per_group=limits.rollouts,
         )
-        return Needs(row=row)
+        # Behind a wrong sibling and behind a right one.
+        gate = replace(row, phase="gate", per_group=2 * limits.rollouts)
+        return Needs(row=row, scored=(gate,) if self.gate == "informed" else ())
 
     def expected(self, at: Assumptions) -> Expected:
         wrong = at.rollouts * (1.0 if self.gate == "none" else 0.5)

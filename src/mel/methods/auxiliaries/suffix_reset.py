@@ -62,7 +62,12 @@ class SuffixResetSettings(AuxiliarySettings):
             knob="settings.locate_max_tokens",
             per_group=self.per_group,
         )
-        return Needs(phases=(locate, reset) if self.localizer == "critique" else (reset,), row=row)
+        read = replace(locate, prompt=limits.prompt, completion=limits.completion, knob="settings.localizer")
+        return Needs(
+            phases=(locate, reset) if self.localizer == "critique" else (reset,),
+            row=row,
+            scored=(read,) if self.localizer == "least_likely" else (),
+        )
 
     def expected(self, at: Assumptions) -> Expected:
         asked = at.mixed_share * self.per_group

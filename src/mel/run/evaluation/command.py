@@ -60,7 +60,14 @@ def evaluate_model(
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)
     weights = fingerprint(prepared.model_path)
     with _directory(recipe, environment(prepared), target, output) as directory, only_writer(directory.path):
-        opened = open_engine(engine, prepared, batch_size=batch_size, longest=longest)
+        opened = open_engine(
+            engine,
+            prepared.model_path,
+            prepared.tokenizer,
+            batch_size=batch_size,
+            longest=longest,
+            attention=recipe.model.attention,
+        )
         results = [
             run_suite(
                 prepared,

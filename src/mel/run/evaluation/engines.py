@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from mel.ports import Generator
-from mel.prepared import Prepared
+from mel.ports import Generator, Scorer
 
 ENGINES = ("transformers", "vllm")
 DTYPES = ("auto", "float32", "bfloat16")
@@ -20,10 +20,12 @@ class Engine:
 
     Args:
         name: the engine and its arithmetic, in words; responses of two of them are not mixed.
+        scorer: log-probabilities under the same model; None where the engine gives none.
     """
 
     name: str
     generator: Generator
+    scorer: Scorer | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,10 +59,20 @@ class EngineChoice:
         return self.batch_size or (VLLM_BATCH_SIZE if self.engine == "vllm" else recipe_says)
 
 
-def open_engine(choice: EngineChoice, prepared: Prepared, *, batch_size: int, longest: int) -> Engine:
+def open_engine(
+    choice: EngineChoice,
+    model_path: str,
+    tokenizer: Any,
+    *,
+    batch_size: int,
+    longest: int,
+    attention: str | None = None,
+) -> Engine:
     """The model ready to answer.
 
     Args:
+        tokenizer: the model's own, as Hugging Face has it.
+        attention: how transformers computes it; None for its own choice.
         longest: tokens of the longest prompt with its response.
 
     Raises:
@@ -72,16 +84,16 @@ def open_engine(choice: EngineChoice, prepared: Prepared, *, batch_size: int, lo
     dtype = choice.dtype if choice.dtype != "auto" else "float32" if where == "cpu" else "bfloat16"
     name = f"{choice.engine} {dtype}"
     if choice.engine == "vllm":
-        if is_adapter(prepared.model_path):
+        if is_adapter(model_path):
             raise ValueError(
-                f"{prepared.model_path} is a LoRA adapter, and the engine vllm takes whole models: merge it first, "
-                f"mel merge {prepared.model_path} --output DIR, or use --engine transformers"
+                f"{model_path} is a LoRA adapter, and the engine vllm takes whole models: merge it first, "
+                f"mel merge {model_path} --output DIR, or use --engine transformers"
             )
         from mel.hosts.offline_vllm import VllmGenerator
 
         generator = VllmGenerator(
-            prepared.model_path,
-            prepared.tokenizer,
+            model_path,
+            tokenizer,
             dtype=dtype,
             max_model_len=longest,
             tensor_parallel_size=choice.tensor_parallel,
@@ -89,6 +101,9 @@ def open_engine(choice: EngineChoice, prepared: Prepared, *, batch_size: int, lo
         )
         return Engine(name=name, generator=generator)
     from mel.hosts.local import LocalGenerator
+    from mel.hosts.local_scorer import LocalScorer
 
-    model = load_model(prepared.model_path, dtype=dtype, attention=prepared.recipe.model.attention).to(where)
-    return Engine(name=name, generator=LocalGenerator(model, prepared.tokenizer, batch_size=batch_size))
+    model = load_model(model_path, dtype=dtype, attention=attention).to(where)
+    generator = LocalGenerator(model, tokenizer, batch_size=batch_size)
+    scorer = LocalScorer(model, pad_id=tokenizer.pad_token_id, batch_size=batch_size)
+    return Engine(name=name, generator=generator, scorer=scorer)

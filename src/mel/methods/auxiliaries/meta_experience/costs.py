@@ -56,7 +56,23 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
         knob="settings.max_pair_tokens",
         per_group=s.pairs_per_group * (2 if s.context == "both" else 1),
     )
-    return Needs(phases=tuple(phases), row=row)
+    return Needs(phases=tuple(phases), row=row, scored=tuple(_scored(s, limits)))
+
+
+def _scored(s: MetaExperienceSettings, limits: Limits) -> list[Longest]:
+    """y- whole, and for `likelihood` also behind y+ with the problem before and after it."""
+    if s.localizer not in ("likelihood", "least_likely"):
+        return []
+    beside = limits.prompt + limits.completion if s.localizer == "likelihood" else 0
+    return [
+        Longest(
+            phase="localize",
+            prompt=limits.prompt + beside,
+            completion=limits.completion,
+            knob="settings.localizer",
+            per_group=s.pairs_per_group * (2 if beside else 1),
+        )
+    ]
 
 
 def _localizing(s: MetaExperienceSettings, limits: Limits) -> list[Longest]:

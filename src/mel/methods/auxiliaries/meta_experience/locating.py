@@ -8,14 +8,13 @@ from dataclasses import replace
 
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.methods.declaration import Surroundings
-from mel.methods.drive import completed, scored, verified
+from mel.methods.drive import completed, verified
 from mel.methods.location import located, through_step
 from mel.ports import Requests
-from mel.prompts.ask import conversation
-from mel.requests import Generate, Score, Verify
-from mel.stages.localize import Bisection, agreed, first_difference, steepest_fall
+from mel.requests import Generate, Verify
+from mel.stages.localize import Bisection, agreed, first_difference
 from mel.stages.novel_value import novel_value
-from mel.types import Excerpt, MetaExperience, Pair, Sampling, TokenIds
+from mel.types import Excerpt, MetaExperience, Pair, Sampling
 
 PHASE = "localize"
 
@@ -23,19 +22,14 @@ PHASE = "localize"
 def given_steps(
     pairs: Sequence[Pair], settings: MetaExperienceSettings, at: Surroundings, *, step: int, counts: Counter[str]
 ) -> Requests[list[int | None]]:
-    """The given s* of each pair; None where the localizer finds none. The policy states its own: None for all.
+    """The given s* of each pair; None where the localizer finds none.
 
     Args:
         step: of the optimizer; seeds what is drawn.
     """
-    localizer = settings.localizer
-    if localizer == "likelihood":
-        return (yield from _by_fall(pairs, at))
-    if localizer == "monte_carlo":
+    if settings.localizer == "monte_carlo":
         return (yield from _by_continuations(pairs, settings, at, counts))
-    if localizer in ("first_difference", "least_likely", "random", "oracle"):
-        return (yield from located(pairs, localizer, at, step=step, phase=PHASE))
-    return [novel_value(pair) for pair in pairs]
+    return (yield from located(pairs, settings.localizer, at, step=step, phase=PHASE))
 
 
 def confirmed(experience: MetaExperience, pair: Pair, shown: Excerpt) -> MetaExperience:
@@ -43,22 +37,6 @@ def confirmed(experience: MetaExperience, pair: Pair, shown: Excerpt) -> MetaExp
     found = (first_difference(pair), novel_value(pair))
     free = [step if step in shown.wrong else None for step in found]
     return replace(experience, bifurcation=agreed(experience.bifurcation, *free))
-
-
-def _by_fall(pairs: Sequence[Pair], at: Surroundings) -> Requests[list[int | None]]:
-    alone = tuple(pair.group.prompt_ids for pair in pairs)
-    beside = tuple(_after_right(pair, at) for pair in pairs)
-    wrong = tuple(pair.wrong.token_ids for pair in pairs)
-    logps = yield from scored(Score(contexts=alone + beside, targets=wrong * 2, phase=PHASE))
-    known = zip(pairs, logps[: len(pairs)], logps[len(pairs) :], strict=True)
-    return [steepest_fall(pair, before, after, at.tokenizer) for pair, before, after in known]
-
-
-def _after_right(pair: Pair, at: Surroundings) -> TokenIds:
-    """x solved by y+, and x asked once more."""
-    question = at.prompts.solve(pair.problem.text)
-    solved = conversation(pair.group.opening, question)
-    return at.tokenizer.chat(conversation([*solved, {"role": "assistant", "content": pair.right.text}], question))
 
 
 def _by_continuations(
