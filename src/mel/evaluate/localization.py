@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,4 +133,4 @@ def _share(solutions: Sequence[LabelledSolution], value: Callable[[LabelledSolut
 
 
 def _weight(solutions: Sequence[LabelledSolution]) -> float:
-    return sum(s.weight for s in solutions)
+    return math.fsum(s.weight for s in solutions)

@@ -35,7 +35,7 @@ def _memory(plan: Plan) -> Table:
     for moment, parts in plan.moments.items():
         table.add_column(moment, justify="right")
         names |= dict.fromkeys(name for name, size in parts.items() if size)
-    for name in sorted(names, key=_LAST.__contains__):
+    for name in sorted(names, key=lambda n: _LAST.index(n) if n in _LAST else -1):
         sizes = (parts.get(name) for parts in plan.moments.values())
         table.add_row(name, *("" if size is None else _gib(size) for size in sizes))
     table.add_section()

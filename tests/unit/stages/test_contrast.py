@@ -61,3 +61,25 @@ def test_scaling_keeps_the_mean_of_a_rollout() -> None:
     assert with_mean([1.0, 3.0], 1.0) == [0.5, 1.5]
     assert with_mean([0.0, 0.0], -1.0) == [-1.0, -1.0]
     assert with_mean([], 1.0) == []
+
+
+RIGHT_PEER = [-0.5, -1.2, -0.03, -2.0]
+WRONG_PEERS = [[-0.6, -1.19, -0.05, -0.9], [-0.45, -1.25, -0.01, -3.0]]
+
+
+def test_cepo_weighs_tokens_as_its_released_code_does() -> None:
+    # Computed by `apply_cepo_weighting` of verl/trainer/core_algos.py, ahmedheakl/CEPO at 7a9655d, with the first wrong
+    # peer, lam 0.5 and eps_w 0.2.
+    found = evidence(RIGHT_PEER, WRONG_PEERS[:1])
+    up, down = (weighted(advantage, found, mixing=0.5, clip=0.2) for advantage in (0.8, -0.3))
+    assert up == pytest.approx([0.8420684, 0.7960199, 0.8080805, 0.72], abs=1e-6)
+    assert down == pytest.approx([-0.2857256, -0.3015075, -0.2970298, -0.33], abs=1e-6)
+
+
+def test_rlcsd_shifts_advantages_as_its_released_code_does() -> None:
+    # Gradients of `compute_policy_loss_rlcsd` of verl/trainer/ppo/core_algos.py, THU-BPM/RLCSD at 7eeff3c, at ratio 1,
+    # times the tokens that each was averaged over; rlcsd_beta 1, lam 0.5, tau 0.02 and delta 0.02.
+    found = evidence(RIGHT_PEER, WRONG_PEERS)
+    up, down = (shifted(advantage, found, strength=0.5, tau=0.02, threshold=0.02) for advantage in (0.8, -0.3))
+    assert up == pytest.approx([1.201944, 1.1759916, 0.8, 0.3], abs=1e-6)
+    assert down == pytest.approx([0.0, 0.0, -0.3, -0.8], abs=1e-6)
