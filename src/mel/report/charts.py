@@ -93,12 +93,14 @@ def line_chart(lines: Sequence[Line], *, title: str, axis: str = "") -> str:
     most = max(2, min(MAX_POINTS, RAW_POINTS // max(1, sum(len(line.raw) for line in lines))))
     for line in lines:
         raw = [thin(run, most) for run in line.raw if len(run) > 1]
-        parts += [_polyline(points, at_x, at_y, f"raw c{line.color % COLORS}") for points in raw]
+        parts += [_polyline(points, at_x, at_y, f"raw c{line.color % COLORS}", line.color) for points in raw]
     for line in lines:
         style = f"mean c{line.color % COLORS}{' again' if line.color >= COLORS else ''}"
-        parts.append(_polyline(thin(line.mean, each), at_x, at_y, style))
+        parts.append(_polyline(thin(line.mean, each), at_x, at_y, style, line.color))
     frame = {"x": [x_low, x_high, LEFT, WIDTH - RIGHT], "top": TOP, "bottom": HEIGHT - BOTTOM}
-    shown = [{"label": n.label, "color": n.color % COLORS, "points": _rounded(thin(n.mean, each))} for n in lines if n.mean]
+    shown = [
+        {"label": n.label, "color": n.color % COLORS, "points": _rounded(thin(n.mean, each))} for n in lines if n.mean
+    ]
     data = escape(json.dumps({**frame, "lines": shown}))
     label = f'role="img" tabindex="0" aria-label="{escape(title)}"'
     return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" {label} data-lines="{data}">{"".join(parts)}</svg>'
@@ -198,15 +200,16 @@ def _grid(marks: Sequence[float], at_y) -> str:
 
 def _x_axis(marks: Sequence[float], at_x) -> str:
     return "".join(
-        f'<text class="tick" x="{at_x(m):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number(m)}</text>' for m in marks
+        f'<text class="tick" x="{at_x(m):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number(m)}</text>'
+        for m in marks
     )
 
 
-def _polyline(points: Points, at_x, at_y, style: str) -> str:
+def _polyline(points: Points, at_x, at_y, style: str, arm: int) -> str:
     if len(points) == 1:
-        return f'<circle class="{style} dot" cx="{at_x(points[0][0]):.1f}" cy="{at_y(points[0][1]):.1f}" r="3"/>'
+        return f'<circle class="{style} dot" data-arm="{arm}" cx="{at_x(points[0][0]):.1f}" cy="{at_y(points[0][1]):.1f}" r="3"/>'
     path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in points)
-    return f'<polyline class="{style}" points="{path}"/>' if points else ""
+    return f'<polyline class="{style}" data-arm="{arm}" points="{path}"/>' if points else ""
 
 
 def _band(line: Line, at_x, at_y) -> str:
@@ -214,7 +217,9 @@ def _band(line: Line, at_x, at_y) -> str:
         return ""
     there = [f"{at_x(x):.1f},{at_y(high):.1f}" for x, _, high in line.band]
     back = [f"{at_x(x):.1f},{at_y(low):.1f}" for x, low, _ in reversed(line.band)]
-    return f'<polygon class="band c{line.color % COLORS}" points="{" ".join((*there, *back))}"/>'
+    return (
+        f'<polygon class="band c{line.color % COLORS}" data-arm="{line.color}" points="{" ".join((*there, *back))}"/>'
+    )
 
 
 def _rounded(points: Points) -> list[list[float]]:

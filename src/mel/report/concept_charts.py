@@ -108,9 +108,7 @@ def _fell(bins: Sequence[float | None]) -> int | None:
     return found
 
 
-def _svg(
-    arm: str, names: Sequence[str], shares: Shares, fell: Mapping[str, int | None], steps: int, color: int
-) -> str:
+def _svg(arm: str, names: Sequence[str], shares: Shares, fell: Mapping[str, int | None], steps: int, color: int) -> str:
     width = (WIDTH - LEFT - RIGHT_SIDE) / BINS
     height = HEAD + ROW * len(names) + 4
     parts = [

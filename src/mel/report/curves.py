@@ -163,7 +163,11 @@ def _draws(n: int) -> list[tuple[tuple[int, ...], float]]:
 
 def _ends(runs: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float] | None:
     """Mean over the first and over the last fifth of the lines, over all runs that have any."""
-    fifths = [(_mean(run[: -(-len(run) // 5)]), _mean(run[-(-(-len(run) // 5)) :])) for run in runs if run]
+    fifths = []
+    for run in runs:
+        if run:
+            count = max(1, len(run) // 5)
+            fifths.append((_mean(run[:count]), _mean(run[-count:])))
     if not fifths:
         return None
     return sum(first for first, _ in fifths) / len(fifths), sum(last for _, last in fifths) / len(fifths)
@@ -171,5 +175,3 @@ def _ends(runs: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float] 
 
 def _mean(points: Sequence[tuple[float, float]]) -> float:
     return sum(y for _, y in points) / len(points)
-
-

@@ -10,7 +10,12 @@ from typing import Any
 
 
 def render_template(
-    template: str, *, styles: Sequence[str], scripts: Sequence[str], filters: Mapping[str, Any] | None = None, **values: Any
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    filters: Mapping[str, Any] | None = None,
+    **values: Any,
 ) -> str:
     """The page of that template, with its styles and scripts within it.
 
