@@ -207,7 +207,8 @@ def _x_axis(marks: Sequence[float], at_x) -> str:
 
 def _polyline(points: Points, at_x, at_y, style: str, arm: int) -> str:
     if len(points) == 1:
-        return f'<circle class="{style} dot" data-arm="{arm}" cx="{at_x(points[0][0]):.1f}" cy="{at_y(points[0][1]):.1f}" r="3"/>'
+        x, y = points[0]
+        return f'<circle class="{style} dot" data-arm="{arm}" cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="3"/>'
     path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in points)
     return f'<polyline class="{style}" data-arm="{arm}" points="{path}"/>' if points else ""
 

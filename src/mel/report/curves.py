@@ -12,12 +12,11 @@ from math import comb, factorial, prod
 from mel.record.metric_names import EVALUATION, GENERATED, SECONDS, STEP
 from mel.report import charts
 from mel.report.arms import Arm
-from mel.report.words import Words, is_counted_elsewhere
+from mel.report.words import OBJECTIVE, Words, is_counted_elsewhere
 
 AXES = ((STEP, "steps"), (GENERATED, "generated tokens"), (SECONDS, "seconds"))
 
 REWARDS = ("reward/mean", "reward/groups_mixed")
-OBJECTIVE = "objective/"
 
 BAND_POINTS = 48
 """Of one interval along a curve."""
@@ -66,7 +65,7 @@ def curve_groups(arms: Sequence[Arm], words: Words) -> list[CurveGroup]:
     groups = {
         "Reward": REWARDS,
         "Scores during training": [path for path in logged if path.startswith(EVALUATION)],
-        "What the auxiliary made of its attempts": dict.fromkeys(rates),
+        "Rates of the auxiliaries": dict.fromkeys(rates),
         "Objective and gradients": [path for path in logged if path.startswith(OBJECTIVE)],
     }
     found = []
@@ -129,7 +128,7 @@ def _band(runs: Sequence[charts.Points]) -> list[tuple[float, float, float]]:
 
 
 def bootstrap_bounds(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of the mean over every draw of so many values with replacement, not over a sample of them.
+    """The percentile interval of the mean over all draws of so many values with replacement, not over a sample.
 
     Of n values there are n^n draws, but only C(2n-1, n) different ones: 126 for five seeds.
     """

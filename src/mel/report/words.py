@@ -40,7 +40,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
 }
 """Metric path -> title, and what it measures with its unit. Methods declare words for their own metrics."""
 
-GENERATES, TAKES = "tokens/", "time_s/"
+GENERATES, TAKES, OBJECTIVE = "tokens/", "time_s/", "objective/"
 NOT_SHOWN = (STEP, *CUMULATIVE, "time_s/step", "epoch", "num_tokens", "step_time")
 """Metrics that are an axis, or say the same as another."""
 
@@ -61,14 +61,20 @@ class Words:
         if found is not None:
             return found
         room, _, name = path.rpartition("/")
-        title = name.replace("_", " ").strip() or path
+        if room.startswith(OBJECTIVE) and (of_one := WORDS.get(f"{OBJECTIVE}{name}")):
+            return f"{of_one[0]}, {_spaced(room.removeprefix(OBJECTIVE))}", of_one[1]
+        title = _spaced(name) or path
         if room == "tokens":
-            return title.capitalize(), "tokens generated"
+            return title[:1].upper() + title[1:], "tokens generated"
         if room == "time_s":
-            return title.capitalize(), "seconds"
+            return title[:1].upper() + title[1:], "seconds"
         if path.startswith(EVALUATION):
             return f"{room.removeprefix(EVALUATION)}, {title.replace('pass at 1', 'Pass@1')}", "during training"
-        return title[:1].upper() + title[1:], room.replace("_", " ").replace("/", ", ")
+        return title[:1].upper() + title[1:], _spaced(room)
+
+
+def _spaced(path: str) -> str:
+    return path.replace("_", " ").replace("/", ", ").strip()
 
 
 def is_counted_elsewhere(path: str) -> bool:
