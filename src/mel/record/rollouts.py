@@ -46,7 +46,6 @@ class RolloutLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._next = (0, 0)
         try:
             import pyarrow as arrow
             import pyarrow.parquet as parquet
@@ -67,18 +66,20 @@ class RolloutLog:
         Raises:
             DiskFullError: nothing of this batch was written.
         """
-        batch = self._next[1] if self._next[0] == step else 0
+        batch = len([*self.path.glob(f"step-{step:08d}-*.parquet")])
+        rows = list(_rows(step, batch, groups))
+        if not rows:
+            return  # `datasets` refuses a file without rows
         self.path.mkdir(exist_ok=True)
         path = self.path / f"step-{step:08d}-batch-{batch:03d}.parquet"
         part = path.with_suffix(".part")
         try:
             with disk_full_as_error(path, f"logging the rollouts of step {step}"):
-                self._write(self._table(list(_rows(step, batch, groups)), schema=self._schema), part)
+                self._write(self._table(rows, schema=self._schema), part)
         except OSError:
             part.unlink(missing_ok=True)
             raise
         os.replace(part, path)
-        self._next = (step, batch + 1)
 
 
 def drop_after(path: Path, step: int) -> int:

@@ -4,8 +4,8 @@
 (() => {
   const root = document.getElementById("browser");
   if (!root) return;
-  const PAGE = 20;
   const data = JSON.parse(document.getElementById("data").textContent);
+  const PAGE = data.experiences ? 10 : 20;
   const several = data.runs.length > 1;
 
   // Everything a model wrote reaches the page through textContent, never as markup.
@@ -129,9 +129,8 @@
   const row = (e) => {
     const facts = make("span", "facts", make("span", "", `s* ${star(e)}`), make("span", "", `replays ${replayed(e)}`));
     if (e.concept) facts.append(make("span", "", e.concept));
-    const where = several ? `step ${e.step}, ${data.runs[e.run]}` : `step ${e.step}`;
     return make("li", "", link("row" + (e.is_kept ? " kept" : ""), { id: keyOf(e) },
-      make("span", "verdict", verdict(e), make("small", "", where)),
+      make("span", "verdict", verdict(e), make("small", "", `step ${e.step}`), several ? make("small", "", data.runs[e.run]) : null),
       make("span", "says", make("b", "", e.heuristic === null ? "could not be parsed" : e.heuristic), make("span", "", e.problem)), facts));
   };
 
