@@ -119,7 +119,7 @@ def test_filters_and_words_leave_the_experiences_that_are_so(shown: Shown, addre
         reason: [e for e in everything if e.reason == reason],
     }.items():
         shown.tab.get_by_label("accepted or dropped").select_option(verdict)
-        shown.tab.wait_for_function(f"document.querySelector('.count').textContent === '{len(expected)} found'")
+        shown.tab.get_by_text(f"{len(expected)} found", exact=True).wait_for()
         assert shown.texts("#browser .row .says b")[0] == (expected[0].heuristic or "could not be parsed")
     shown.tab.get_by_label("accepted or dropped").select_option("")
     shown.tab.get_by_label("optimizer step").fill("3")
@@ -129,7 +129,7 @@ def test_filters_and_words_leave_the_experiences_that_are_so(shown: Shown, addre
         e for e in everything
         if e.step == 3 and any(w.startswith(word) for w in f"{e.problem} {e.right} {e.wrong} {e.raw}".split())
     ]  # fmt: skip
-    shown.tab.wait_for_function(f"document.querySelector('.count').textContent === '{len(expected)} found'")
+    shown.tab.get_by_text(f"{len(expected)} found", exact=True).wait_for()
     assert expected
     shown.tab.get_by_label("search problems, solutions and experiences").fill("nothingislikethis")
     shown.tab.get_by_text("No experience is like that.").wait_for()
