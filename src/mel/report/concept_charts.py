@@ -122,7 +122,7 @@ def _svg(arm: str, names: Sequence[str], shares: Shares, fell: Mapping[str, int 
             at = f'x="{LEFT + place * width:.1f}" y="{y}" width="{width - 1:.1f}" height="{ROW - 2}"'
             parts.append(
                 f'<rect class="unmet" {at}/>' if share is None
-                else f'<rect class="unmet" {at}/><rect class="cell" {at} fill-opacity="{share:.2f}"/>'
+                else f'<rect class="base" {at}/><rect class="cell" {at} fill-opacity="{share:.2f}"/>'
             )  # fmt: skip
         bin_ = fell[name]
         said = "not yet" if bin_ is None else "from 1" if bin_ == 0 else f"step {bin_ * steps // BINS + 1}"

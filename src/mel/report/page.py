@@ -112,7 +112,7 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
         styles=STYLES,
         scripts=SCRIPTS,
         filters={"points": _points, "share": _share, "grouped": _grouped, "measured": _measured, "words": _words},
-        title=study.name if study else " vs ".join(arm.name for arm in arms),
+        title=study.name if study else _title([arm.name for arm in arms]),
         study=study,
         arms=[(color, arm, _states(arm), _facts(arm)) for color, arm in enumerate(arms)],
         points=[(point, _is_tall(point), *charts.differences(_differences(point))) for point in points],
@@ -134,6 +134,10 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
             (run, recipe_yaml.dump(dict(run.recipe)), recipe_yaml.dump(dict(run.environment))) for run in detailed
         ],
     )
+
+
+def _title(names: Sequence[str]) -> str:
+    return " vs ".join(names) if len(names) <= 4 else f"{names[0]} vs {len(names) - 1} others"
 
 
 def _is_tall(point: Point) -> bool:

@@ -16,6 +16,9 @@ from mel.report.words import GENERATES, NOT_SHOWN, TAKES, Words
 NOT_COMPARED = ("name", "description", "output", "trainer.seed", "trainer.data_seed")
 """Recipe keys that say nothing about what is compared."""
 
+PRESENT = "as in the recipe below"
+"""What stands for a section of a list, such as an auxiliary, that only one of two recipes has."""
+
 VERSIONS = ("mel", "commit", "python", "platform", "cores", "processes", "model")
 """Keys of environment.json that the table of versions shows, before the versions of the libraries."""
 
@@ -80,17 +83,7 @@ def recipe_changes(arms: Sequence[Arm]) -> list[tuple[str, list[tuple[str, str, 
     """Arm -> the recipe keys in which it differs from the first arm, with its value and that of the first."""
     flat = [_flat(arm.runs[0].recipe) for arm in arms]
     first = flat[0]
-    return [
-        (
-            arm.name,
-            [
-                (key, own.get(key, "-"), first.get(key, "-"))
-                for key in sorted({*own, *first})
-                if own.get(key) != first.get(key) and not key.startswith(NOT_COMPARED)
-            ],
-        )
-        for arm, own in zip(arms[1:], flat[1:], strict=True)
-    ]
+    return [(arm.name, _changed(own, first)) for arm, own in zip(arms[1:], flat[1:], strict=True)]
 
 
 def versions(arms: Sequence[Arm]) -> list[tuple[str, str]]:
@@ -115,6 +108,18 @@ def _stages(counts: Ledger) -> tuple[tuple[str, int, str, int], ...]:
     return tuple(found)
 
 
+def _changed(own: Mapping[str, str], first: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The keys that differ; a section that only one of the two has is one line."""
+    found: list[tuple[str, str, str]] = []
+    whole = ""
+    for key in sorted({*own, *first}):
+        if own.get(key) == first.get(key) or key.startswith(NOT_COMPARED) or (whole and key.startswith(whole)):
+            continue
+        whole = f"{key}." if PRESENT in (own.get(key), first.get(key)) else ""
+        found.append((key, own.get(key, "-"), first.get(key, "-")))
+    return found
+
+
 def _flat(value: Any, at: str = "") -> dict[str, str]:
     """Key with dots -> value as JSON; the entries of a list of named sections go by their names."""
     if isinstance(value, Mapping):
@@ -123,5 +128,11 @@ def _flat(value: Any, at: str = "") -> dict[str, str]:
             found |= _flat(item, f"{at}.{key}" if at else str(key))
         return found
     if isinstance(value, list) and value and all(isinstance(item, Mapping) and "name" in item for item in value):
-        return _flat({str(item["name"]): {k: v for k, v in item.items() if k != "name"} for item in value}, at)
+        named = {f"{at}.{item['name']}": {k: v for k, v in item.items() if k != "name"} for item in value}
+        found = dict.fromkeys(named, PRESENT)
+        for key, item in named.items():
+            found |= _flat(item, key)
+        return found
+    if value in ([], {}):
+        return {}
     return {at: json.dumps(value, ensure_ascii=False, default=str)}

@@ -3,16 +3,18 @@
 (() => {
   const charts = document.querySelectorAll("svg.chart");
   for (const svg of charts) {
-    const chart = JSON.parse(svg.dataset.lines), out = svg.closest("figure").querySelector(".readout");
-    const [low, high, left, right] = chart.x;
+    const out = svg.closest("figure").querySelector(".readout");
     const cursor = document.createElementNS(svg.namespaceURI, "line");
     cursor.setAttribute("class", "cursor");
-    cursor.setAttribute("y1", chart.top);
-    cursor.setAttribute("y2", chart.bottom);
-    let place = null;
+    let place = null, read = null;
+    // Only a chart that somebody looks at is read: a page holds hundreds.
+    const points = () => (read ??= JSON.parse(svg.dataset.lines));
     const swatch = (color) => { const s = document.createElement("span"); s.className = "swatch c" + color; return s; };
     const bold = (text) => { const b = document.createElement("b"); b.textContent = text; return b; };
     const show = (at) => {
+      const chart = points(), [low, high, left, right] = chart.x;
+      cursor.setAttribute("y1", chart.top);
+      cursor.setAttribute("y2", chart.bottom);
       place = Math.min(high, Math.max(low, at));
       const near = chart.lines.filter((l) => !hidden.has(l.label)).map((l) => [l, l.points.reduce((a, b) => Math.abs(b[0] - place) < Math.abs(a[0] - place) ? b : a)]);
       if (!near.length) return;
@@ -24,7 +26,7 @@
     };
     const clear = () => { cursor.remove(); out.textContent = "\u00a0"; };
     svg.addEventListener("pointermove", (event) => {
-      const box = svg.getBoundingClientRect();
+      const box = svg.getBoundingClientRect(), [low, high, left, right] = points().x;
       show(low + ((event.clientX - box.left) * svg.viewBox.baseVal.width / box.width - left) / (right - left) * (high - low));
     });
     svg.addEventListener("pointerleave", clear);
@@ -33,6 +35,7 @@
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (by === undefined) return;
       event.preventDefault();
+      const [low, high] = points().x;
       show((place === null ? low : place) + by * (high - low) / 40);
     });
   }
