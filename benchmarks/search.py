@@ -35,7 +35,7 @@ REPEATS = 7
 QUERIES = {
     "no word, all": Query(),
     "a word of every text": Query(words="step"),
-    "a word of one in 60": Query(words="recovers"),
+    "a word of one in 190": Query(words="recovers"),
     "the beginning of a word": Query(words="re"),
     "three words": Query(words="if someone recovers"),
     "a word and every filter": Query(words="number", verdict="kept", concept="recovers", step=100),

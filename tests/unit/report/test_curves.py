@@ -10,7 +10,7 @@ from mel.record import RunDirectory
 from mel.report.arms import Arm, read_run
 from mel.report.concept_charts import concept_charts
 from mel.report.curves import bootstrap_bounds, curve_groups, other_measurements
-from mel.report.tables import costs, recipe_changes, versions
+from mel.report.tables import PRESENT, costs, recipe_changes, versions
 from mel.report.words import Words
 
 WORDS = Words(declared={"hints/taken_share": ("Hints taken", "share of hints")})
@@ -102,7 +102,10 @@ def test_the_page_says_what_a_recipe_changes_and_what_runs_were_made_with(arm: R
     auxiliaries = [{"name": "hints", "settings": {"k": 2}}]
     a = arm("a", environment={"mel": "1", "versions": {"torch": "2"}}, trainer={"seed": 0, "beta": 0.1})
     b = arm("b", environment={"mel": "1", "versions": {"torch": "3"}}, trainer={"seed": 1}, auxiliaries=auxiliaries)
-    assert recipe_changes([a, b]) == [("b", [("auxiliaries.hints.settings.k", "2", "-"), ("trainer.beta", "-", "0.1")])]
+    more = [{"name": "hints", "settings": {"k": 3}}]
+    c = arm("c", trainer={"seed": 0}, auxiliaries=more)
+    assert recipe_changes([a, b]) == [("b", [("auxiliaries.hints", PRESENT, "-"), ("trainer.beta", "-", "0.1")])]
+    assert recipe_changes([b, c]) == [("c", [("auxiliaries.hints.settings.k", "3", "2")])]
     assert versions([a, b]) == [("mel", "1"), ("torch", "2, 3")]
 
 
