@@ -33,14 +33,14 @@ class ConceptChart:
     """One arm's chart.
 
     Args:
-        learned, wrong: concepts that were wrong at the start and have been learned, and how many were wrong.
+        learned, shown: concepts that are right more often than not at the end, and all that the chart shows.
     """
 
     arm: str
     color: int
     svg: str
     learned: int
-    wrong: int
+    shown: int
 
 
 def concept_charts(arms: Sequence[Arm]) -> list[ConceptChart]:
@@ -52,14 +52,13 @@ def concept_charts(arms: Sequence[Arm]) -> list[ConceptChart]:
         if shares[arm.name] and names:
             steps = max(row["step"] for run in arm.runs for row in run.metrics)
             fell = {name: _fell(shares[arm.name].get(name, ())) for name in names}
-            wrong = [name for name in names if (_first(shares[arm.name].get(name, ())) or 0.0) <= RIGHT]
             found.append(
                 ConceptChart(
                     arm=arm.name,
                     color=color,
                     svg=_svg(arm.name, names, shares[arm.name], fell, steps, color),
-                    learned=sum(fell[name] is not None for name in wrong),
-                    wrong=len(wrong),
+                    learned=sum(place is not None for place in fell.values()),
+                    shown=len(names),
                 )
             )
     return found

@@ -120,7 +120,7 @@ def test_a_misconception_falls_in_the_part_from_which_on_it_is_right(arm: Rows) 
         for step in range(24)
     ]
     (chart,) = concept_charts([arm("a", *rows)])
-    assert (chart.learned, chart.wrong) == (1, 2)
+    assert (chart.learned, chart.shown) == (1, 2)
     assert "step 13" in chart.svg
     assert "not yet" in chart.svg
     assert "finds" not in chart.svg
