@@ -33,11 +33,13 @@ def truth_of(candidate: Candidate, inspector: Inspectable | None) -> Truth:
         return Truth()
     pair, experience = candidate.pair, candidate.experience
     first_error = inspector.first_error(pair.problem, pair.wrong.text)
-    knows_concept = first_error is not None and isinstance(inspector, Conceptual)
+    concept = None
+    if first_error is not None and isinstance(inspector, Conceptual):
+        concept = inspector.concept(pair.problem, first_error)
     return Truth(
         first_error=first_error,
         is_true_rule=inspector.is_true_rule(pair.problem, experience.heuristic) if experience else None,
-        concept=inspector.concept(pair.problem, first_error) if knows_concept else None,
+        concept=concept,
     )
 
 
