@@ -1,6 +1,6 @@
 """`make bench`: what mel costs, as a table on the terminal and as JSON under runs/bench/.
 
-python -m benchmarks [--only overhead,recipes,rollouts] [--steps 40] [--output runs/bench]
+python -m benchmarks [--only overhead,recipes,rollouts,search] [--steps 40] [--output runs/bench]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PARTS = ("overhead", "recipes", "rollouts")
+PARTS = ("overhead", "recipes", "rollouts", "search")
 
 
 def main() -> None:
@@ -37,6 +37,8 @@ def main() -> None:
         found["recipes"] = _recipes(options.steps)
     if "rollouts" in chosen:
         found["rollouts"] = _rollouts()
+    if "search" in chosen:
+        found["search"] = _search()
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
     path.write_text(json.dumps(found, indent=2) + "\n")
@@ -91,6 +93,17 @@ def _rollouts() -> list[dict[str, Any]]:
                 f"  {dtype:10}{sequences:9}{row['host_tokens_per_s']:9.0f}{row['loop_tokens_per_s']:9.0f}"
                 f"{row['ratio']:8.2f}{row['cpu_ratio']:15.2f}{row['greedy_agreement']:19.4f}"
             )
+    return found
+
+
+def _search() -> dict[str, Any]:
+    from benchmarks.search import search
+
+    found = search()
+    size = f"{found['experiences']:,} experiences, {found['mb']:.0f} MB, indexed in {found['index_s']:.1f} s"
+    print(f"\nOne page of full-text search over {size} (target: at most 100 ms)")
+    for name, row in found["ms"].items():
+        print(f"  {name:26}{row['median']:7.1f} ms{row['matches']:10,} matches")
     return found
 
 

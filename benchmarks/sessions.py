@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mel.record import RunDirectory
+from mel.record.rollouts import ROLLOUTS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -156,10 +157,19 @@ def differences(expected: Path, path: Path) -> list[str]:
         "metrics": metrics_of,
         "weights": weights_of,
         "experiences": experiences_of,
+        "rollouts": rollouts_of,
         "evaluations": scores_of,
         "state": lambda run: RunDirectory.open(run).status.state,
     }
     return [name for name, part in parts.items() if part(expected) != part(path)]
+
+
+def rollouts_of(path: Path) -> list[dict[str, object]]:
+    """Every rollout that the run keeps, in order; none where it keeps none."""
+    from pyarrow import parquet
+
+    files = sorted((path / ROLLOUTS).glob("*.parquet"))
+    return [row for file in files for row in parquet.read_table(file).to_pylist()]
 
 
 def metrics_of(path: Path) -> list[dict[str, object]]:

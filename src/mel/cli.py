@@ -265,6 +265,17 @@ def report(
     Console(stderr=json).print(f"report: {build(runs, output or runs[0] / 'report.html')}", soft_wrap=True)
 
 
+@app.command(rich_help_panel=RUNS, short_help="Browse the experiences of a run in a web browser")
+def browse(
+    run: RunPath,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 for any that is free.")] = 8642,
+) -> None:
+    """Browse the meta-experiences of a run: search, filters and links, for a browser on this machine only."""
+    from mel.report.browse.server import browse as run_server
+
+    run_server(run, port=port, console=Console())
+
+
 @app.command(rich_help_panel=MACHINE, short_help="Show what this machine has, and try one step")
 def doctor(
     self_test: Annotated[bool, typer.Option(help="Also run one training step.")] = True,

@@ -276,11 +276,13 @@ class OutputSection(Section):
 
     Args:
         tracked_experiences: lines of the table of experiences that the trackers of `trainer.report_to` get; 0: none.
+        rollouts: keep every training rollout with its verdict, as Parquet files in the run directory.
     """
 
     path: str | None = None
     save_final: Flag = True
     tracked_experiences: int = 5
+    rollouts: Flag = False
 
     @field_validator("tracked_experiences")
     @classmethod

@@ -145,6 +145,19 @@ class Inspectable(Protocol):
 
 
 @runtime_checkable
+class Conceptual(Protocol):
+    """A task that knows what each step turns on, so that a page can show which misconception was unlearned when."""
+
+    def first_error(self, problem: Problem, response: str) -> int | None:
+        """1-based number of the first wrong step, as an `Inspectable` says it."""
+        ...
+
+    def concept(self, problem: Problem, step: int) -> str | None:
+        """What step number ``step`` (1-based) of a right solution turns on; None if there is no such step."""
+        ...
+
+
+@runtime_checkable
 class Counting(Protocol):
     """A task that counts what became of its verifications."""
 

@@ -250,10 +250,12 @@ class Truth:
     Args:
         first_error: 1-based number of the first wrong step of y-.
         is_true_rule: the heuristic states something true.
+        concept: what the first wrong step turns on.
     """
 
     first_error: int | None = None
     is_true_rule: bool | None = None
+    concept: str | None = None
 
     def locates(self, bifurcation: int | None) -> bool | None:
         """Whether that step is the first error; None if either is not known."""

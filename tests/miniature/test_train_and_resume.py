@@ -6,12 +6,13 @@ import json
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.sessions import Session, Sessions, differences, metrics_of
+from benchmarks.sessions import Session, Sessions, differences, metrics_of, rollouts_of
 from mel.config import load_recipe
 from mel.record import RunDirectory
 from mel.run import train
@@ -31,6 +32,7 @@ CHANGES = [
     "trainer.save_total_limit=null",
     "evaluation.suites=[{name: L5, count: 16, k: 0, max_tokens: 44}]",
     "evaluation.every=1",
+    "output.rollouts=true",
 ]
 PASSED = "evaluation/L5/pass_at_1"
 
@@ -93,6 +95,8 @@ def test_an_epoch_ends_with_its_last_whole_generation_batch(undisturbed: Path) -
     assert RunDirectory.open(undisturbed).status.step == STEPS
     assert [row["step"] for row in metrics_of(undisturbed) if PASSED in row] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in metrics_of(undisturbed) if "reward/mean" in row] == [1, 4]
+    # Two generation batches of 6 problems with 8 rollouts.
+    assert Counter(row["step"] for row in rollouts_of(undisturbed)) == {1: 48, 4: 48}
 
 
 def test_a_run_killed_inside_a_generation_batch_and_resumed_equals_an_undisturbed_one(

@@ -335,6 +335,8 @@ class AuxiliarySettings(AskingSettings):
         label: what tables call the carrier with it; the name unless said otherwise.
         namespace: its counts and rates are the metrics `<namespace>/<key>`; the name unless said otherwise.
         rates: name -> (numerator, denominator) among its counts; a rate without a denominator is left out.
+        words: name of a count or a rate -> its title on the report page, and what it measures; a name without any is
+            shown as it is written.
         keeps_ledger: its outcomes list candidates in `replayed`, which the run keeps in its experience store.
         changes_groups: its outcomes may replace or add rollouts.
         comes_first: it changes what the others shall learn from, and stands before all of them.
@@ -343,6 +345,7 @@ class AuxiliarySettings(AskingSettings):
     label: ClassVar[str] = ""
     namespace: ClassVar[str] = ""
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    words: ClassVar[Mapping[str, tuple[str, str]]] = {}
     keeps_ledger: ClassVar[bool] = False
     changes_groups: ClassVar[bool] = False
     comes_first: ClassVar[bool] = False

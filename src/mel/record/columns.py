@@ -60,6 +60,10 @@ class NamedColumn:
     meant: Column
     kind: _Kind
 
+    @property
+    def is_nullable(self) -> bool:
+        return not self.sql.endswith("NOT NULL")
+
     def value(self, source: object) -> Any:
         """The field's value of what is written."""
         of = self.meant.of
@@ -72,7 +76,8 @@ class NamedColumn:
 
     def read(self, row: sqlite3.Row) -> object:
         """The field's value of a stored row."""
-        value = row[self.name]
+        # A store that was written before the column was added has none of it.
+        value = row[self.name] if self.name in row.keys() or not self.is_nullable else None  # noqa: SIM118
         return None if value is None else self.kind.read(value)
 
 

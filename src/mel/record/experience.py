@@ -94,6 +94,7 @@ class StoredExperience:
         prefix_tokens: tokens of the wrong solution that the replay continued; 0 for a replay from the start.
         first_error: the true first wrong step; None if the task does not know.
         rule_truth: whether the heuristic is true; None if the task cannot tell.
+        concept: what the true first wrong step turns on; None if the task does not know.
     """
 
     id: int
@@ -124,6 +125,7 @@ class StoredExperience:
     prefix_tokens: Annotated[int, Column("prefix_tokens", tracked=False, page="drawn")]
     first_error: Annotated[int | None, Column("replayed.truth.first_error", tracked=False, page="drawn")]
     rule_truth: Annotated[bool | None, Column("replayed.truth.is_true_rule", tracked=False, page="drawn")]
+    concept: Annotated[str | None, Column("replayed.truth.concept", tracked=False, page="drawn")]
     attempts: tuple[StoredAttempt, ...] = ()
 
     @property

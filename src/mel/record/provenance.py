@@ -24,6 +24,7 @@ def environment(
     prompts: Mapping[str, str],
     model: str,
     rates: Mapping[str, Sequence[str]] | None = None,
+    words: Mapping[str, tuple[str, str]] | None = None,
 ) -> dict[str, object]:
     """What environment.json holds: what was given, and versions, commit and cores as they are found.
 
@@ -32,6 +33,7 @@ def environment(
         prompts: name -> SHA-256 of each prompt set used.
         model: the model directory or hub id that training begins from.
         rates: namespace -> names of the rates logged under it, as each auxiliary declares them.
+        words: metric path -> title and what it measures, for people, as each auxiliary declares them.
     """
     return {
         "mel": _version("mel-rl"),
@@ -47,6 +49,7 @@ def environment(
         "prompts": dict(prompts),
         "model": model,
         "rates": {namespace: list(names) for namespace, names in (rates or {}).items()},
+        "words": {path: list(found) for path, found in (words or {}).items()},
     }
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 from mel import recipe_yaml
 from mel.record.errors import RunDirectoryError, disk_full_as_error
 from mel.record.metrics_log import MetricsLog, replace_file
+from mel.record.rollouts import ROLLOUTS, RolloutLog, drop_after
 from mel.record.store import ExperienceStore
 
 State = Literal["created", "running", "finished", "failed", "stopped"]
@@ -154,6 +155,15 @@ class RunDirectory:
         """The experience store, opened on first use."""
         return ExperienceStore.open(self.path / EXPERIENCES)
 
+    @cached_property
+    def rollouts(self) -> RolloutLog:
+        """The log of training rollouts, to be written.
+
+        Raises:
+            ValueError: what writes Parquet is not installed.
+        """
+        return RolloutLog(self.path / ROLLOUTS)
+
     def set_recipe(self, recipe: Mapping[str, object]) -> None:
         """Replace the recipe: an evaluation that is continued may ask for more suites."""
         replace_file(self.path / RECIPE, recipe_yaml.dump(dict(recipe)), doing="writing the recipe")
@@ -202,7 +212,8 @@ class RunDirectory:
                 shutil.rmtree(folder)
 
     def truncate_after(self, step: int) -> Truncated:
-        """Delete metrics and experiences of later steps, which a resumed run writes again."""
+        """Delete metrics, experiences and rollouts of later steps, which a resumed run writes again."""
+        drop_after(self.path / ROLLOUTS, step)
         dropped = Truncated(
             metrics=self.metrics.truncate_after(step), experiences=self.experiences.truncate_after(step)
         )

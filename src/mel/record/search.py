@@ -42,21 +42,21 @@ class TextIndex:
 
     def __init__(self, store: ExperienceStore, columns: tuple[str, ...] = COLUMNS, *, kept_only: bool = False) -> None:
         self._path = store.path
-        self._connection = _memory(store.path)
+        self.connection = _memory(store.path)
+        """Where `temp.texts` lives; its row ids are the experiences' numbers."""
         names, where = ", ".join(columns), "WHERE is_kept" if kept_only else ""
         with sqlite_errors(store.path, "indexing the experiences"):
             # Without contents of its own it holds each text once, as the words in it.
-            self._connection.execute(
+            self.connection.execute(
                 f"CREATE VIRTUAL TABLE temp.texts USING fts5({names}, content='', tokenize='unicode61')"
             )
-            self._connection.execute(
+            self.connection.execute(
                 f"INSERT INTO temp.texts (rowid, {names}) SELECT id, {names} FROM experiences {where}"
             )
 
     def search(self, words: str, *, limit: int = 20, offset: int = 0) -> Found:
         """Experiences in which every one of these words, or a word that begins so, occurs; all if there are none."""
-        terms = [f'"{word}"*' for word in WORD.findall(words)]
-        return self._match(" AND ".join(terms), limit, offset)
+        return self._match(every_word(words), limit, offset)
 
     def similar(self, text: str, *, limit: int, offset: int = 0) -> Found:
         """Experiences that share words with the text, by BM25. Bare numbers do not count: they belong to a problem."""
@@ -65,14 +65,14 @@ class TextIndex:
 
     def close(self) -> None:
         """Free the memory."""
-        self._connection.close()
+        self.connection.close()
 
     def _match(self, query: str, limit: int, offset: int) -> Found:
         where, order = ("WHERE texts MATCH ?", "rank, rowid") if query else ("", "rowid DESC")
         values = [query] if query else []
         with sqlite_errors(self._path, "searching the experiences"):
-            total = self._connection.execute(f"SELECT COUNT(*) FROM temp.texts {where}", values).fetchone()[0]
-            rows = self._connection.execute(
+            total = self.connection.execute(f"SELECT COUNT(*) FROM temp.texts {where}", values).fetchone()[0]
+            rows = self.connection.execute(
                 f"SELECT rowid FROM temp.texts {where} ORDER BY {order} LIMIT ? OFFSET ?", (*values, limit, offset)
             )
             return Found(ids=tuple(row[0] for row in rows), total=total)
@@ -113,6 +113,14 @@ class Memory:
             for item in map(self.store.show, ids):
                 found.setdefault(" ".join((item.heuristic or "").split()).casefold(), item)
         return list(found.values())[:k]
+
+
+def every_word(words: str) -> str:
+    """The FTS5 query for every one of these words, or a word that begins so; empty if there are none.
+
+    What a person types is never read as FTS5's own language.
+    """
+    return " AND ".join(f'"{word}"*' for word in WORD.findall(words))
 
 
 def _memory(path: Path) -> sqlite3.Connection:

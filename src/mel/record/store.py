@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from mel.record.columns import definitions, insertion, row_of, value_of
+from mel.record.columns import columns_of, definitions, insertion, row_of, value_of
 from mel.record.errors import StoreError
 from mel.record.experience import SEARCHED, Made, Page, StoredAttempt, StoredExperience
 from mel.record.ledger import COUNTED, Ledger
@@ -45,6 +45,7 @@ class ExperienceStore:
         self.path = path
         self._connection = connection
         self._of = of
+        self._is_complete = False
 
     @classmethod
     def create(cls, path: str | Path, of: type[StoredExperience] = StoredExperience) -> ExperienceStore:
@@ -96,6 +97,7 @@ class ExperienceStore:
         Raises:
             DiskFullError, StoreBusyError: nothing of this step was written.
         """
+        self._complete()
         insert = insertion("experiences", self._of)
         insert_attempt = insertion("attempts", StoredAttempt, keys=ATTEMPT_KEYS)
         with sqlite_errors(self.path, f"writing the experiences of step {step}"), self._connection:
@@ -186,6 +188,17 @@ class ExperienceStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _complete(self) -> None:
+        """Add the columns that a store lacks which an earlier version began; they are empty in its rows."""
+        if self._is_complete:
+            return
+        with sqlite_errors(self.path, "looking at the columns of the experience store"), self._connection:
+            there = {row["name"] for row in self._connection.execute("PRAGMA table_info(experiences)")}
+            for column in columns_of(self._of):
+                if column.name not in there:
+                    self._connection.execute(f"ALTER TABLE experiences ADD COLUMN {column.name} {column.sql}")
+        self._is_complete = True
 
     def _with_attempts(self, row: sqlite3.Row) -> StoredExperience:
         attempts = self._connection.execute(

@@ -33,8 +33,13 @@ def experiences_json(runs: Sequence[Run], of: type[StoredExperience] = StoredExp
         taken, count = _of_run(number, run, share=1 / len(runs))
         found += taken
         total += count
-    listed = [c.field for c in columns_of(of) if c.meant.page == "listed"]
-    return script_json({"runs": [r.label for r in runs], "listed": listed, "experiences": found}), len(found), total
+    values = {"runs": [visible(r.label) for r in runs], "listed": listed_columns(of), "experiences": found}
+    return script_json(values), len(found), total
+
+
+def listed_columns(of: type[StoredExperience] = StoredExperience) -> list[str]:
+    """The columns that a page shows by their names, since no part of it is made for them."""
+    return [c.field for c in columns_of(of) if c.meant.page == "listed"]
 
 
 def _of_run(number: int, run: Run, *, share: float) -> tuple[list[dict[str, object]], int]:
@@ -66,39 +71,43 @@ def script_json(value: object) -> str:
     return text
 
 
-def compact(run: int, experience: StoredExperience) -> dict[str, object]:
+def compact(run: int, experience: StoredExperience, *, whole: bool = False) -> dict[str, object]:
     """Every column that the page shows, by the name of its field, and the replays.
 
-    Texts are visible and in part, and the spans of steps are those of the text that is shown.
+    Texts are visible and, unless asked for as a whole, in part; the spans of steps are those of the text that is shown.
     """
     shown = [c for c in columns_of(type(experience)) if c.meant.page != "left out"]
     e = experience
     return {
         "run": run,
         "id": e.id,
-        **{c.field: _shown(getattr(e, c.field)) for c in shown},
-        **_solution("right", e.right, e.right_steps, None),
-        **_solution("wrong", e.wrong, e.wrong_steps, e.bifurcation),
+        **{c.field: _shown(getattr(e, c.field), whole=whole) for c in shown},
+        **_solution("right", e.right, e.right_steps, None, whole=whole),
+        **_solution("wrong", e.wrong, e.wrong_steps, e.bifurcation, whole=whole),
         # What was parsed stands in its own columns; the whole text is shown only where nothing was.
-        "raw": None if e.is_parsed else _shown(e.raw),
+        "raw": None if e.is_parsed else _shown(e.raw, whole=whole),
         "is_located": e.is_located,
         "attempts": [
-            {"response": _shown(a.response), "is_correct": a.is_correct, "reason": a.reason}
-            for a in e.attempts[:MAX_ATTEMPTS]
+            {"response": _shown(a.response, whole=whole), "is_correct": a.is_correct, "reason": a.reason}
+            for a in e.attempts[: None if whole else MAX_ATTEMPTS]
         ],
         "num_attempts": len(e.attempts),
         "num_right": sum(a.is_correct for a in e.attempts),
     }
 
 
-def _solution(name: str, text: str, steps: Sequence[tuple[int, int]], star: int | None) -> dict[str, object]:
+def _solution(
+    name: str, text: str, steps: Sequence[tuple[int, int]], star: int | None, *, whole: bool
+) -> dict[str, object]:
     """A solution and the spans of its steps; what is shown of a long one is about s*."""
-    whole, spans = visible_with_spans(text, steps)
-    shown, spans = in_part(whole, spans, about=spans[star - 1] if star is not None and star <= len(spans) else None)
+    shown, spans = visible_with_spans(text, steps)
+    about = spans[star - 1] if star is not None and star <= len(spans) else None
+    if not whole:
+        shown, spans = in_part(shown, spans, about=about)
     return {name: shown, f"{name}_steps": spans}
 
 
-def _shown(value: object) -> object:
+def _shown(value: object, *, whole: bool) -> object:
     if isinstance(value, str):
-        return in_part(visible(value))[0]
+        return visible(value) if whole else in_part(visible(value))[0]
     return round(value, 4) if isinstance(value, float) else value

@@ -13,10 +13,13 @@ from mel.evaluate.scores import Interval
 
 Points = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT = 340, 190
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 24
+WIDTH, HEIGHT = 340, 204
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 38
 MAX_POINTS = 200
 """Of one line."""
+
+MEAN_POINTS = 1_200
+"""Of all lines of a chart together."""
 
 RAW_POINTS = 1_600
 """Of all faint lines of a chart together."""
@@ -33,12 +36,14 @@ class Line:
         color: index of its CSS class.
         mean: the line that is read: smoothed, averaged over seeds.
         raw: what it is made of, one sequence per seed, drawn faintly.
+        band: x, low and high of an interval around the mean.
     """
 
     label: str
     color: int
     mean: Points
     raw: Sequence[Points] = ()
+    band: Sequence[tuple[float, float, float]] = ()
 
 
 def smooth(points: Points) -> list[tuple[float, float]]:
@@ -66,67 +71,91 @@ def thin(points: Points, most: int = MAX_POINTS) -> list[tuple[float, float]]:
     return [points[round(i * stride)] for i in range(most)]
 
 
-def line_chart(lines: Sequence[Line], *, title: str) -> str:
-    """One SVG; its `data-lines` hold the points for the read-out under the pointer. Empty if there is no point."""
+def line_chart(lines: Sequence[Line], *, title: str, axis: str = "") -> str:
+    """One SVG; its `data-lines` hold the points for the read-out under the pointer. Empty if there is no point.
+
+    Args:
+        axis: what x counts.
+    """
     points = [p for line in lines for p in (*line.mean, *(q for run in line.raw for q in run))]
     if not points:
         return ""
+    points += [(x, y) for line in lines for x, low, high in line.band for y in (low, high)]
     x_low, x_high = _span([x for x, _ in points])
     y_ticks = ticks(*_span([y for _, y in points], floor_at_zero=True))
     y_low, y_high = y_ticks[0], y_ticks[-1]
     at_x = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
     at_y = _scale(y_low, y_high, HEIGHT - BOTTOM, TOP)
     parts = [_grid(y_ticks, at_y), _x_axis([t for t in ticks(x_low, x_high, 4) if x_low <= t <= x_high], at_x)]
+    parts.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(axis)}</text>')
+    parts += [_band(line, at_x, at_y) for line in lines]
+    each = max(2, min(MAX_POINTS, MEAN_POINTS // len(lines)))
     most = max(2, min(MAX_POINTS, RAW_POINTS // max(1, sum(len(line.raw) for line in lines))))
     for line in lines:
         raw = [thin(run, most) for run in line.raw if len(run) > 1]
-        parts += [_polyline(points, at_x, at_y, f"raw c{line.color % COLORS}") for points in raw]
+        parts += [_polyline(points, at_x, at_y, f"raw c{line.color % COLORS}", line.color) for points in raw]
     for line in lines:
-        parts.append(_polyline(thin(line.mean), at_x, at_y, f"mean c{line.color % COLORS}"))
+        style = f"mean c{line.color % COLORS}{' again' if line.color >= COLORS else ''}"
+        parts.append(_polyline(thin(line.mean, each), at_x, at_y, style, line.color))
     frame = {"x": [x_low, x_high, LEFT, WIDTH - RIGHT], "top": TOP, "bottom": HEIGHT - BOTTOM}
-    shown = [{"label": n.label, "color": n.color % COLORS, "points": _rounded(thin(n.mean))} for n in lines if n.mean]
+    shown = [
+        {"label": n.label, "color": n.color % COLORS, "points": _rounded(thin(n.mean, each))} for n in lines if n.mean
+    ]
     data = escape(json.dumps({**frame, "lines": shown}))
-    label = f'role="img" aria-label="{escape(title)}"'
+    label = f'role="img" tabindex="0" aria-label="{escape(title)}"'
     return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" {label} data-lines="{data}">{"".join(parts)}</svg>'
 
 
-LETTER = 7.2
-"""Pixels per letter of a label, on average and a little more."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """A row of a chart of differences, in percentage points.
+
+    Args:
+        svg: interval and estimate on a scale that all rows share; as wide as its place, whatever that is.
+    """
+
+    label: str
+    color: int
+    svg: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low > 0 or self.high < 0
 
 
-def interval_chart(rows: Sequence[tuple[str, int, Interval]]) -> str:
-    """Differences in percentage points with their intervals, one row each, around a line at zero.
+def differences(rows: Sequence[tuple[str, int, Interval]]) -> tuple[list[Difference], str]:
+    """The rows, and the scale below them.
 
     Args:
         rows: label, color and difference (as a share, not in points).
     """
     if not rows:
-        return ""
-    row_height, number_width = 24, 140
-    label_width = max(230, 12 + LETTER * max(len(label) for label, _, _ in rows))
-    width = label_width + 490
+        return [], ""
     values = [100 * v for _, _, i in rows for v in (i.low, i.high)] + [0.0]
-    marks = ticks(min(values), max(values), 6)
-    at_x = _scale(marks[0], marks[-1], label_width, width - number_width)
-    height = row_height * len(rows) + 26
-    base = height - 20
-    parts = [
-        f'<line class="{"zero" if m == 0 else "grid"}" x1="{at_x(m):.1f}" x2="{at_x(m):.1f}" y1="4" y2="{base}"/>'
-        f'<text class="tick" x="{at_x(m):.1f}" y="{height - 6}" text-anchor="middle">{f"{m:+g}" if m else 0}</text>'
+    marks = ticks(min(values), max(values), 4)
+    # Room for half a dot and half a number at both ends.
+    at = _scale(marks[0], marks[-1], 4.0, 96.0)
+    grid = "".join(
+        f'<line class="{"zero" if m == 0 else "grid"}" x1="{at(m):.2f}%" x2="{at(m):.2f}%" y1="0" y2="100%"/>'
         for m in marks
-    ]
-    for i, (label, color, interval) in enumerate(rows):
-        y = 4 + row_height * i + row_height / 2
+    )
+    found = []
+    for label, color, interval in rows:
         low, value, high = (100 * v for v in (interval.low, interval.value, interval.high))
-        text = f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
-        parts += [
-            f'<text class="label" x="{label_width - 12}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>',
-            f'<g class="c{color % COLORS}">',
-            f'<line class="whisker" x1="{at_x(low):.1f}" x2="{at_x(high):.1f}" y1="{y}" y2="{y}"/>',
-            f'<circle class="dot" cx="{at_x(value):.1f}" cy="{y}" r="4.5"/></g>',
-            f'<text class="number" x="{width - number_width + 12}" y="{y + 4:.1f}">{text}</text>',
-        ]
-    return f'<svg class="intervals" viewBox="0 0 {width:.0f} {height}" role="img">{"".join(parts)}</svg>'
+        svg = (
+            f'<svg class="difference c{color % COLORS}" height="26" aria-hidden="true">{grid}'
+            f'<line class="whisker" x1="{at(low):.2f}%" x2="{at(high):.2f}%" y1="13" y2="13"/>'
+            f'<circle class="dot" cx="{at(value):.2f}%" cy="13" r="4.5"/></svg>'
+        )
+        found.append(Difference(label=label, color=color, svg=svg, value=value, low=low, high=high))
+    scale = "".join(
+        f'<text class="tick" x="{at(m):.2f}%" y="12" text-anchor="middle">{f"{m:+g}" if m else 0}</text>' for m in marks
+    )
+    return found, f'<svg class="difference" height="16" aria-hidden="true">{scale}</svg>'
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
@@ -171,15 +200,27 @@ def _grid(marks: Sequence[float], at_y) -> str:
 
 def _x_axis(marks: Sequence[float], at_x) -> str:
     return "".join(
-        f'<text class="tick" x="{at_x(m):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{number(m)}</text>' for m in marks
+        f'<text class="tick" x="{at_x(m):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number(m)}</text>'
+        for m in marks
     )
 
 
-def _polyline(points: Points, at_x, at_y, style: str) -> str:
+def _polyline(points: Points, at_x, at_y, style: str, arm: int) -> str:
     if len(points) == 1:
-        return f'<circle class="{style} dot" cx="{at_x(points[0][0]):.1f}" cy="{at_y(points[0][1]):.1f}" r="3"/>'
+        x, y = points[0]
+        return f'<circle class="{style} dot" data-arm="{arm}" cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="3"/>'
     path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in points)
-    return f'<polyline class="{style}" points="{path}"/>' if points else ""
+    return f'<polyline class="{style}" data-arm="{arm}" points="{path}"/>' if points else ""
+
+
+def _band(line: Line, at_x, at_y) -> str:
+    if len(line.band) < 2:
+        return ""
+    there = [f"{at_x(x):.1f},{at_y(high):.1f}" for x, _, high in line.band]
+    back = [f"{at_x(x):.1f},{at_y(low):.1f}" for x, low, _ in reversed(line.band)]
+    return (
+        f'<polygon class="band c{line.color % COLORS}" data-arm="{line.color}" points="{" ".join((*there, *back))}"/>'
+    )
 
 
 def _rounded(points: Points) -> list[list[float]]:

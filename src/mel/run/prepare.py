@@ -171,6 +171,7 @@ def environment(prepared: Prepared) -> dict[str, object]:
         prompts={prepared.prompt_set.name: prepared.prompt_set.sha256},
         model=prepared.model_path,
         rates={a.settings.prefix(): list(a.settings.rates) for a in recipe.auxiliaries},
+        words={f"{a.settings.prefix()}/{name}": w for a in recipe.auxiliaries for name, w in a.settings.words.items()},
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mel.ports import Counting, Task
+from mel.ports import Conceptual, Counting, Task
+from mel.record.concepts import ConceptCounts
 from mel.record.run_directory import RunDirectory
 from mel.record.totals import Totals
 from mel.types import Group, Outcome
@@ -21,11 +22,22 @@ class Recorder:
     Args:
         task: its own counts join the metrics if it has any.
         total_steps: of the run, for the time left.
+        keeps_rollouts: write every rollout with its verdict to the log of the run directory.
     """
 
-    def __init__(self, directory: RunDirectory, task: Task, *, total_steps: int, console: Console) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        task: Task,
+        *,
+        total_steps: int,
+        console: Console,
+        keeps_rollouts: bool = False,
+    ) -> None:
         self._directory = directory
         self._task = task
+        self._rollouts = directory.rollouts if keeps_rollouts else None
+        self._concepts = ConceptCounts(task) if isinstance(task, Conceptual) else None
         self._written = (0, 0)
         self._console = console
         self._total = total_steps
@@ -50,6 +62,10 @@ class Recorder:
     def on_outcome(self, step: int, outcome: Outcome, groups: Sequence[Group]) -> None:
         """Count the generation batch, and keep every candidate of it in one transaction."""
         self._totals.add_batch()
+        if self._concepts:
+            self._concepts.add(groups)
+        if self._rollouts:
+            self._rollouts.append(step, groups)
         # Several generation batches of one step follow each other; a step written anew starts from its first.
         first_index = self._written[1] if self._written[0] == step else 0
         self._directory.experiences.write_step(step, outcome.replayed, first_index=first_index)
@@ -67,6 +83,7 @@ class Recorder:
             self._mixed.append(float(row.get("reward/groups_mixed", 0.0)))
             row |= self._totals.after(step, row)
             row |= self._task.metrics() if isinstance(self._task, Counting) else {}
+            row |= self._concepts.take() if self._concepts else {}
         self._directory.metrics.append(step, row)
         self._directory.set_status("running", step=step)
         if "reward/mean" in row:

@@ -80,7 +80,13 @@ def _train(
         with host.answering(prepared, policy) as model:
             evaluator.all_suites("before", model)
     _go_on(directory, checkpoint, total=total, console=console)
-    with Recorder(directory, prepared.task, total_steps=total, console=console) as recorder:
+    with Recorder(
+        directory,
+        prepared.task,
+        total_steps=total,
+        console=console,
+        keeps_rollouts=prepared.recipe.output.rollouts and is_main(),
+    ) as recorder:
         fitted = host.fit(
             prepared,
             method,

@@ -216,6 +216,11 @@ class StoryCounts:
                 return step.number
         return None if len(steps) == len(wanted) else min(len(steps), len(wanted)) + 1
 
+    def concept(self, problem: Problem, step: int) -> str | None:
+        """The verb of that event."""
+        events = Story.parse(problem.text).events
+        return events[step - 1][0] if 1 <= step <= len(events) else None
+
     def is_true_rule(self, problem: Problem, heuristic: str) -> bool | None:
         """Whether every ``verb means meaning`` of the heuristic holds in the world."""
         rules = [(verb, meaning) for verb, meaning in _RULE.findall(heuristic) if verb in TRUE_MEANING]

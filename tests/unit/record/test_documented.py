@@ -12,6 +12,7 @@ from mel.methods import AUXILIARIES, AuxiliarySettings
 from mel.record.columns import columns_of
 from mel.record.experience import StoredAttempt, StoredExperience
 from mel.record.provenance import environment
+from mel.record.rollouts import COLUMNS
 from mel.record.run_directory import Status
 from mel.record.store import ATTEMPT_KEYS
 from mel.record.tracked import tracked_columns
@@ -44,3 +45,7 @@ def test_every_rate_of_an_auxiliary_is_documented(settings: type[AuxiliarySettin
 @pytest.mark.parametrize("kind", [Response, EvaluationResult, Status])
 def test_every_field_of_a_written_value_is_documented(kind: type) -> None:
     assert {f.name for f in fields(kind)} <= NAMED
+
+
+def test_every_column_of_the_rollouts_is_documented() -> None:
+    assert {*COLUMNS} <= NAMED

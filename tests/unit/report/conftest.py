@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import HOSTILE, hostile
 
 from mel import prompts
 from mel.evaluate.evaluation import evaluate
 from mel.methods.auxiliaries.meta_experience.ledger import truth_of
 from mel.prompts.ask import PlainAsk
-from mel.record import RunDirectory
+from mel.record import ExperienceStore, RunDirectory
 from mel.stages.experience import parse_experience
 from mel.stages.pairs import select_pairs
 from mel.stages.replay import judge, rejected
@@ -205,3 +206,12 @@ def _metrics(groups, replayed, rng, generated, seconds) -> dict[str, float]:
     if replayed:
         metrics |= {"objective/lambda": 0.05 + 0.01 * rng.random(), "objective/cosine": rng.gauss(0.2, 0.05)}
     return metrics
+
+
+@pytest.fixture
+def hostile_run(make_run: Callable[..., Path]) -> Path:
+    path = make_run("<script>alert(1)</script>", steps=2)
+    with ExperienceStore.open(path / "experiences.db") as store:
+        store.truncate_after(0)
+        store.write_step(1, [hostile(text) for text in HOSTILE])
+    return path

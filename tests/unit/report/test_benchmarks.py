@@ -135,7 +135,7 @@ def test_many_scores_stand_below_each_other_in_a_terminal(tmp_path: Path) -> Non
 def test_the_page_has_a_row_per_score_where_many_would_not_stand_side_by_side(tmp_path: Path) -> None:
     paths = [evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", OURS, contained=["l2"])]
     page = build(paths, tmp_path / "page.html").read_text()
-    body = page[page.index('<table class="results tall">') : page.index('<section id="curves">')]
+    body = page[page.index('<table class="stacks tall">') : page.index('<section id="curves">')]
     rows = [re.sub(r"<[^>]*>|\s+", " ", row).split() for row in body.split("<tr")]
     assert any(row[-3:] == ["base", "ours"] or row[-2:] == ["base", "ours"] for row in rows)
     average = next(row for row in rows if "average" in row)

@@ -6,11 +6,15 @@ import pytest
 
 from mel.evaluate.scores import Interval
 from mel.report.charts import (
+    BOTTOM,
+    HEIGHT,
     MAX_POINTS,
+    MEAN_POINTS,
     RAW_POINTS,
+    TOP,
     Line,
     average,
-    interval_chart,
+    differences,
     line_chart,
     number,
     smooth,
@@ -71,7 +75,7 @@ def test_a_chart_is_well_formed_and_holds_its_points_for_the_readout() -> None:
     line = Line(label='<b>"grpo"</b>', color=9, mean=[(1, 0.25), (2, 0.5)], raw=[[(1, 0.2), (2, 0.6)]])
     svg = line_chart([line], title="Reward & more")
     root = ElementTree.fromstring(svg)
-    assert [e.get("class") for e in root.iter("polyline")] == ["raw c1", "mean c1"]
+    assert [e.get("class") for e in root.iter("polyline")] == ["raw c1", "mean c1 again"]
     data = json.loads(unescape(root.get("data-lines") or ""))
     assert data["lines"] == [{"label": '<b>"grpo"</b>', "color": 1, "points": [[1.0, 0.25], [2.0, 0.5]]}]
 
@@ -82,9 +86,32 @@ def test_one_point_is_a_dot_and_none_is_no_chart() -> None:
     assert line_chart([Line(label="a", color=0, mean=[])], title="x") == ""
 
 
-def test_differences_are_drawn_around_zero() -> None:
-    svg = interval_chart([("Pass@1", 1, Interval(value=0.153, low=0.09, high=0.216))])
-    root = ElementTree.fromstring(svg)
-    assert "+15.3 [+9.0, +21.6]" in [e.text for e in root.iter("text")]
-    assert [e.get("class") for e in root.iter("line")].count("zero") == 1
-    assert interval_chart([]) == ""
+def test_the_interval_of_a_line_is_a_band_within_the_axis() -> None:
+    line = Line(label="a", color=1, mean=[(1, 0.5), (2, 0.5)], band=[(1, 0.4, 0.6), (2, 0.2, 0.9)])
+    root = ElementTree.fromstring(line_chart([line], title="x", axis="steps"))
+    (band,) = root.iter("polygon")
+    heights = [float(point.split(",")[1]) for point in (band.get("points") or "").split()]
+    assert len(heights) == 4
+    assert TOP < heights[1] < heights[0] < heights[3] < heights[2] <= HEIGHT - BOTTOM  # high of both, low of both
+    assert "steps" in [e.text for e in root.iter("text")]
+
+
+def test_many_arms_are_drawn_with_fewer_points_each_and_told_apart_by_dashes() -> None:
+    run = [(float(i), float(i % 7)) for i in range(500)]
+    lines = [Line(label=str(color), color=color, mean=run) for color in range(12)]
+    drawn = list(ElementTree.fromstring(line_chart(lines, title="many")).iter("polyline"))
+    assert {len((e.get("points") or "").split()) for e in drawn} == {MEAN_POINTS // 12}
+    assert [e.get("class") for e in drawn][7:9] == ["mean c7", "mean c0 again"]
+
+
+def test_differences_share_a_scale_with_zero_and_say_whether_it_is_left_out() -> None:
+    rows, scale = differences(
+        [("Pass@1", 1, Interval(value=0.15, low=0.05, high=0.2)), ("Avg@8", 9, Interval(value=0.0, low=-0.1, high=0.1))]
+    )
+    assert [(d.value, d.is_clear) for d in rows] == [(15.0, True), (0.0, False)]
+    # Marks at -10, 0, 10 and 20 points, from 4 % of the width to 96 %: zero at 4 + 92 / 3.
+    assert [e.text for e in ElementTree.fromstring(scale).iter("text")] == ["-10", "0", "+10", "+20"]
+    first, second = (ElementTree.fromstring(d.svg) for d in rows)
+    assert second.find("circle").get("cx") == "34.67%"  # type: ignore[union-attr]
+    assert [e.get("x2") for e in first.iter("line") if e.get("class") == "whisker"] == ["96.00%"]
+    assert differences([]) == ([], "")

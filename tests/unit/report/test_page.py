@@ -1,44 +1,19 @@
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hostile import HOSTILE, hostile
 
 from mel.record import ExperienceStore, RunDirectory
 from mel.report.arms import read_arms, read_run
 from mel.report.browser import experiences_json, script_json
 from mel.report.page import build
-from mel.types import (
-    Attempt,
-    Candidate,
-    Completion,
-    Group,
-    MetaExperience,
-    Pair,
-    Problem,
-    Replayed,
-    Rollout,
-    Step,
-    Verdict,
-)
 
 Make = Callable[..., Path]
-
-HOSTILE = (
-    "</script><script>document.title='PWNED'</script>",
-    "<img src=x onerror=\"document.title='PWNED'\">",
-    "<!--<script>",
-    "{{ 7 * 7 }}{% raw %}",
-    "\u2028\u2029 \0 \x1b[31m \ud83d \U0001f600 </textarea></style><svg onload=document.title='PWNED'>",
-    "javascript:document.title='PWNED'",
-    "'\"`${document.title='PWNED'}`&lt;b&gt;",
-    "4\u200b2 \u202e14 = x",
-)
 
 
 class Tags(HTMLParser):
@@ -66,30 +41,6 @@ def _data(html: str) -> dict:
     return json.loads(found[1])
 
 
-def hostile(text: str) -> Replayed:
-    wrong = Rollout(token_ids=(1,), text=f"{text} wrong", verdict=Verdict(is_correct=False, reason="wrong"), reward=0.0)
-    right = replace(wrong, text=f"{text} right", verdict=Verdict(is_correct=True, reason="right"))
-    group = Group(problem=Problem(id=text, text=text, answer=text), prompt_ids=(), rollouts=(right, wrong))
-    steps = (Step(number=1, start=0, end=3), Step(number=2, start=3, end=len(text)))
-    pair = Pair(group=group, right=right, wrong=wrong, wrong_index=1, right_steps=steps, wrong_steps=steps)
-    completion = Completion(token_ids=(1,), text=text)
-    experience = MetaExperience(bifurcation=1, critique=text, heuristic=text, text=text)
-    candidate = Candidate(pair=pair, context_ids=(), completion=completion, experience=experience)
-    attempt = Attempt(
-        completion=completion, response=text, verdict=Verdict(is_correct=True, reason="right", detail=text)
-    )
-    return Replayed(candidate=candidate, prefix_ids=(), attempts=(attempt,), is_kept=True, reason="kept")
-
-
-@pytest.fixture
-def hostile_run(make_run: Make) -> Path:
-    path = make_run("<script>alert(1)</script>", steps=2)
-    with ExperienceStore.open(path / "experiences.db") as store:
-        store.truncate_after(0)
-        store.write_step(1, [hostile(text) for text in HOSTILE])
-    return path
-
-
 def test_the_page_shows_results_curves_costs_ledger_and_experiences(make_run: Make, tmp_path: Path) -> None:
     paths = [make_run("grpo", mel=False, gain=0.1), make_run("recommended", gain=0.7)]
     out = build(paths, tmp_path / "pages" / "report.html")
@@ -98,18 +49,12 @@ def test_the_page_shows_results_curves_costs_ledger_and_experiences(make_run: Ma
     run = read_run(paths[1])
     score = run.after["heldout"].pass_at_1
     assert score is not None
-    assert f"<b>{100 * score.value:.1f}</b><small>[{100 * score.low:.1f}, " in html
-    for path in (
-        "reward/mean",
-        "experience/retention",
-        "experience/localization",
-        "objective/lambda",
-        "objective/cosine",
-    ):
-        assert f"<code>{path}</code>" in html
-    # Reward of both arms and six curves of one, each against three axes.
+    assert f"<b>{100 * score.value:.1f}</b> <small>[{100 * score.low:.1f}, " in html
+    for title in ("Reward", "Retention", "Localization", "Weight λ", "Cosine"):
+        assert f"<b>{title}</b>" in html
+    # Reward of both arms and six curves of one, each against three axes; no arm has seeds for an interval.
     assert html.count('<svg class="chart"') == html.count("data-lines=") == 3 * 8
-    assert 'class="intervals"' in html
+    assert html.count('<svg class="difference c1"') == 6  # three scores on each of two suites
     assert f"<b>{run.ledger.candidates}</b>" in html
     assert "1f2e3d4c" in html
     assert "miniature:0" in html
@@ -149,11 +94,15 @@ def test_an_auxiliary_that_nobody_here_knows_has_its_curves_and_costs(make_run: 
         run.metrics.append(step, {"reward/mean": 0.5, "hints/taken_share": 0.25, "hints/taken": 4, **tokens})
     run.close()
     html = build([run.path, make_run("recommended", steps=2)], tmp_path / "report.html").read_text()
-    assert "<b>Taken share</b> <span></span><code>hints/taken_share</code>" in html
-    assert "<code>hints/taken</code>" not in html  # a count is no curve
-    assert "<code>experience/retention</code>" in html
-    assert "<th><code>tokens/hint</code></th><td>50.0</td><td>-</td>" in html
-    assert "<th><code>time_s/hint</code></th><td>1.0</td><td>-</td>" in html
+    assert '<figcaption title="hints/taken_share"><b>Taken share</b> <span>hints</span></figcaption>' in html
+    assert '<figcaption title="hints/taken"' not in html  # a count is no curve, but another measurement
+    assert (
+        '<th scope="row" title="hints/taken">Taken <small>hints</small></th><td data-label="hinted">4 → 4</td>' in html
+    )
+    assert '<figcaption title="experience/retention">' in html
+    cells = '<td data-label="hinted">{}</td><td data-label="recommended">-</td>'
+    assert f"Hint <small>tokens generated</small></th>{cells.format('50')}" in html
+    assert f"Hint <small>seconds</small></th>{cells.format('1')}" in html
 
 
 def test_a_large_run_shows_a_part_and_says_so(make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,46 +159,8 @@ def test_model_text_adds_no_tag_to_the_page(hostile_run: Path, make_run: Make, t
 def test_arms_of_several_seeds_are_drawn_as_one(make_run: Make, tmp_path: Path) -> None:
     paths = [make_run(n, seed=s) for n in ("a", "b") for s in (0, 1)]
     html = build(paths, tmp_path / "report.html").read_text()
-    assert html.count("2 seeds") == 2
+    assert html.count("<small>2 seeds</small>") == 2
+    # Two rewards, four rates, lambda and cosine: a band for each arm, against each axis.
+    assert html.count('<polygon class="band') == 3 * 2 * 8
     assert "over problems and seeds" in html
     assert len(read_arms(paths)) == 2
-
-
-def _in_chromium(page: Path, profile: Path) -> str:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]
-    done = subprocess.run(
-        [browser, *flags, f"--user-data-dir={profile}", "--virtual-time-budget=4000", "--dump-dom", page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
-def test_a_real_browser_shows_hostile_text_as_text(hostile_run: Path, tmp_path: Path) -> None:
-    dom = _in_chromium(build([hostile_run], tmp_path / "report.html"), tmp_path / "profile")
-    assert "<article" in dom, "the page's own script did not run"
-    # Its own script ran, one article per experience, and no text became an element.
-    assert dom.count("<article") == len(HOSTILE)
-    assert "PWNED" not in re.search(r"<title>(.*?)</title>", dom)[1]  # type: ignore[index]
-    assert "<img" not in dom
-    assert "&lt;img src=x onerror=" in dom
-    assert "{{ 7 * 7 }}" in dom
-    assert "&lt;U+001B&gt;[31m" in dom
-    assert "4&lt;U+200B&gt;2 &lt;U+202E&gt;14 = x" in dom
-    assert not set("\x1b\u200b\u202e\u2028") & set(dom)
-
-
-def test_a_real_browser_marks_the_bifurcation_in_the_wrong_solution(make_run: Make, tmp_path: Path) -> None:
-    path = make_run("recommended")
-    dom = _in_chromium(build([path], tmp_path / "report.html"), tmp_path / "profile")
-    with RunDirectory.open(path) as run:
-        kept = run.experiences.list(kept=True, limit=10).items
-    assert dom.count("<article") == len(kept) == 10
-    marked = re.findall(r'<li class="star[^"]*"><span class="n">\d*</span><span class="t">([^<]*)<', dom)
-    assert marked == [e.wrong[slice(*e.wrong_steps[e.bifurcation - 1])].strip() for e in kept if e.bifurcation]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mel.report.arms import Run, read_run
+from mel.report.page import render_study
 from mel.report.study import CellState, Results, results_of
 from mel.report.study_text import markdown, values
 
@@ -77,3 +78,22 @@ def test_the_json_holds_what_the_markdown_shows(results: Results) -> None:
     found = json.loads(values(results))
     assert found["points"][0]["costs"][1]["at_equal_tokens"]["value"] == pytest.approx(-0.15)
     assert [cell["state"] for cell in found["cells"]] == ["finished"] * 4 + ["failed"]
+
+
+def test_the_page_of_a_study_shows_equal_cost_and_what_is_not_finished(results: Results) -> None:
+    html = render_study(replace(results, question="Does it <help>?"))
+    assert '<p class="question">Does it &lt;help&gt;?</p>' in html
+    assert '<td data-label="at equal tokens"><b>-15.0</b>' in html
+    assert "<li>mel, seed 2: failed, OSError: no space</li>" in html
+
+
+def test_arms_are_compared_within_their_combination_of_axis_values(make_run: Callable[..., Path]) -> None:
+    paths = {(arm, length): make_run(f"{arm}{length}", steps=1, gain=gain) for arm, length, gain in
+             (("grpo", 5, 0.1), ("mel", 5, 0.5), ("grpo", 8, 0.3), ("mel", 8, 0.7))}  # fmt: skip
+    cells = [CellState(arm=arm, point=(("length", length),), seed=0, state="finished") for arm, length in paths]
+    runs = {cell: read_run(paths[cell.arm, cell.point[0][1]]) for cell in cells}
+    html = render_study(results_of(name="s", question="", order=["grpo", "mel"], target=None, cells=cells, runs=runs))
+    assert html.count("<h3>Difference to grpo, in percentage points</h3>") == 2
+    # Six scores each, of the second and of the fourth arm of the page.
+    assert [html.count(f'<svg class="difference c{color}"') for color in range(4)] == [0, 6, 0, 6]
+    assert '<h3 class="point">length = 8</h3>' in html

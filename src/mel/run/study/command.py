@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import Run, read_run
-from mel.report.page import render
+from mel.report.page import render_study
 from mel.report.results_table import comparison_table
 from mel.report.study import CellState, Results, results_of
 from mel.report.study_text import markdown, values
@@ -110,14 +109,9 @@ def _write(results: Results, output: Path, console: Console) -> None:
         if point.label:
             console.print(f"\n{point.label}")
         console.print(comparison_table(point.comparison))
-    arms = [
-        replace(arm, name=f"{arm.name} ({point.label})" if point.label else arm.name)
-        for point in results.points
-        for arm in point.arms
-    ]
-    if arms:
+    if results.points:
         page = output / "report.html"
-        page.write_text(render(arms), encoding="utf-8")
+        page.write_text(render_study(results), encoding="utf-8")
         console.print(f"page: {page}")
     console.print(f"results: {output / 'study.md'}, {output / 'study.json'}")
     for cell in results.not_finished:

@@ -117,6 +117,11 @@ class Tales:
                 return step.number
         return None if len(steps) == len(wanted) else min(len(steps), len(wanted)) + 1
 
+    def concept(self, problem: Problem, step: int) -> str | None:
+        """The verb of that event."""
+        verbs = problem.metadata.get("verbs")
+        return str(verbs[step - 1]) if isinstance(verbs, list) and 1 <= step <= len(verbs) else None
+
     def is_true_rule(self, problem: Problem, heuristic: str) -> bool | None:
         """Whether what the heuristic claims of the verbs it names holds; None without a verb or a single claim."""
         claimed = [meaning for meaning, pattern in _CLAIMS.items() if pattern.search(heuristic)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from mel.ports import Inspectable
+from mel.ports import Conceptual, Inspectable
 from mel.types import Candidate, Replayed, Truth
 
 
@@ -32,9 +32,14 @@ def truth_of(candidate: Candidate, inspector: Inspectable | None) -> Truth:
     if inspector is None:
         return Truth()
     pair, experience = candidate.pair, candidate.experience
+    first_error = inspector.first_error(pair.problem, pair.wrong.text)
+    concept = None
+    if first_error is not None and isinstance(inspector, Conceptual):
+        concept = inspector.concept(pair.problem, first_error)
     return Truth(
-        first_error=inspector.first_error(pair.problem, pair.wrong.text),
+        first_error=first_error,
         is_true_rule=inspector.is_true_rule(pair.problem, experience.heuristic) if experience else None,
+        concept=concept,
     )
 
 

@@ -42,6 +42,16 @@ class MetaExperienceSettings(AuxiliarySettings):
         "rule_truth": ("rules_true", "rules"),
         "kept_rule_truth": ("kept_rules_true", "kept_rules"),
     }
+    words: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "retention": ("Retention", "share of replayed experiences that were accepted"),
+        "parse_rate": ("Parsed", "share of experiences that could be read"),
+        "leak_rate": ("Leaks", "share of experiences that state the final answer"),
+        "replay_success": ("Replay success", "share of replays that were right"),
+        "localization": ("Localization", "share of experiences whose s* is the true first error"),
+        "kept_localization": ("Localization of kept ones", "share whose s* is the true first error"),
+        "rule_truth": ("Rule truth", "share of heuristics that are true"),
+        "kept_rule_truth": ("Rule truth of kept ones", "share of heuristics that are true"),
+    }
 
     pairs_per_group: int = Field(default=2, ge=1, description="Pairs per mixed group at most (paper: 1).")
     choose: Choose = Field(

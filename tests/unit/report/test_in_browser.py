@@ -1,0 +1,244 @@
+"""What a person sees: the report page and `mel browse` in a real browser, wide and on a phone, light and dark."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from mel.record import ExperienceStore, RunDirectory, StoredExperience
+from mel.report.browse.server import BrowseServer
+from mel.report.page import build
+
+Make = Callable[..., Path]
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+)  # fmt: skip
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser with a new profile, which asks nobody but the pages of these tests."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'"
+    )
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    # A proxy of the surroundings would answer for 127.0.0.1.
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    with playwright.sync_playwright() as started:
+        context = started.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"), executable_path=program, args=list(FLAGS), env=environment
+        )
+        yield context
+        context.close()
+
+
+class Shown:
+    """A tab, what it asked for, and what its scripts complained of."""
+
+    def __init__(self, context: Any) -> None:
+        self.tab = context.new_page()
+        self.asked: list[str] = []
+        self.errors: list[str] = []
+        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tab.on("dialog", lambda dialog: self.errors.append(dialog.message) or dialog.dismiss())
+
+    def texts(self, selector: str) -> list[str]:
+        return self.tab.locator(selector).all_inner_texts()
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return self.tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+@pytest.fixture
+def shown(browser: Any) -> Iterator[Shown]:
+    found = Shown(browser)
+    found.tab.set_viewport_size(DESK)
+    yield found
+    found.tab.close()
+    assert found.errors == []
+
+
+@pytest.fixture(scope="module")
+def run(written: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = written("recommended", seed=0, steps=8, gain=0.4, mel=True, state="finished")
+    return shutil.copytree(made, tmp_path_factory.mktemp("browsed") / "recommended-s0")
+
+
+@pytest.fixture(scope="module")
+def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of a report page of one run."""
+    return build([run], tmp_path_factory.mktemp("page") / "report.html").as_uri()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    servers: list[BrowseServer] = []
+
+    def start(run: Path) -> str:
+        servers.append(BrowseServer(run, port=0))
+        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return servers[-1].address
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def stored(run: Path, **which: Any) -> list[StoredExperience]:
+    with ExperienceStore.open(run / "experiences.db") as store:
+        return list(store.list(limit=-1, newest_first=True, **which))
+
+
+@pytest.fixture(params=["page", "server"])
+def address(request: pytest.FixtureRequest, run: Path, page: str, serve: Callable[[Path], str]) -> str:
+    """Where the same experiences can be browsed: in the report page, and from a server."""
+    return page if request.param == "page" else serve(run)
+
+
+def test_filters_and_words_leave_the_experiences_that_are_so(shown: Shown, address: str, run: Path) -> None:
+    everything = stored(run)
+    shown.tab.goto(address)
+    assert shown.texts("#browser .count") == [f"{len(everything)} found"]
+    reason = next(e.reason for e in everything if not e.is_kept)
+    for verdict, expected in {
+        "kept": [e for e in everything if e.is_kept],
+        "dropped": [e for e in everything if not e.is_kept],
+        reason: [e for e in everything if e.reason == reason],
+    }.items():
+        shown.tab.get_by_label("accepted or dropped").select_option(verdict)
+        shown.tab.get_by_text(f"{len(expected)} found", exact=True).wait_for()
+        assert shown.texts("#browser .row .says b")[0] == (expected[0].heuristic or "could not be parsed")
+    shown.tab.get_by_label("accepted or dropped").select_option("")
+    shown.tab.get_by_label("optimizer step").fill("3")
+    word = next(e for e in everything if e.step == 3).problem.split()[3]
+    shown.tab.get_by_label("search problems, solutions and experiences").fill(word)
+    expected = [
+        e for e in everything
+        if e.step == 3 and any(w.startswith(word) for w in f"{e.problem} {e.right} {e.wrong} {e.raw}".split())
+    ]  # fmt: skip
+    shown.tab.get_by_text(f"{len(expected)} found", exact=True).wait_for()
+    assert expected
+    shown.tab.get_by_label("search problems, solutions and experiences").fill("nothingislikethis")
+    shown.tab.get_by_text("No experience is like that.").wait_for()
+
+
+def test_an_address_is_a_link_to_filters_and_to_the_open_experience(shown: Shown, address: str, run: Path) -> None:
+    kept = [e for e in stored(run, kept=True) if e.is_located]
+    shown.tab.goto(address)
+    shown.tab.get_by_label("accepted or dropped").select_option("kept")
+    shown.tab.locator(f"a.row[href*='id={kept[0].id}']").click()
+    shown.tab.locator("article").wait_for()
+    link = shown.tab.url
+    assert link == f"{address}#experiences?verdict=kept&id={kept[0].id}"
+    other = shown.tab.context.new_page()
+    other.goto(link)
+    article = other.locator("article")
+    article.wait_for()
+    assert other.get_by_label("accepted or dropped").input_value() == "kept"
+    text = article.inner_text()
+    for part in (kept[0].problem, kept[0].critique, kept[0].heuristic, f"number {kept[0].id}", "Uplift"):
+        assert part in text
+    # s* is marked in the wrong solution, and it is the true first error.
+    star = kept[0].wrong[slice(*kept[0].wrong_steps[(kept[0].bifurcation or 0) - 1])].strip()
+    assert other.locator("article li.star.error .t").inner_text().startswith(star)
+    other.go_back()
+    other.close()
+    shown.tab.go_back()
+    shown.tab.locator("ol.rows").wait_for()
+
+
+def test_the_keyboard_opens_an_experience_and_reads_a_chart(shown: Shown, page: str) -> None:
+    shown.tab.goto(page)
+    shown.tab.locator("a.row").first.focus()
+    shown.tab.keyboard.press("Enter")
+    shown.tab.locator("article h3:focus").wait_for()
+    shown.tab.locator("svg.chart:visible").first.focus()
+    shown.tab.keyboard.press("ArrowRight")
+    assert shown.texts(".readout")[0].startswith("at 1")
+
+
+def test_nothing_leaves_for_another_place(shown: Shown, address: str) -> None:
+    shown.tab.goto(address)
+    shown.tab.locator("a.row").first.click()
+    shown.tab.locator("article").wait_for()
+    assert shown.asked
+    assert [url for url in shown.asked if not url.startswith(("file:///", address))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_is_wider_than_the_window(
+    shown: Shown, address: str, scheme: str, hostile_run: Path, tmp_path: Path
+) -> None:
+    shown.tab.set_viewport_size(PHONE)
+    shown.tab.emulate_media(color_scheme=scheme)
+    shown.tab.goto(address)
+    assert shown.overflow() <= 0
+    for details in shown.tab.locator("details").all():
+        details.evaluate("element => { element.open = true }")
+    assert shown.overflow() <= 0
+    shown.tab.locator("a.row").first.click()
+    shown.tab.locator("article").wait_for()
+    assert shown.overflow() <= 0
+
+
+def test_a_page_of_several_arms_and_long_names_fits_on_a_phone(shown: Shown, make_run: Make, tmp_path: Path) -> None:
+    paths = [make_run(name, seed=seed, steps=2) for name in ("a" * 60, "b", "c") for seed in (0, 1)]
+    shown.tab.set_viewport_size(PHONE)
+    shown.tab.goto(build(paths, tmp_path / "report.html").as_uri())
+    assert shown.overflow() <= 0
+    # Nor is anything cut off at the right within a part of the page.
+    assert shown.tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+
+
+@pytest.mark.parametrize("where", ["page", "server"])
+def test_what_a_model_wrote_is_text_and_never_markup(
+    shown: Shown, hostile_run: Path, serve: Callable[[Path], str], tmp_path: Path, where: str
+) -> None:
+    opened = build([hostile_run], tmp_path / "r.html").as_uri() if where == "page" else serve(hostile_run)
+    shown.tab.goto(opened)
+    written = [e.problem for e in stored(hostile_run)]
+    assert len(shown.texts("a.row")) == len(written)
+    for number in range(1, len(written) + 1):
+        shown.tab.goto(f"{opened}#experiences?id={number}")
+        shown.tab.get_by_text(f"number {number}", exact=True).wait_for()
+        assert shown.tab.locator("img, iframe, textarea, article svg, article script").count() == 0
+    shown.tab.goto(f"{opened}#experiences?problem={quote('<img src=x onerror=alert(1)>')}&q={quote('</script>')}")
+    shown.tab.get_by_text("No experience is like that.").wait_for()
+    everything = shown.tab.content()
+    assert "PWNED" not in shown.tab.title()
+    assert not set("\x1b\u200b\u202e\u2028") & set(everything)
+    shown.tab.goto(f"{opened}#experiences")
+    shown.tab.locator("ol.rows").wait_for()
+    shown_text = shown.tab.locator("ol.rows").inner_text()
+    for text in ("<img src=x onerror=", "{{ 7 * 7 }}", "<U+001B>[31m", "4<U+200B>2 <U+202E>14 = x", "<script>document"):
+        assert text in shown_text
+
+
+def test_a_server_that_has_ended_is_named_in_words(shown: Shown, run: Path) -> None:
+    server = BrowseServer(run, port=0)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    shown.tab.goto(server.address)
+    server.shutdown()
+    server.server_close()
+    shown.tab.get_by_label("optimizer step").fill("2")
+    shown.tab.get_by_text("The server does not answer").wait_for()
+
+
+def test_a_run_without_experiences_can_be_browsed(shown: Shown, tmp_path: Path, serve: Callable[[Path], str]) -> None:
+    RunDirectory.create(tmp_path / "new", {"name": "new"}, {}).close()
+    shown.tab.goto(serve(tmp_path / "new"))
+    shown.tab.get_by_text("No experience is like that.").wait_for()
+    assert shown.texts("h1") == ["Experiences of new"]
