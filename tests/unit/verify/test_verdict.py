@@ -22,7 +22,7 @@ def test_a_score_outside_0_to_1_is_refused(score):
 
 
 def test_a_right_response_has_no_score_below_1_since_right_means_all():
-    with pytest.raises(ValueError, match="expected score 1 of a right response, got 0.5"):
+    with pytest.raises(ValueError, match=r"expected score 1 of a right response, got 0\.5"):
         Verdict(is_correct=True, reason="right", score=0.5)
 
 

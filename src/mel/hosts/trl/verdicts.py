@@ -158,7 +158,7 @@ class VerdictsOfReward:
 
 
 class VerifierReward:
-    """A TRL reward function over a `Verifier`: the score of a completion where the task gives one, else 1 if it is right and 0 if not.
+    """A TRL reward function over a `Verifier`: a completion earns its verdict's reward.
 
     It keeps the verdicts of its last call, so that the trainer need not verify the same rollouts twice.
     """
