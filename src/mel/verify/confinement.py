@@ -6,6 +6,7 @@ is around it (time, output, leftovers) is the same for all of them: `supervision
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import warnings
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mel.verify.sandbox import Interpreter, ProgramLimits
-from mel.verify.system_calls import BY_NAME, bpf_file, load
+from mel.verify.system_calls import BY_NAME, bpf_file, refusals
 
 NOBODY = 65534
+_PR_SET_DUMPABLE = 4
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 FLAGS = ("-I", "-S", "-B", "-X", "utf8")
 """No environment, no site packages, no byte code, UTF-8."""
@@ -133,12 +135,15 @@ class Landlock:
         if os.geteuid() == 0 and not at.interpreter.is_for_everyone:
             raise RuntimeError(f"root starts programs as nobody, who cannot read {at.interpreter.path}")
 
+        refused = refusals()
+
         def confine() -> None:
             _limit(at.limits)
             if os.geteuid() == 0:
                 _become_nobody()
+            os.chdir(at.folder)
             _restrict(at)
-            load()
+            refused.load()
 
         return _fork_into(confine, at.argv)
 
@@ -194,6 +199,8 @@ def _become_nobody() -> None:
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
+    # Without it a supervisor could not look into its own child.
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def _restrict(at: Start) -> None:

@@ -7,12 +7,12 @@ that nothing of a run outlives it, and its limits end with it.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import select
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -34,6 +34,8 @@ class LocalSandbox:
     """
 
     def __init__(self, level: Level, interpreter: Interpreter) -> None:
+        for module in level.needs:  # once here, not in the supervisor of every run
+            importlib.import_module(module)
         self.name = level.name
         self._level = level
         self._interpreter = interpreter
@@ -117,6 +119,7 @@ class _Run:
                     os.close(number)
         self._in, self._out, self._err = ours
         self._child = self._level.start(self._at)
+        _die_with_worker()  # again, for a level that changed the user
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
@@ -199,10 +202,12 @@ def _become_supervisor() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGTERM, _end_everything)
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _die_with_worker()
+
+
+def _die_with_worker() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _end_everything(*_: object) -> NoReturn:

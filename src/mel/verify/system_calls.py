@@ -9,6 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyseccomp import SyscallFilter
 
 BY_NAME = (
     # modes, owners, times and attributes of files, which Landlock does not cover
@@ -41,22 +46,25 @@ _LAST = 600
 _CLONE_THREAD = 0x10000
 
 
-def load() -> None:
-    """Refuse them from now on, in this process and all that come from it; new threads are allowed, processes are not."""
-    _filter().load()
-
-
 def bpf_file() -> int:
-    """The same filter as an open file, for a program that loads it itself; whoever asked closes it."""
-    file = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR, 0o600)
-    with os.fdopen(os.dup(file), "wb") as kept:
-        _filter().export_bpf(kept)
+    """The refusals as an open file of the kernel's own language, for a program that loads it itself."""
+    file = os.memfd_create("filter", 0)
+    os.write(file, _bpf())
     os.lseek(file, 0, os.SEEK_SET)
-    os.set_inheritable(file, True)
     return file
 
 
-def _filter():
+@cache
+def _bpf() -> bytes:
+    with tempfile.TemporaryFile() as kept:
+        refusals().export_bpf(kept)
+        kept.seek(0)
+        return kept.read()
+
+
+@cache
+def refusals() -> SyscallFilter:
+    """What `load` of it refuses from then on, in the process and all that come from it: threads, but no processes."""
     import pyseccomp
 
     found = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
