@@ -8,6 +8,6 @@ from mel.verify.answers import last_boxed as last_boxed
 from mel.verify.answers import plain_integer as plain_integer
 from mel.verify.pool import Limits as Limits
 from mel.verify.pool import WorkerPool as WorkerPool
+from mel.verify.pool import shared_pool as shared_pool
 from mel.verify.reward import as_reward_function as as_reward_function
 from mel.verify.verifier import MathVerifier as MathVerifier
-from mel.verify.verifier import shared_pool as shared_pool

@@ -202,6 +202,19 @@ def default_workers() -> int:
     return max(1, min(16, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1") or 1)))
 
 
+_shared_lock = threading.Lock()
+_shared: dict[tuple[Limits, JudgeName], WorkerPool] = {}
+
+
+def shared_pool(limits: Limits | None = None, judge: JudgeName = MATHEMATICS) -> WorkerPool:
+    """The process-wide pool of that judge with these limits, so that five benchmarks do not keep five sets of workers."""
+    key = (limits or Limits(), judge)
+    with _shared_lock:
+        if key not in _shared:
+            _shared[key] = WorkerPool(key[0], judge=judge, max_chunk=_MAX_CHUNK if judge == MATHEMATICS else 1)
+        return _shared[key]
+
+
 _open_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 _main_lock = threading.Lock()
 

@@ -122,9 +122,15 @@ def _ended_well(ran: Ran) -> None:
     if ran.exit_code == 0:
         return
     last = ran.stderr.strip().rpartition("\n")[2][:200]
-    for name, reason in (("SyntaxError", "syntax_error"), ("IndentationError", "syntax_error"), ("MemoryError", "memory")):
+    for name, reason in (
+        ("SyntaxError", "syntax_error"),
+        ("IndentationError", "syntax_error"),
+        ("MemoryError", "memory"),
+    ):
         if last.startswith(name):
             raise _WrongError(reason, last)
+    if ran.exit_code is not None and ran.exit_code < 0:
+        raise _WrongError("crash", f"ended by signal {-ran.exit_code}, as by its limit of memory or processor time")
     raise _WrongError("error" if ran.exit_code == 1 and last else "exited", last or f"exit code {ran.exit_code}")
 
 
@@ -139,11 +145,10 @@ def _judge_functions(sandbox: Sandbox, job: ProgramJob, tests: FunctionTests) ->
     answers: dict[str, Any] = {}
     for _ in range(_MOST_ROUNDS):
         given = _answers(sandbox, job, tests, [call for _, call in calls])
-        answers = dict(zip((key for key, _ in calls), given, strict=False))
-        lost = len(calls) - len(answers)
+        answers = dict(zip((key for key, _ in calls), given, strict=True))
         found = _tested(sandbox, tests, answers, job.limits, is_brief=job.is_brief)
         more = [(key, call) for key, call in found["wanted"] if key not in answers]
-        if lost or not more:
+        if not more:
             return _settled(found, job)
         calls += more
     raise _WrongError("error", f"the tests want further calls after {_MOST_ROUNDS} rounds")
@@ -151,11 +156,10 @@ def _judge_functions(sandbox: Sandbox, job: ProgramJob, tests: FunctionTests) ->
 
 def _settled(found: Mapping[str, Any], job: ProgramJob) -> Judgment:
     passed, failed = int(found["passed"]), int(found["failed"])
-    if found["broken"] and not failed:
-        return Judgment(False, "broken_test", str(found["broken"]), None if job.is_brief else 0.0)
-    if not passed + failed:
-        return Judgment(False, "broken_test", "the tests assert nothing", None if job.is_brief else 0.0)
     total = passed + failed
+    if not failed and (found["broken"] or not total):
+        reason = "error" if found["has_raised"] else "broken_test"
+        raise _WrongError(reason, str(found["broken"] or "the tests assert nothing"))
     first = found["first"] or ("wrong", "")
     return _judgment(passed, total, (str(first[0]), str(first[1])), is_brief=job.is_brief)
 
@@ -201,6 +205,8 @@ def _answers(sandbox: Sandbox, job: ProgramJob, tests: FunctionTests, calls: Seq
         raise _WrongError("memory", "MemoryError")
     if ran.end in ("timeout", "output"):
         raise _WrongError(ran.end, f"ended for its {ran.end} after {len(given)} of {len(calls)} calls")
+    if len(given) < len(calls) and (ran.exit_code or 0) < 0:
+        _ended_well(ran)
     if len(given) < len(calls):
         raise _WrongError("exited", f"exit code {ran.exit_code} after {len(given)} of {len(calls)} calls")
     return given

@@ -167,6 +167,7 @@ class Bench:
         self.passed = self.failed = 0
         self.first = None
         self.broken = ""
+        self.has_raised = False
 
     def function(self, name):
         """A stand-in for the program's function: known answers, and a note of the others."""
@@ -181,6 +182,7 @@ class Bench:
                 raise Pending
             found = self.known[key]
             if "raised" in found:
+                self.has_raised = True
                 raise _exception(found)
             return decode(found["value"])
 
@@ -268,6 +270,7 @@ def run_tests(spec, say):
             "failed": bench.failed,
             "first": bench.first,
             "broken": bench.broken,
+            "has_raised": bench.has_raised,
         }
     )
 
