@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 
 from mel.types import Step
 from mel.verify import last_code_block
@@ -31,7 +32,7 @@ def program_steps(solution: str) -> tuple[Step, ...]:
         starts.append(starts[-1] + len(line))
     first = sorted({start for start in _begun(lines) if not block.text[starts[start] :].isspace()})
     cuts = [0, *(block.start + starts[line] for line in first[1:]), len(solution)]
-    return tuple(Step(number=i, start=a, end=b) for i, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False), 1))
+    return tuple(Step(number=i, start=a, end=b) for i, (a, b) in enumerate(pairwise(cuts), 1))
 
 
 def _begun(lines: list[str]) -> Iterator[int]:

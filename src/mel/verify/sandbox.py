@@ -1,7 +1,7 @@
 """The sandbox: runs a program that nobody trusts, by a library that confines it or by a server that does.
 
-`Sandbox` is the port. The levels of this machine are in `confinement.py`, the server in `remote.py`; docs/sandbox.md says
-what each promises.
+`Sandbox` is the port. The levels of this machine are in `confinement.py`, the server in `remote.py`; docs/sandbox.md
+says what each promises.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class LocalSandbox:
         script = Path(folder) / "main.py"
         script.write_text(program.source, encoding="utf-8", errors="surrogatepass")
         script.chmod(0o644)
-        os.chmod(folder, 0o700)
+        os.chmod(folder, 0o755)  # whoever the program becomes
         if os.geteuid() == 0 and self._interpreter.is_for_everyone:
             os.chown(folder, NOBODY, NOBODY)
         return Start(interpreter=self._interpreter, folder=folder, script=str(script), limits=program.limits)

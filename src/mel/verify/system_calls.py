@@ -40,8 +40,8 @@ _FURTHER = (
     *("shmget", "shmat", "shmctl", "msgget", "msgsnd", "semget", "semctl", "semop", "lookup_dcookie", "vhangup"),
 )
 _KNOWN_SINCE_424 = frozenset((436, 437, 439, 441, 444, 445, 446, 449, 451, 453, 454, 455, 456, 462))
-"""Of the calls from 424 on, whose numbers are the same on all architectures, those that do no harm: close_range, openat2,
-faccessat2, epoll_pwait2, Landlock's own, futexes, cachestat, map_shadow_stack and mseal."""
+"""Of the calls from 424 on, whose numbers are the same on all architectures, those that do no harm: close_range,
+openat2, faccessat2, epoll_pwait2, Landlock's own, futexes, cachestat, map_shadow_stack and mseal."""
 _LAST = 600
 _CLONE_THREAD = 0x10000
 

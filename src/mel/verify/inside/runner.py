@@ -45,7 +45,7 @@ class Enough(BaseException):
 class Unreadable:
     """A value that is of no built-in type: equal to nothing, itself included."""
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, kind):
         self.kind = kind
@@ -61,10 +61,12 @@ def encode(value):
     """The value as JSON can hold it; sets in an order that does not depend on hashing."""
     if value is None or type(value) in (bool, str):
         return value
-    for kind, tag in ((bool, None), (int, "i"), (float, "f"), (str, None)):
-        if isinstance(value, kind):
-            plain = kind(value)
-            return {"i": hex(plain)} if tag == "i" else {"f": repr(plain)} if tag == "f" else plain
+    if isinstance(value, int):
+        return {"i": hex(int(value))}
+    if isinstance(value, float):
+        return {"f": repr(float(value))}
+    if isinstance(value, str):
+        return str(value)
     for kind, tag in _EXACT.items():
         if isinstance(value, kind):
             items = [encode(item) for item in list(value)]
@@ -126,7 +128,7 @@ def _decode_rare(tag, held):
 
 def answer_calls(spec, say):
     """Load the program and answer each call with a line: its value, or what it raised."""
-    names = {"__name__": "program"}
+    names: dict = {"__name__": "program"}
     try:
         exec(compile(spec["preamble"], "preamble.py", "exec"), names)
         exec(compile(spec["program"], "program.py", "exec"), names)
@@ -220,16 +222,16 @@ class Counted(ast.NodeTransformer):
         )
 
     def visit_For(self, node):
-        self.generic_visit(node)
-        node.body = [_tolerant(node.body)]
-        return node
+        return self._tolerant(node)
 
-    visit_While = visit_For
+    def visit_While(self, node):
+        return self._tolerant(node)
 
-
-def _tolerant(body):
-    handler = ast.ExceptHandler(type=_name("_mel_pending"), name=None, body=[ast.Pass()])
-    return ast.Try(body=body, handlers=[handler], orelse=[], finalbody=[])
+    def _tolerant(self, loop):
+        self.generic_visit(loop)
+        handler = ast.ExceptHandler(type=_name("_mel_pending"), name=None, body=[ast.Pass()])
+        loop.body = [ast.Try(body=loop.body, handlers=[handler], orelse=[], finalbody=[])]
+        return loop
 
 
 def _name(text):
@@ -244,7 +246,7 @@ def run_tests(spec, say):
     """Run the tests against the known answers and say what passed, what failed and which calls are wanted."""
     bench = Bench(spec)
     random.seed(0)
-    names = {"__name__": "tests"}
+    names: dict = {"__name__": "tests"}
     exec(compile(spec["setup"], "setup.py", "exec"), names)
     names.update({name: bench.function(name) for name in spec["names"]})
     names.update(_mel=bench, _mel_pending=Pending)
