@@ -70,7 +70,6 @@ WAYS = {
     "read_environment": lambda: read(f"/proc/{os.getppid()}/environ"),
     "write_outside": lambda: open(SECRET, "a").close(),
     "create_outside": lambda: open(SECRET + "2", "w").close(),
-    "remove_outside": lambda: os.unlink(SECRET),
     "change_mode": lambda: os.chmod(SECRET, 0o600),
     "change_times": lambda: os.utime(SECRET, (1, 1)),
     "tcp": lambda: connect(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", TCP)),
@@ -80,6 +79,7 @@ WAYS = {
     "limit_of_host": lower_limit_of_host,
     "own_limit": raise_own_limit,
     "priority_of_host": lambda: call(_SETPRIORITY, 0, HOST, 19),
+    "remove_outside": lambda: os.unlink(SECRET),
     "trace_host": lambda: call(_PTRACE, _PTRACE_ATTACH, HOST, 0, 0),
 }
 
