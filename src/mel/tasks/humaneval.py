@@ -10,7 +10,7 @@ from mel.tasks.account import Read
 from mel.tasks.loading import Place
 from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
 from mel.types import Problem
-from mel.verify import FunctionTests, tests_as_metadata
+from mel.verify import FunctionTests, as_metadata
 
 _ASK = "Complete this Python function. Give the whole program, its imports included.\n\n"
 
@@ -35,7 +35,7 @@ def read_record(record: dict[str, Any]) -> Read:
         id=f"humaneval-{str(record.get('task_id')).rpartition('/')[2]}",
         text=_ASK + as_response(prompt),
         answer=program,
-        metadata={"tests": tests_as_metadata(tests), "solution": as_response(program)},
+        metadata={"tests": as_metadata(tests), "solution": as_response(program)},
     )
 
 

@@ -11,7 +11,7 @@ from mel.tasks.account import Read
 from mel.tasks.loading import Place
 from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
 from mel.types import Problem
-from mel.verify import FunctionTests, tests_as_metadata
+from mel.verify import FunctionTests, as_metadata
 
 
 def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
@@ -36,7 +36,7 @@ def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
         id=f"mbpp-{record.get('task_id')}",
         text=f"{text}{examples or f' Call it {names[0]}.'}",
         answer=code,
-        metadata={"tests": tests_as_metadata(tests), "solution": as_response(code)},
+        metadata={"tests": as_metadata(tests), "solution": as_response(code)},
     )
 
 

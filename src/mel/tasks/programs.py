@@ -12,7 +12,7 @@ from mel.tasks.columns import question_text, value
 from mel.tasks.loading import Place
 from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
 from mel.types import Problem
-from mel.verify import FunctionTests, StreamTests, tests_as_metadata
+from mel.verify import FunctionTests, StreamTests, as_metadata
 
 _FIELDS = {
     "prompt": "prompt",
@@ -59,9 +59,9 @@ def read_record(record: Mapping[str, Any], fields: Mapping[str, str], label: str
     return Problem(
         id=f"{label}-{text('id') or digest(question)[:16]}",
         text=question,
-        answer=solution or json.dumps(tests_as_metadata(tests)),
+        answer=solution or json.dumps(as_metadata(tests)),
         metadata={
-            "tests": tests_as_metadata(tests),
+            "tests": as_metadata(tests),
             **({"solution": as_response(solution)} if solution else {}),
         },
     )

@@ -72,7 +72,7 @@ class ProgramVerifier:
     `error` (it raised), `exited` (it ended before it had answered), `timeout`, `memory`, `output`, `broken_test` (the
     data's fault: look at it), `sandbox_error` (the machine's), and the pool's own `crash`.
 
-    The tests are in `Problem.metadata["tests"]`, see `tests_of`.
+    The tests are in `Problem.metadata["tests"]`, see `stated_tests`.
 
     Args:
         sandbox: name of a level, `auto`, or the address of a server; chosen at the first use.
@@ -135,7 +135,7 @@ class ProgramVerifier:
 
     def _prepare(self, problem: Problem, response: str) -> Judgment | ProgramJob:
         """A judgment that needs no run, or the job for the pool."""
-        tests = tests_of(problem)
+        tests = stated_tests(problem)
         score = 0.0 if self.gives_score else None
         block = last_code_block(response)
         if block is None:
@@ -151,7 +151,7 @@ class ProgramVerifier:
         )
 
 
-def tests_of(problem: Problem) -> Tests:
+def stated_tests(problem: Problem) -> Tests:
     """The tests of a problem, which its metadata holds as JSON under `tests`: the fields of one of the two classes.
 
     Raises:
@@ -168,8 +168,8 @@ def tests_of(problem: Problem) -> Tests:
         raise ValueError(f"problem {problem.id!r}: expected tests in its metadata, got {held!r}: {error}") from error
 
 
-def tests_as_metadata(tests: Tests) -> dict[str, object]:
-    """Tests as `tests_of` reads them again: JSON values only."""
+def as_metadata(tests: Tests) -> dict[str, object]:
+    """Tests as `stated_tests` reads them again: JSON values only."""
     names = ("inputs", "outputs") if isinstance(tests, StreamTests) else ("tests", "names", "setup", "preamble")
     values = {name: getattr(tests, name) for name in names}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
