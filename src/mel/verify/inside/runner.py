@@ -208,7 +208,7 @@ def _exception(found):
 
 
 class Counted(ast.NodeTransformer):
-    """Each assertion counts its outcome, and a loop goes on where an answer is pending."""
+    """Each assertion counts its outcome; what waits for an answer does not keep the rest from being tried."""
 
     def visit_Assert(self, node):
         text = ast.Constant(ast.unparse(node)[:300])
@@ -216,7 +216,7 @@ class Counted(ast.NodeTransformer):
         bad.value.args[1] = text
         return ast.Try(
             body=[node, _parsed("_mel.good()")],
-            handlers=[ast.ExceptHandler(type=_name("Exception"), name="_mel_error", body=[bad])],
+            handlers=[_waiting(), ast.ExceptHandler(type=_name("Exception"), name="_mel_error", body=[bad])],
             orelse=[],
             finalbody=[],
         )
@@ -229,9 +229,13 @@ class Counted(ast.NodeTransformer):
 
     def _tolerant(self, loop):
         self.generic_visit(loop)
-        handler = ast.ExceptHandler(type=_name("_mel_pending"), name=None, body=[ast.Pass()])
-        loop.body = [ast.Try(body=loop.body, handlers=[handler], orelse=[], finalbody=[])]
+        loop.body = [ast.Try(body=loop.body, handlers=[_waiting()], orelse=[], finalbody=[])]
         return loop
+
+
+def _waiting():
+    """Goes on behind what waits for an answer, to learn what else is wanted."""
+    return ast.ExceptHandler(type=_name("_mel_pending"), name=None, body=[ast.Pass()])
 
 
 def _name(text):
