@@ -43,7 +43,7 @@ def _begun(lines: list[str]) -> Iterator[int]:
     while tree is None and whole > 0 and tries < _MOST_TRIES:
         whole, tries = whole - 1, tries + 1
         tree = _parsed("".join(lines[:whole]))
-    if tree is None:
+    if tree is None or not tree.body:
         yield from (i for i, line in enumerate(lines) if line.strip() and not line[0].isspace())
         return
     yield from (line - 1 for line in _statements(tree.body))

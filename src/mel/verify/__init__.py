@@ -11,8 +11,8 @@ from mel.verify.pool import Limits as Limits
 from mel.verify.pool import WorkerPool as WorkerPool
 from mel.verify.pool import shared_pool as shared_pool
 from mel.verify.program_verifier import ProgramVerifier as ProgramVerifier
-from mel.verify.program_verifier import offers as offers
 from mel.verify.program_verifier import as_metadata as as_metadata
+from mel.verify.program_verifier import offers as offers
 from mel.verify.program_verifier import stated_tests as stated_tests
 from mel.verify.programs import FunctionTests as FunctionTests
 from mel.verify.programs import StreamTests as StreamTests

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Programs that try to get out of a sandbox; each prints ESCAPED if it got anything that it must not have.
 
 `{secret}`, `{folder}`, `{host}` and `{port}` are a file, its folder, a process and a TCP port outside.
