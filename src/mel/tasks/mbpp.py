@@ -1,4 +1,4 @@
-"""MBPP, the sanitized part (arXiv 2108.07732): 427 functions to write from a sentence, three assertions each."""
+"""MBPP (arXiv 2108.07732), by default its sanitized part: 427 functions to write from a sentence, three assertions each."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
     names = called(asserted, code)
     if not asserted or not names:
         return "no_answer"
-    tests = FunctionTests(
-        tests=tuple(asserted), names=names, setup="\n".join(map(str, record.get("test_imports") or []))
-    )
+    # The sanitized set has imports for its tests, the whole one code.
+    setup = "\n".join([*map(str, record.get("test_imports") or []), str(record.get("test_setup_code") or "")])
+    tests = FunctionTests(tests=tuple(asserted), names=names, setup=setup.strip())
     examples = "".join(f"\n\nFor example:\n\n{as_response(chr(10).join(asserted[:shown]))}" if shown else "")
     return Problem(
         id=f"mbpp-{record.get('task_id')}",
@@ -68,10 +68,11 @@ def mbpp(
     reward: str = "right",
     workers: int | None = None,
 ) -> ProgramTask:
-    """The sanitized set, from the hub or the published file.
+    """The problems, from the hub or a published file.
 
     Args:
         source: hub id or path instead of the hub's; a file of the whole set serves the split `train`.
+        config: `sanitized` or `full` (974 problems) on the hub.
         rows: row count to expect; `any` for no check.
         shown_tests: assertions in the problem's text; all judge.
         holdout: so many problems of `train` become the split `validation`.

@@ -18,7 +18,7 @@ HUMANEVAL = {
     "prompt": 'import math\n\ndef half(x):\n    return x / 2\n\ndef area(r):\n    """Area of a circle."""\n',
     "entry_point": "area",
     "canonical_solution": "    return math.pi * r * r\n",
-    "test": "def check(candidate):\n    assert abs(candidate(1) - math.pi) < 1e-6\n    assert half(candidate(0)) == 0\n",
+    "test": "def check(c):\n    assert abs(c(1) - math.pi) < 1e-6\n    assert half(c(0)) == 0\n",
 }
 MBPP = {
     "task_id": 11,

@@ -232,5 +232,5 @@ def test_a_sandbox_of_no_known_name_is_refused():
 
 
 def test_an_interpreter_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="this machine offers none .*expected the path of a Python interpreter"):
+    with pytest.raises(ValueError, match=r"this machine offers none .*expected the path of a Python interpreter"):
         choose_sandbox("auto", str(tmp_path / "python"))
