@@ -1,4 +1,4 @@
-"""MBPP (arXiv 2108.07732), by default its sanitized part: 427 functions to write from a sentence, three assertions each."""
+"""MBPP (arXiv 2108.07732), its sanitized part by default: 427 functions to write from a sentence, with assertions."""
 
 from __future__ import annotations
 
