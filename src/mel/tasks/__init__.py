@@ -21,9 +21,12 @@ TASKS: dict[str, str] = {
     "dapo_math": "mel.tasks.dapo_math:dapo_math",
     "dataset": "mel.tasks.dataset:dataset",
     "gsm8k": "mel.tasks.gsm8k:gsm8k",
+    "humaneval": "mel.tasks.humaneval:humaneval",
     "math": "mel.tasks.hendrycks_math:math",
     "math500": "mel.tasks.benchmarks:math500",
+    "mbpp": "mel.tasks.mbpp:mbpp",
     "olympiadbench": "mel.tasks.benchmarks:olympiadbench",
+    "programs": "mel.tasks.programs:programs",
     "story_counts": "mel.tasks.story_counts:StoryCounts",
     "tales": "mel.tasks.tales:Tales",
 }

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mel.column_text import gold_text
-from mel.tasks.account import Loaded, Read, digest, hold_out, take
+from mel.tasks.account import Loaded, Read, digest
 from mel.tasks.columns import extractor, first_filled, question_text, value
-from mel.tasks.records import Record, is_single_file, load_records
+from mel.tasks.loading import Place, Splits, published_by, splits_of
+from mel.tasks.records import Record
 from mel.tasks.segmentation import prose_steps
 from mel.types import Problem, Step, Verdict
 from mel.verify import BOXED, AnswerFormat, Limits, MathVerifier, shared_pool
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _ID_COLUMNS = ("id", "unique_id", "problem_idx")
 LANGUAGES = ("all", "en", "zh")
-VALIDATION = "validation"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +46,13 @@ class Source:
     answer: tuple[str, ...] = ("answer", "solution", "final_answer", "reward_model.ground_truth")
     extractor: str = "text"
     published_records: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Where the records are, without how they are read."""
+        return Place(
+            location=self.location, config=self.config, splits=self.splits, published_records=self.published_records
+        )
 
 
 def no_metadata(_record: Mapping[str, Any]) -> dict[str, object]:
@@ -100,8 +107,6 @@ class MathTask:
             raise ValueError(
                 f"task {definition.name}: expected language to be one of {', '.join(LANGUAGES)}, got {language!r}"
             )
-        if holdout < 0:
-            raise ValueError(f"task {definition.name}: expected holdout >= 0 problems, got {holdout}")
         self.name = definition.name
         self.source = definition.source
         self.verifier = MathVerifier(definition.answer_format, pool=pool)
@@ -109,8 +114,17 @@ class MathTask:
         self._extract = extractor(definition.source.extractor)
         self._language = language
         self._holdout = holdout
-        self._is_benchmark = is_benchmark
-        self._loaded: dict[str, Loaded] = {}
+        # Both sides of a holdout come from the same problems, or a repeated one would be on both.
+        is_deduplicated = definition.is_deduplicated and (not is_benchmark or holdout > 0)
+        self._splits = Splits(
+            definition.name,
+            definition.source.place,
+            read=self._read,
+            refuses=self._refuses,
+            is_deduplicated=is_deduplicated,
+            holdout=holdout,
+            advice="check the columns (`fields`) and the `extractor`",
+        )
 
     def as_benchmark(self) -> MathTask:
         """The same task to evaluate on: every problem counts, also those whose question occurs more than once."""
@@ -150,39 +164,7 @@ class MathTask:
 
     def loaded(self, split: str) -> Loaded:
         """The problems of a split and what was dropped; read once."""
-        if split not in self._loaded:
-            is_held = split == VALIDATION and self._holdout > 0
-            whole = self._load("train" if is_held or split not in self.source.splits else split, split)
-            if self._holdout and split in ("train", VALIDATION):
-                whole = hold_out(whole, self._holdout, keep_held=is_held)
-            self._loaded[split] = whole
-        return self._loaded[split]
-
-    def _load(self, split: str, asked: str) -> Loaded:
-        if asked != split and not (asked == VALIDATION and self._holdout):
-            known = ", ".join([*self.source.splits, *([VALIDATION] if self._holdout else [])])
-            raise ValueError(
-                f"task {self.name}: expected a split among {known}; got {asked!r} (holdout makes validation)"
-            )
-        source = self.source
-        records = load_records(source.location, split=source.splits[split], config=source.config)
-        published = source.published_records.get(split, ())
-        if published and len(records) not in published:
-            expected = " or ".join(f"{n:,}" for n in published)
-            raise ValueError(
-                f"task {self.name}: expected the published {expected} rows in split {split!r}, found {len(records):,} "
-                f"in {source.location!r}; check the file, or set `rows: any` if another version is meant"
-            )
-        # Both sides of a holdout come from the same problems, or a repeated one would be on both.
-        is_deduplicated = self._definition.is_deduplicated and (not self._is_benchmark or self._holdout > 0)
-        found = take(self._read(records), is_deduplicated=is_deduplicated, refuses=self._refuses)
-        if not found.problems:
-            why = ", ".join(f"{reason} {count:,}" for reason, count in found.dropped.items())
-            raise ValueError(
-                f"task {self.name}: expected at least one problem in {source.location!r}; all of its {len(records):,} "
-                f"records are left out ({why}): check the columns (`fields`) and the `extractor`"
-            )
-        return found
+        return self._splits.loaded(split)
 
     def _refuses(self, problem: Problem) -> str:
         is_chinese = bool(_CHINESE.search(problem.text))
@@ -251,14 +233,7 @@ def build(
     if unknown:
         raise ValueError(f"task {definition.name}: fields takes question and answer, got {', '.join(unknown)}")
     base = definition.source
-    splits = base.splits
-    if source is not None and is_single_file(source):
-        splits = dict([next(iter(splits.items()))])
-    published = base.published_records
-    if rows is not None:
-        if rows != "any" and not isinstance(rows, int):
-            raise ValueError(f"task {definition.name}: expected rows to be a number or 'any', got {rows!r}")
-        published = {} if isinstance(rows, str) else dict.fromkeys(splits, (rows,))
+    splits = splits_of(source, base.splits)
     replaced = replace(
         base,
         location=source or base.location,
@@ -267,7 +242,7 @@ def build(
         question=(given["question"],) if "question" in given else base.question,
         answer=(given["answer"],) if "answer" in given else base.answer,
         extractor=extractor or base.extractor,
-        published_records=published,
+        published_records=published_by(definition.name, rows, splits, base.published_records),
     )
     pool = shared_pool(Limits(timeout_s=timeout_s, memory_mb=memory_mb, workers=workers))
     return MathTask(replace(definition, source=replaced), language=language, holdout=holdout, pool=pool)

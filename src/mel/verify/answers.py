@@ -69,7 +69,7 @@ def final_answer(response: str, markers: tuple[str, ...] = (BOXED,)) -> FinalAns
 
     What stands in a thinking block is no answer, and a block that was never closed ends the response.
     """
-    text = _without_thinking(response)
+    text = without_thinking(response)
     found = [(at, answer) for marker in markers for at, answer in [_last(text, marker)] if at >= 0]
     return max(found, key=lambda item: item[0])[1] if found else None
 
@@ -106,7 +106,7 @@ def formula_of_line(line: str) -> str:
     )
 
 
-def _without_thinking(text: str) -> str:
+def without_thinking(text: str) -> str:
     """What follows the last thinking block, up to the next one that opens.
 
     Once a block was closed, a tag in the middle of a line is a word about tags and opens nothing.

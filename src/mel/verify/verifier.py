@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mel.types import Problem, Verdict
 from mel.verify.answers import BOXED, AnswerFormat, final_answer, last_boxed, plain_integer
 from mel.verify.compare import is_placeholder
-from mel.verify.pool import Limits, WorkerPool
+from mel.verify.pool import WorkerPool, shared_pool
 from mel.verify.restatement import repeats_the_problem
-from mel.verify.worker import Job, Judgment
+from mel.verify.symbolic import Job
+from mel.verify.tally import Tally, verdict_of
+from mel.verify.worker import Judgment
 
 _ASKS_PERCENT = re.compile(r"%|percent|百分", re.IGNORECASE)
-
-_shared_lock = threading.Lock()
-_shared: dict[Limits, WorkerPool] = {}
-
-
-def shared_pool(limits: Limits | None = None) -> WorkerPool:
-    """The process-wide pool with these limits, so that five benchmarks do not keep five sets of workers."""
-    limits = limits or Limits()
-    with _shared_lock:
-        return _shared.setdefault(limits, WorkerPool(limits))
 
 
 class MathVerifier:
@@ -47,10 +38,12 @@ class MathVerifier:
         self.format = answer_format or AnswerFormat()
         self.pool = pool or shared_pool()
         self.has_fast_path = has_fast_path
-        self.counts: Counter[str] = Counter()
-        """Verdicts by reason since the start, plus `fast_path`; `metrics` reads and clears a copy of it."""
-        self._since: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._tally = Tally()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Verdicts by reason since the start, plus `fast_path`."""
+        return self._tally.counts
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         """One verdict per response, in order.
@@ -70,15 +63,13 @@ class MathVerifier:
             if isinstance(found, Job):
                 jobs.append(found)
         rest = iter(self.pool.judge(jobs))
-        verdicts = [_verdict(judgment if judgment is not None else next(rest)) for judgment in judged]
-        self._count(verdicts, fast=len(responses) - len(jobs))
+        verdicts = [verdict_of(judgment if judgment is not None else next(rest)) for judgment in judged]
+        self._tally.add(verdicts, fast_path=len(responses) - len(jobs))
         return verdicts
 
     def metrics(self) -> dict[str, float]:
         """`verifier/<reason>`: verdicts since the last call, for a training log."""
-        with self._lock:
-            since, self._since = self._since, Counter()
-        return {f"verifier/{reason}": float(count) for reason, count in sorted(since.items())}
+        return self._tally.metrics()
 
     def close(self) -> None:
         """End the worker processes; they come back at the next `verify`."""
@@ -88,15 +79,15 @@ class MathVerifier:
         """A judgment that needs no computer algebra, or the job for the pool."""
         answer = final_answer(response, self.format.markers)
         if answer is None:
-            return False, "no_final_answer", f"expected {' or '.join(self.format.markers)}"
+            return Judgment(False, "no_final_answer", f"expected {' or '.join(self.format.markers)}")
         if len(answer.text) > self.format.max_answer_chars:
-            return False, "answer_too_long", f"{len(answer.text)} characters: {answer.text[:80]}..."
+            return Judgment(False, "answer_too_long", f"{len(answer.text)} characters: {answer.text[:80]}...")
         if repeats_the_problem(answer.text, gold=problem.answer, question=problem.text):
-            return False, "wrong", f"repeats the problem: {answer.text[:80]}"
+            return Judgment(False, "wrong", f"repeats the problem: {answer.text[:80]}")
         if self.has_fast_path:
             known = _compare_plain(problem.answer, answer.text)
             if known is not None:
-                return known, "right" if known else "wrong", answer.text
+                return Judgment(known, "right" if known else "wrong", answer.text)
         return self._job(problem, answer.text, answer.marker)
 
     def _job(self, problem: Problem, answer: str, marker: str) -> Job:
@@ -113,13 +104,6 @@ class MathVerifier:
             has_parts=bool(extra.get("has_parts")),
             percent_is_free=_is_percent_free(problem, marker),
         )
-
-    def _count(self, verdicts: Sequence[Verdict], *, fast: int) -> None:
-        found = Counter(verdict.reason for verdict in verdicts)
-        found["fast_path"] = fast
-        with self._lock:
-            self.counts.update(found)
-            self._since.update(found)
 
 
 def _compare_plain(gold: str, answer: str) -> bool | None:
@@ -139,8 +123,3 @@ def _is_percent_free(problem: Problem, marker: str) -> bool:
     """
     asked = bool(_ASKS_PERCENT.search(problem.text)) or str(problem.metadata.get("unit") or "").strip("$\\ ") == "%"
     return asked or (not problem.text and marker != BOXED)
-
-
-def _verdict(judgment: Judgment) -> Verdict:
-    is_correct, reason, detail = judgment
-    return Verdict(is_correct=is_correct, reason=reason, detail=detail)

@@ -1,0 +1,103 @@
+"""MBPP (arXiv 2108.07732), its sanitized part by default: 427 functions to write from a sentence, with assertions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from mel.column_text import plain_text
+from mel.tasks.account import Read
+from mel.tasks.loading import Place
+from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
+from mel.types import Problem
+from mel.verify import FunctionTests, as_metadata
+
+
+def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
+    """The problem of a record with the published columns.
+
+    Args:
+        shown: assertions that the problem shows, which say how the function is called; all of them judge.
+    """
+    text = plain_text(record.get("prompt") or record.get("text"), "prompt").strip()
+    code = plain_text(record.get("code"), "code")
+    asserted = [plain_text(test, "test_list") for test in record.get("test_list") or []]
+    if not text:
+        return "no_question"
+    names = called(asserted, code)
+    if not asserted or not names:
+        return "no_answer"
+    # The sanitized set has imports for its tests, the whole one code.
+    setup = "\n".join([*map(str, record.get("test_imports") or []), str(record.get("test_setup_code") or "")])
+    tests = FunctionTests(tests=tuple(asserted), names=names, setup=setup.strip())
+    examples = "".join(f"\n\nFor example:\n\n{as_response(chr(10).join(asserted[:shown]))}" if shown else "")
+    return Problem(
+        id=f"mbpp-{record.get('task_id')}",
+        text=f"{text}{examples or f' Call it {names[0]}.'}",
+        answer=code,
+        metadata={"tests": as_metadata(tests), "solution": as_response(code)},
+    )
+
+
+def called(asserted: Sequence[str], code: str) -> tuple[str, ...]:
+    """The functions of the reference program that the tests call, in the order of its text.
+
+    Raises:
+        ValueError: one of the two is no Python.
+    """
+    try:
+        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+        used = {node.id for test in asserted for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    except SyntaxError as error:
+        raise ValueError(f"expected a program and assertions in Python: {error}") from error
+    return tuple(dict.fromkeys(name for name in defined if name in used))
+
+
+def mbpp(
+    *,
+    source: str | None = None,
+    config: str | None = None,
+    rows: int | str | None = None,
+    shown_tests: int = 1,
+    holdout: int = 0,
+    sandbox: str = "auto",
+    interpreter: str | None = None,
+    timeout_s: float = 10.0,
+    memory_mb: int = 512,
+    reward: str = "right",
+    workers: int | None = None,
+) -> ProgramTask:
+    """The problems, from the hub or a published file.
+
+    Args:
+        source: hub id or path instead of the hub's; a file of the whole set serves the split `train`.
+        config: `sanitized` or `full` (974 problems) on the hub.
+        rows: row count to expect; `any` for no check.
+        shown_tests: assertions in the problem's text; all judge.
+        holdout: so many problems of `train` become the split `validation`.
+        sandbox, interpreter, timeout_s, memory_mb, reward, workers: see `mel.tasks.programming.Running`.
+    """
+    if shown_tests < 0:
+        raise ValueError(f"task mbpp: expected shown_tests >= 0, got {shown_tests}")
+    definition = Definition(
+        name="mbpp",
+        place=Place(
+            location="google-research-datasets/mbpp",
+            config="sanitized",
+            splits={name: name for name in ("train", "test", "validation", "prompt")},
+            # The hub's splits, or the whole of the published file.
+            published_records={"train": (120, 427), "test": (257,), "validation": (43,), "prompt": (7,)},
+        ),
+        read=lambda record: read_record(record, shown=shown_tests),
+        is_deduplicated=True,
+    )
+    running = Running(
+        sandbox=sandbox,
+        interpreter=interpreter,
+        timeout_s=timeout_s,
+        memory_mb=memory_mb,
+        reward=reward,
+        workers=workers,
+    )
+    return benchmark(definition, source=source, config=config, holdout=holdout, rows=rows, running=running)

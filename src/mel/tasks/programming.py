@@ -1,0 +1,164 @@
+"""A task of programming over any data set: a problem in, a program in a block of code out, judged by its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mel.tasks.account import Loaded, Read
+from mel.tasks.loading import Place, Splits, published_by, splits_of
+from mel.tasks.program_steps import program_steps
+from mel.tasks.records import Record
+from mel.types import Problem, Step, Verdict
+from mel.verify import ProgramLimits, ProgramVerifier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """What a task's own file says about it.
+
+    Args:
+        read: the problem of a record, or why it holds none; raises `ValueError` for what cannot be read.
+        is_deduplicated: train on repeated problems once. Off for benchmarks, whose published problems all count.
+    """
+
+    name: str
+    place: Place
+    read: Callable[[Record], Read]
+    is_deduplicated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """How programs are run, as the options of a recipe say.
+
+    Args:
+        sandbox: `auto` for the best level of this machine, the name of a level, or the address of a server that speaks
+            SandboxFusion's protocol.
+        interpreter: path of the Python that runs programs; the one that runs mel by default.
+        timeout_s: seconds for one run of a program.
+        memory_mb: address space of a run.
+        reward: `right` (1 for all tests passed, else 0) or `share` of the tests that passed.
+        workers: processes that judge; None for the cores of this process.
+    """
+
+    sandbox: str = "auto"
+    interpreter: str | None = None
+    timeout_s: float = 10.0
+    memory_mb: int = 512
+    reward: str = "right"
+    workers: int | None = None
+
+    def verifier(self, name: str) -> ProgramVerifier:
+        """The verifier that runs them so.
+
+        Raises:
+            ValueError: a limit out of range, or a reward that is unknown.
+        """
+        if self.reward not in ("right", "share"):
+            raise ValueError(f"task {name}: expected reward to be right or share, got {self.reward!r}")
+        cpu_s = max(1, round(self.timeout_s))
+        return ProgramVerifier(
+            limits=ProgramLimits(timeout_s=self.timeout_s, cpu_s=cpu_s, memory_mb=self.memory_mb),
+            sandbox=self.sandbox,
+            interpreter=self.interpreter,
+            gives_score=self.reward == "share",
+            workers=self.workers,
+        )
+
+
+class ProgramTask:
+    """Fills `mel.ports.Task` for problems that a program solves.
+
+    Raises:
+        ValueError: no sandbox is offered here; the message says what to install.
+    """
+
+    prompt_set = "code"
+
+    def __init__(
+        self, definition: Definition, *, running: Running | None = None, holdout: int = 0, is_benchmark: bool = False
+    ) -> None:
+        self.name = definition.name
+        self._definition = definition
+        self._running = running or Running()
+        self._holdout = holdout
+        self.verifier = self._running.verifier(definition.name)
+        self.verifier.sandbox()  # a task that could not verify anything does not start
+        self._splits = Splits(
+            definition.name,
+            definition.place,
+            read=self._read,
+            is_deduplicated=definition.is_deduplicated and (not is_benchmark or holdout > 0),
+            holdout=holdout,
+            advice="check the columns (`fields`)",
+        )
+
+    def as_benchmark(self) -> ProgramTask:
+        """The same task to evaluate on: every problem counts, also those that occur more than once."""
+        return ProgramTask(self._definition, running=self._running, holdout=self._holdout, is_benchmark=True)
+
+    def problems(self, split: str, count: int | None = None) -> Sequence[Problem]:
+        """The first `count` problems of a split, all if None.
+
+        Raises:
+            ValueError: no such split, a source that cannot be read, or a row count that was not published.
+        """
+        found = self.loaded(split).problems
+        return found if count is None else found[:count]
+
+    def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
+        """One verdict per response, in order."""
+        return self.verifier.verify(problems, responses)
+
+    def steps(self, solution: str) -> tuple[Step, ...]:
+        """The statements of the program: see `program_steps`."""
+        return program_steps(solution)
+
+    def metrics(self) -> dict[str, float]:
+        """`verifier/<reason>` since the last call."""
+        return self.verifier.metrics()
+
+    def loaded(self, split: str) -> Loaded:
+        """The problems of a split and what was dropped; read once."""
+        return self._splits.loaded(split)
+
+    def _read(self, records: Sequence[Record]) -> list[Read]:
+        found: list[Read] = []
+        for number, record in enumerate(records, 1):
+            try:
+                found.append(self._definition.read(record))
+            except ValueError as error:
+                location = self._definition.place.location
+                raise ValueError(f"task {self.name}: {location}, record {number}: {error}") from error
+        return found
+
+
+def benchmark(
+    definition: Definition,
+    *,
+    source: str | None = None,
+    config: str | None = None,
+    holdout: int = 0,
+    rows: int | str | None = None,
+    running: Running,
+) -> ProgramTask:
+    """The task as a recipe asks for it: the definition with its source and row count replaced."""
+    base = definition.place
+    splits = splits_of(source, base.splits)
+    place = Place(
+        location=source or base.location,
+        config=config if source or config else base.config,
+        splits=splits,
+        published_records=published_by(definition.name, rows, splits, base.published_records),
+    )
+    return ProgramTask(
+        Definition(name=definition.name, place=place, read=definition.read, is_deduplicated=definition.is_deduplicated),
+        running=running,
+        holdout=holdout,
+    )
+
+
+def as_response(program: str) -> str:
+    """A response that states this program, as the tasks want it."""
+    return f"```python\n{program.rstrip()}\n```"
