@@ -24,7 +24,9 @@ TASKS: dict[str, str] = {
     "math": "mel.tasks.hendrycks_math:math",
     "math500": "mel.tasks.benchmarks:math500",
     "olympiadbench": "mel.tasks.benchmarks:olympiadbench",
+    "rewriting": "mel.tasks.rewriting:rewriting",
     "story_counts": "mel.tasks.story_counts:StoryCounts",
+    "straight_line": "mel.tasks.straight_line:straight_line",
     "tales": "mel.tasks.tales:Tales",
 }
 """Name in a recipe -> the class or function that makes the task from its options."""
