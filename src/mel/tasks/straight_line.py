@@ -1,8 +1,8 @@
 """Straight-line programs: a small language in which every step can be checked and every misconception has a name.
 
 A program begins with three variables and assigns each further one once (``start a 5 b 3 c 7 1) d = a zam c 2) e = plo
-d b``); it has no loop and no branch. Each of 30 made-up operators is one of five functions of two digits; sums and
-differences wrap around at ten. A solution is a trace (``1) a 5 zam plus c 7 = d 2 ... answer 2``): what is
+d b``); it has no loop and no branch. Each of 30 made-up operators is one of five functions of two numbers from 0 to 19; sums and
+differences wrap around at twenty. A solution is a trace (``1) a 5 zam plus c 7 = d 2 ... answer 2``): what is
 read, what the operator does, what is assigned. Its answer is the value of the last variable.
 """
 
@@ -17,13 +17,13 @@ from mel.tasks.small_world import Belief, SmallWorldTask
 
 GIVEN = ("a", "b", "c")
 ASSIGNED = ("d", "e", "f", "g", "h", "i")
-BASE = 10
+BASE = 20
 
 _OPERATORS: Mapping[str, str] = {
     "plus": "zam horv binth culd merp osk",
     "minus": "plo drint vask ulm jeb norf",
     "larger": "gleth twib rusk omf saln perd",
-    "smaller": "kiv banf dulm wesp yatt corl",
+    "back": "kiv banf dulm wesp yatt corl",
     "gap": "frox lund hib sterp vok malt",
 }
 MEANINGS = tuple(_OPERATORS)
@@ -33,7 +33,7 @@ _FUNCTIONS: Mapping[str, Callable[[int, int], int]] = {
     "plus": lambda x, y: (x + y) % BASE,
     "minus": lambda x, y: (x - y) % BASE,
     "larger": max,
-    "smaller": min,
+    "back": lambda x, y: (y - x) % BASE,
     "gap": lambda x, y: abs(x - y),
 }
 _STATEMENT = re.compile(r"\d+\)\s+(\w)\s+=\s+(\w)\s+(\w+)\s+(\w)")
@@ -56,7 +56,7 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """The digits that are given to the first variables, and the statements."""
+    """The numbers that are given to the first variables, and the statements."""
 
     given: tuple[int, ...]
     statements: tuple[Statement, ...]
@@ -64,7 +64,7 @@ class Program:
     @property
     def text(self) -> str:
         """The problem as the policy sees it."""
-        given = " ".join(f"{name} {digit}" for name, digit in zip(GIVEN, self.given, strict=True))
+        given = " ".join(f"{name} {number}" for name, number in zip(GIVEN, self.given, strict=True))
         return f"start {given} " + " ".join(f"{i}) {s.text}" for i, s in enumerate(self.statements, 1))
 
     @property
@@ -75,7 +75,7 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """One step of a trace: a statement with the digits it reads, what its operator was taken for, and the result."""
+    """One step of a trace: a statement with the numbers it reads, what its operator was taken for, and the result."""
 
     statement: Statement
     operands: tuple[int, int]
@@ -95,7 +95,7 @@ class Evaluation:
 
     @property
     def value(self) -> str:
-        """The digit that is assigned."""
+        """The number that is assigned."""
         return str(self.result)
 
 
@@ -108,10 +108,10 @@ class _StraightLine:
     max_length = len(ASSIGNED)
     words = GIVEN + ASSIGNED
     numbers = tuple(str(i) for i in range(BASE))
-    step = re.compile(r"(?P<number>\d+)\)\s+\w\s+\d\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\w\s+\d\s+=\s+\w\s+\d\b")
-    form = "k) variable digit operator meaning variable digit = variable digit"
+    step = re.compile(r"(?P<number>\d+)\)\s+\w\s+\d+\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\w\s+\d+\s+=\s+\w\s+\d+\b")
+    form = "k) variable number operator meaning variable number = variable number"
     step_words = 10
-    value = r"\d"
+    value = r"\d+"
 
     def draw(self, rng: random.Random, length: int) -> Program:
         """A random program; each statement reads what the one before it assigned, so that none is dead."""
@@ -129,9 +129,9 @@ class _StraightLine:
         """The program behind a problem's text."""
         names = ("target", "left", "operator", "right")
         statements = tuple(Statement(**dict(zip(names, m.groups(), strict=True))) for m in _STATEMENT.finditer(text))
-        digits = text.split()[2 : 2 * len(GIVEN) + 1 : 2]
-        if statements and len(digits) == len(GIVEN) and all(d.isdecimal() for d in digits):
-            found = Program(given=tuple(map(int, digits)), statements=statements)
+        numbers = text.split()[2 : 2 * len(GIVEN) + 1 : 2]
+        if statements and len(numbers) == len(GIVEN) and all(n.isdecimal() for n in numbers):
+            found = Program(given=tuple(map(int, numbers)), statements=statements)
             if found.text == " ".join(text.split()):
                 return found
         raise ValueError(f"expected a program such as `start a 5 b 3 c 7 1) d = a zam c`; got {text!r}")
