@@ -1,9 +1,9 @@
 """Straight-line programs: a small language in which every step can be checked and every misconception has a name.
 
 A program begins with three variables and assigns each further one once (``start a 5 b 3 c 7 1) d = a zam c 2) e = plo
-d b``); it has no loop and no branch. Each of 30 made-up operators is one of five functions of two numbers from 0 to 19; sums and
-differences wrap around at twenty. A solution is a trace (``1) a 5 zam plus c 7 = d 2 ... answer 2``): what is
-read, what the operator does, what is assigned. Its answer is the value of the last variable.
+d b``); it has no loop and no branch. Each of 30 made-up operators is one of five functions of two numbers from 0 to 19,
+where arithmetic wraps around. A solution is a trace (``1) a 5 zam plus c 7 = d 12 ... answer 12``): what is read, what
+the operator does, what is assigned. Its answer is the value of the last variable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OPERATORS: Mapping[str, str] = {
     "minus": "plo drint vask ulm jeb norf",
     "larger": "gleth twib rusk omf saln perd",
     "back": "kiv banf dulm wesp yatt corl",
-    "gap": "frox lund hib sterp vok malt",
+    "twice": "frox lund hib sterp vok malt",
 }
 MEANINGS = tuple(_OPERATORS)
 TRUE_MEANING: Mapping[str, str] = {name: meaning for meaning, names in _OPERATORS.items() for name in names.split()}
@@ -34,7 +34,7 @@ _FUNCTIONS: Mapping[str, Callable[[int, int], int]] = {
     "minus": lambda x, y: (x - y) % BASE,
     "larger": max,
     "back": lambda x, y: (y - x) % BASE,
-    "gap": lambda x, y: abs(x - y),
+    "twice": lambda x, y: (x + 2 * y) % BASE,
 }
 _STATEMENT = re.compile(r"\d+\)\s+(\w)\s+=\s+(\w)\s+(\w+)\s+(\w)")
 
@@ -89,7 +89,7 @@ class Evaluation:
 
     @property
     def text(self) -> str:
-        """``a 5 zam plus c 7 = d 2``: every variable stands before its value."""
+        """``a 5 zam plus c 7 = d 12``: every variable stands before its value."""
         s, (x, y) = self.statement, self.operands
         return f"{s.left} {x} {s.operator} {self.meaning} {s.right} {y} = {s.target} {self.result}"
 
