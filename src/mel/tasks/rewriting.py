@@ -81,6 +81,7 @@ class _Rewriting:
     form = "k) word meaning = letters"
     step_words = 9
     value = r"[a-e](?:\s+[a-e])*"
+    wraps_at = None
 
     def draw(self, rng: random.Random, length: int) -> Puzzle:
         """Five letters in a random order and random moves."""

@@ -82,6 +82,7 @@ class WorldKind(Protocol[C]):
         form: the same as a person would write it down.
         step_words: words of the longest step.
         value: a regular expression of a result.
+        wraps_at: the number at which counting begins anew with 0; None if it goes on.
     """
 
     name: str
@@ -94,6 +95,7 @@ class WorldKind(Protocol[C]):
     form: str
     step_words: int
     value: str
+    wraps_at: int | None
 
     def draw(self, rng: random.Random, length: int) -> C:
         """A random problem of that many operations."""

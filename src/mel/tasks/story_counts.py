@@ -145,6 +145,7 @@ class _Stories:
     form = "k) verb meaning amount = count"
     step_words = 6
     value = r"\d+"
+    wraps_at = None
 
     def draw(self, rng: random.Random, length: int) -> Story:
         """A random story."""

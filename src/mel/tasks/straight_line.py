@@ -1,9 +1,9 @@
 """Straight-line programs: a small language in which every step can be checked and every misconception has a name.
 
 A program begins with three variables and assigns each further one once (``start a 5 b 3 c 7 1) d = a zam c 2) e = plo
-d b``); it has no loop and no branch. Each of 30 made-up operators is one of five functions of two numbers from 0 to 19,
-where arithmetic wraps around. A solution is a trace (``1) a 5 zam plus c 7 = d 12 ... answer 12``): what is read, what
-the operator does, what is assigned. Its answer is the value of the last variable.
+d b``); it has no loop and no branch. Each of 30 made-up operators is one of five functions of two numbers from 0 to 10
+whose results are taken modulo 11. A solution is a trace (``1) a 5 zam plus c 7 = d 1 ... answer 1``): what is read,
+what the operator does, what is assigned. Its answer is the value of the last variable.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mel.tasks.small_world import Belief, SmallWorldTask
 
 GIVEN = ("a", "b", "c")
 ASSIGNED = ("d", "e", "f", "g", "h", "i")
-BASE = 20
+BASE = 11
 
 _OPERATORS: Mapping[str, str] = {
     "plus": "zam horv binth culd merp osk",
     "minus": "plo drint vask ulm jeb norf",
-    "larger": "gleth twib rusk omf saln perd",
+    "thrice": "gleth twib rusk omf saln perd",
     "back": "kiv banf dulm wesp yatt corl",
     "twice": "frox lund hib sterp vok malt",
 }
@@ -32,7 +32,7 @@ TRUE_MEANING: Mapping[str, str] = {name: meaning for meaning, names in _OPERATOR
 _FUNCTIONS: Mapping[str, Callable[[int, int], int]] = {
     "plus": lambda x, y: (x + y) % BASE,
     "minus": lambda x, y: (x - y) % BASE,
-    "larger": max,
+    "thrice": lambda x, y: (x + 3 * y) % BASE,
     "back": lambda x, y: (y - x) % BASE,
     "twice": lambda x, y: (x + 2 * y) % BASE,
 }
@@ -89,7 +89,7 @@ class Evaluation:
 
     @property
     def text(self) -> str:
-        """``a 5 zam plus c 7 = d 12``: every variable stands before its value."""
+        """``a 5 zam plus c 7 = d 1``: every variable stands before its value."""
         s, (x, y) = self.statement, self.operands
         return f"{s.left} {x} {s.operator} {self.meaning} {s.right} {y} = {s.target} {self.result}"
 
@@ -112,6 +112,7 @@ class _StraightLine:
     form = "k) variable number operator meaning variable number = variable number"
     step_words = 10
     value = r"\d+"
+    wraps_at = BASE
 
     def draw(self, rng: random.Random, length: int) -> Program:
         """A random program; each statement reads what the one before it assigned, so that none is dead."""
