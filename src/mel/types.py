@@ -46,11 +46,30 @@ class Verdict:
         reason: a short word that is counted in the metrics: ``right``, ``wrong``, ``no_final_answer``,
             ``timeout``, ``error``, ...
         detail: free text for a person: what was extracted, what the error said.
+        score: share of the whole that was achieved, 0 to 1 (tests passed, say), from a task that is told to reward
+            parts; None elsewhere. Right means all, so that a right response has no other score than 1.
+
+    Raises:
+        ValueError: a score outside 0 to 1, or another than 1 with a right response.
     """
 
     is_correct: bool
     reason: str
     detail: str = ""
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.score is None:
+            return
+        if not 0 <= self.score <= 1:
+            raise ValueError(f"expected a score from 0 to 1, got {self.score}")
+        if self.is_correct and self.score != 1:
+            raise ValueError(f"expected score 1 of a right response, got {self.score}: right means all")
+
+    @property
+    def reward(self) -> float:
+        """The score if the task gives one, else 1 for a right response and 0 for any other."""
+        return float(self.is_correct) if self.score is None else self.score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -82,7 +82,7 @@ def _groups(at: Sampler, problems: Sequence[Problem], asked: Sequence[TokenIds],
     owners = [p for p in problems for _ in range(samples)]
     verdicts = at.task.verify(owners, [c.text for c in found])
     rollouts = [
-        Rollout(token_ids=c.token_ids, text=c.text, verdict=v, reward=float(v.is_correct), is_truncated=c.is_truncated)
+        Rollout(token_ids=c.token_ids, text=c.text, verdict=v, reward=v.reward, is_truncated=c.is_truncated)
         for c, v in zip(found, verdicts, strict=True)
     ]
     return [

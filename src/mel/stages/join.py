@@ -16,7 +16,7 @@ def as_rollout(
     given: TokenIds = (),
     context_ids: TokenIds | None = None,
 ) -> Rollout:
-    """The attempt as a rollout whose first tokens were given; its reward is 1 if it is right, else 0.
+    """The attempt as a rollout whose first tokens were given; its reward is its verdict's.
 
     Args:
         text: of the whole attempt, what was given included.
@@ -26,7 +26,7 @@ def as_rollout(
         token_ids=given + completion.token_ids,
         text=text,
         verdict=verdict,
-        reward=float(verdict.is_correct),
+        reward=verdict.reward,
         is_truncated=completion.is_truncated,
         context_ids=context_ids,
         hint=range(len(given)),

@@ -1,6 +1,6 @@
-"""A pool of killable worker processes: every job gets a judgment within its wall-clock and memory limit.
+"""A pool of killable worker processes: every job gets a judgment within its limits, whoever judges.
 
-The workers come from a fork server that has Math-Verify loaded and warmed, so replacing a killed one takes
+The workers come from a fork server that has the judge loaded and warmed, so replacing a killed one takes
 milliseconds, and that never runs the host's own script: it works from any thread, under `torchrun`, beside CUDA,
 and from scripts without an ``if __name__ == "__main__"`` guard. POSIX only.
 """
@@ -8,6 +8,7 @@ and from scripts without an ``if __name__ == "__main__"`` guard. POSIX only.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import weakref
@@ -16,9 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver, process, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mel.verify.worker import Job, Judgment, initialize, judge_all
+from mel.verify.worker import CallLimits, JudgeName, Judgment, initialize, judge_all
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -29,24 +30,30 @@ _TASKS_PER_WORKER = 1000  # a worker is replaced after that many chunks, whateve
 _START_S = 120.0
 _KILL_S = 5.0
 
+MATHEMATICS = JudgeName(module="mel.verify.symbolic", preload="mel.verify.preload", extra="math")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What one verification may use.
 
     Args:
-        timeout_s: wall-clock seconds per answer before its worker is killed.
+        timeout_s: wall-clock seconds per answer, by the worker's own clock, before it is killed.
+        cpu_s: seconds of processor time per answer; None for no limit beside the clock.
         memory_mb: address space of a worker process; about 300 MB are taken by the loaded libraries.
         workers: processes; None for the cores this process may use, shared among the ranks of a node.
     """
 
     timeout_s: float = 5.0
+    cpu_s: float | None = None
     memory_mb: int = 2048
     workers: int | None = None
 
     def __post_init__(self) -> None:
         if self.timeout_s <= 0:
             raise ValueError(f"expected timeout_s > 0, got {self.timeout_s}")
+        if self.cpu_s is not None and self.cpu_s <= 0:
+            raise ValueError(f"expected cpu_s > 0 or None for no limit, got {self.cpu_s}")
         if self.memory_mb < 512:
             raise ValueError(f"expected memory_mb >= 512 (the libraries alone take 300), got {self.memory_mb}")
         if self.workers is not None and self.workers < 1:
@@ -54,17 +61,26 @@ class Limits:
 
 
 class WorkerPool:
-    """Judges jobs in parallel and in order; started at first use, replaced after a fork, closed at exit."""
+    """Judges jobs in parallel and in order; started at first use, replaced after a fork, closed at exit.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    Args:
+        judge: who judges, by the name of a module that the workers load.
+        max_chunk: jobs that travel together at most; 1 where a job takes longer than its way.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, *, judge: JudgeName = MATHEMATICS, max_chunk: int = _MAX_CHUNK
+    ) -> None:
         self.limits = limits or Limits()
+        self.judge_name = judge
+        self._max_chunk = max_chunk
         self.workers = self.limits.workers or default_workers()
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
         self._owner = 0
         _open_pools.add(self)
 
-    def judge(self, jobs: Sequence[Job]) -> list[Judgment]:
+    def judge(self, jobs: Sequence[Any]) -> list[Judgment]:
         """One judgment per job, in order; a job that outran its limits is wrong with the reason.
 
         Jobs travel in chunks under one job's time limit. A chunk that breaks it, or its worker, is repeated
@@ -73,7 +89,7 @@ class WorkerPool:
         if not jobs:
             return []
         judged: list[Judgment | None] = [None] * len(jobs)
-        size = min(_MAX_CHUNK, max(1, -(-len(jobs) // (self.workers * _CHUNKS_PER_WORKER))))
+        size = min(self._max_chunk, max(1, -(-len(jobs) // (self.workers * _CHUNKS_PER_WORKER))))
         spans = [(at, min(at + size, len(jobs))) for at in range(0, len(jobs), size)]
         failed = self._run(jobs, spans, judged)
         alone = [(at, at + 1) for start, end in failed for at in range(start, end)]
@@ -81,7 +97,8 @@ class WorkerPool:
             failed = self._run(jobs, alone, judged)
         for (at, _), judgment in failed.items():
             judged[at] = judgment
-        return [judgment if judgment is not None else (False, "error", "no judgment came back") for judgment in judged]
+        lost = Judgment(False, "error", "no judgment came back")
+        return [judgment if judgment is not None else lost for judgment in judged]
 
     def close(self) -> None:
         """Kill the workers and wait for them; the next `judge` starts new ones."""
@@ -109,7 +126,7 @@ class WorkerPool:
         self.close()
 
     def _run(
-        self, jobs: Sequence[Job], spans: Sequence[tuple[int, int]], judged: list[Judgment | None]
+        self, jobs: Sequence[Any], spans: Sequence[tuple[int, int]], judged: list[Judgment | None]
     ) -> dict[tuple[int, int], Judgment]:
         """Fill in the judgments of every span; the spans that failed as a whole, with why."""
         if not spans:
@@ -118,32 +135,34 @@ class WorkerPool:
         patience_s = _START_S + (len(spans) / self.workers + 1) * (self.limits.timeout_s + _KILL_S)
         failed: dict[tuple[int, int], Judgment] = {}
         pool = self._started()
+        limits = CallLimits(timeout_s=self.limits.timeout_s, cpu_s=self.limits.cpu_s)
         try:
             futures = [
-                pool.schedule(judge_all, args=(list(jobs[start:end]),), timeout=self.limits.timeout_s)
-                for start, end in spans
+                pool.schedule(judge_all, args=(self.judge_name, list(jobs[start:end]), limits)) for start, end in spans
             ]
         except RuntimeError as error:  # another thread closed the pool, or its workers are gone for good
             self.close()
-            return dict.fromkeys(spans, self._failure(error, is_done=True))
+            return dict.fromkeys(spans, self._failure(error))
         for (start, end), future in zip(spans, futures, strict=True):
             try:
                 judged[start:end] = future.result(timeout=patience_s)
             except Exception as error:
-                failed[start, end] = self._failure(error, is_done=future.done())
+                failed[start, end] = self._failure(error)
                 if not future.done():
                     self.close()
         return failed
 
-    def _failure(self, error: Exception, *, is_done: bool) -> Judgment:
-        if isinstance(error, TimeoutError) and is_done:
-            return False, "timeout", f"killed after {self.limits.timeout_s:g} s"
+    def _failure(self, error: Exception) -> Judgment:
         exit_code = getattr(error, "exitcode", None)
+        if exit_code == -signal.SIGALRM:
+            return Judgment(False, "timeout", f"killed after {self.limits.timeout_s:g} s")
+        if exit_code == -signal.SIGPROF:
+            return Judgment(False, "timeout", f"killed after {self.limits.cpu_s:g} s of processor time")
         if exit_code is not None:
-            return False, "crash", f"the worker ended with exit code {exit_code}"
+            return Judgment(False, "crash", f"the worker ended with exit code {exit_code}")
         if isinstance(error, MemoryError):
-            return False, "memory", "the worker ran into its memory limit"
-        return False, "error", f"{type(error).__name__}: {str(error)[:200]}"
+            return Judgment(False, "memory", "the worker ran into its memory limit")
+        return Judgment(False, "error", f"{type(error).__name__}: {str(error)[:200]}")
 
     def _started(self) -> ProcessPool:
         with self._lock:
@@ -158,21 +177,22 @@ class WorkerPool:
             from pebble import ProcessPool
         except ImportError as error:
             raise ValueError(
-                "the verifier needs pebble and math-verify: pip install -e '.[math]' in the clone of mel"
+                f"the verifier needs pebble: pip install -e '.[{self.judge_name.extra}]' in the clone of mel"
             ) from error
         _leave_foreign_fork_server()
         _close_at_exit()
         context = _CleanContext()
-        context.set_forkserver_preload(["mel.verify.preload"])
+        # What the fork server of this process did not load when it started, each worker loads when it starts.
+        context.set_forkserver_preload([self.judge_name.preload])
         pool = ProcessPool(
             max_workers=self.workers,
             max_tasks=_TASKS_PER_WORKER,
             initializer=initialize,
-            initargs=(self.limits.memory_mb * 2**20,),
+            initargs=(self.judge_name, self.limits.memory_mb * 2**20),
             context=context,
         )
         # `active` is False before the first job; this starts it.
-        pool.schedule(judge_all, args=([],))
+        pool.schedule(judge_all, args=(self.judge_name, [], CallLimits(timeout_s=self.limits.timeout_s)))
         return pool
 
 

@@ -12,7 +12,8 @@ from mel.verify.answers import BOXED, AnswerFormat, final_answer, last_boxed, pl
 from mel.verify.compare import is_placeholder
 from mel.verify.pool import Limits, WorkerPool
 from mel.verify.restatement import repeats_the_problem
-from mel.verify.worker import Job, Judgment
+from mel.verify.symbolic import Job
+from mel.verify.worker import Judgment
 
 _ASKS_PERCENT = re.compile(r"%|percent|百分", re.IGNORECASE)
 
@@ -88,15 +89,15 @@ class MathVerifier:
         """A judgment that needs no computer algebra, or the job for the pool."""
         answer = final_answer(response, self.format.markers)
         if answer is None:
-            return False, "no_final_answer", f"expected {' or '.join(self.format.markers)}"
+            return Judgment(False, "no_final_answer", f"expected {' or '.join(self.format.markers)}")
         if len(answer.text) > self.format.max_answer_chars:
-            return False, "answer_too_long", f"{len(answer.text)} characters: {answer.text[:80]}..."
+            return Judgment(False, "answer_too_long", f"{len(answer.text)} characters: {answer.text[:80]}...")
         if repeats_the_problem(answer.text, gold=problem.answer, question=problem.text):
-            return False, "wrong", f"repeats the problem: {answer.text[:80]}"
+            return Judgment(False, "wrong", f"repeats the problem: {answer.text[:80]}")
         if self.has_fast_path:
             known = _compare_plain(problem.answer, answer.text)
             if known is not None:
-                return known, "right" if known else "wrong", answer.text
+                return Judgment(known, "right" if known else "wrong", answer.text)
         return self._job(problem, answer.text, answer.marker)
 
     def _job(self, problem: Problem, answer: str, marker: str) -> Job:
@@ -142,5 +143,4 @@ def _is_percent_free(problem: Problem, marker: str) -> bool:
 
 
 def _verdict(judgment: Judgment) -> Verdict:
-    is_correct, reason, detail = judgment
-    return Verdict(is_correct=is_correct, reason=reason, detail=detail)
+    return Verdict(is_correct=judgment.is_correct, reason=judgment.reason, detail=judgment.detail)

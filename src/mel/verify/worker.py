@@ -1,70 +1,104 @@
-"""What runs inside a worker process: Math-Verify on one final answer, without any clock of its own.
+"""What runs inside a worker process: one judge, named by its module, under limits that the worker keeps itself.
 
-Math-Verify's own time limits use `signal.alarm`, which fails off the main thread, clobbers the host's alarm and
-cannot interrupt a long C call (`10^8!` under gmpy2). They are switched off here: the pool kills the process instead.
+The clock is the worker's own. The kernel ends the process when it strikes, also inside a long C call, and a host that
+is too busy to listen does not turn a right answer into a time-out.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
-import re
+import signal
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mel.verify.answers import BOXED, formula_of_line
-from mel.verify.compare import agree
-from mel.verify.values import Rules, UnreadableAnswerError, UnreadableGoldError
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-class Job(NamedTuple):
-    """One comparison. Plain values only: it crosses a pipe.
+class Judgment(NamedTuple):
+    """What a judge says of one job; it becomes a `mel.types.Verdict`."""
+
+    is_correct: bool
+    reason: str
+    detail: str = ""
+    score: float | None = None
+
+
+class JudgeName(NamedTuple):
+    """Where a judge is: a module that is loaded in the worker, and what it has.
 
     Args:
-        marker: how the answer was marked; a boxed one is read as LaTeX, a line may also be a plain number.
-        tolerance: largest absolute difference to a numeric gold that still counts; 0 for none.
-        unit: unit that the answer may carry or not.
-        has_parts: the gold lists several answers; their order and way of joining do not matter.
-        percent_is_free: `10%` answers a gold `10`, because the problem asks for a percentage.
+        module: with a function `judge(job) -> Judgment` that raises nothing but `MemoryError`, and may be killed at
+            any point; and a function `prepare()`, which warms it before any clock runs.
+        preload: a module whose import prepares it in the fork server.
+        extra: the extra of mel that it needs.
     """
 
-    gold: str
-    answer: str
-    marker: str = BOXED
-    float_rounding: int = 6
-    strict: bool = True
-    allow_set_relation_comp: bool = True
-    tolerance: float = 0.0
-    unit: str = ""
-    has_parts: bool = False
-    percent_is_free: bool = True
+    module: str
+    preload: str
+    extra: str
 
 
-Judgment = tuple[bool, str, str]
-"""Whether it is right, the reason, and detail for a person."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallLimits:
+    """What one call of a judge may use, by the worker's own clocks.
+
+    Args:
+        timeout_s: wall-clock seconds.
+        cpu_s: seconds of processor time of the worker; None for no limit.
+        detail_chars: length at which the detail of a judgment is cut off.
+    """
+
+    timeout_s: float
+    cpu_s: float | None = None
+    detail_chars: int = 2000
 
 
-def initialize(memory_bytes: int) -> None:
-    """Cap this process's address space, and let it die by the first signal and with its host."""
+def initialize(judge: JudgeName, memory_bytes: int) -> None:
+    """Load the judge, cap this process's address space, and let it die by the first signal and with its host."""
     import resource
-    import signal
 
     # pebble's handler would run only once the C call at hand returns, and 10^10^10 never returns.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _die_with_host()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    prepare(judge.module)
     try:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     except (ValueError, OSError):  # macOS knows the limit and refuses to set it
         logging.getLogger(__name__).warning("this system sets no memory limit per process; only time is limited")
-    silence()
 
 
-def silence() -> None:
-    """Keep Math-Verify from warning that its own clocks are off: the pool holds the clock."""
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    logging.getLogger("latex2sympy2_extended").setLevel(logging.ERROR)
+@cache
+def prepare(module: str) -> None:
+    """Warm a judge once per process; the fork server does so for all workers that come from it."""
+    importlib.import_module(module).prepare()
+
+
+def judge_all(judge: JudgeName, jobs: Sequence[Any], limits: CallLimits) -> list[Judgment]:
+    """One judgment per job, in order; the process ends by a signal if they outrun the limits of one call."""
+    function: Callable[[Any], Judgment] = importlib.import_module(judge.module).judge
+    with _clocks(limits):
+        judged = [function(job) for job in jobs]
+    return [j._replace(detail=j.detail[: limits.detail_chars]) for j in judged]
+
+
+@contextmanager
+def _clocks(limits: CallLimits) -> Iterator[None]:
+    """SIGALRM after the wall-clock limit and SIGPROF after that of processor time; by default both end the process."""
+    signal.setitimer(signal.ITIMER_REAL, limits.timeout_s)
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_s or 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _die_with_host() -> None:
@@ -76,7 +110,6 @@ def _die_with_host() -> None:
     if sys.platform != "linux":
         return
     import ctypes
-    import signal
     from multiprocessing import forkserver
 
     server = getattr(forkserver, "_forkserver", None)
@@ -85,57 +118,3 @@ def _die_with_host() -> None:
         os.close(life_line)
         setattr(server, "_forkserver_alive_fd", None)  # noqa: B010  # a private name that typing does not know
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
-
-
-def judge_all(jobs: Sequence[Job]) -> list[Judgment]:
-    """One judgment per job, in order."""
-    return [judge(job) for job in jobs]
-
-
-def judge(job: Job) -> Judgment:
-    """Compare one answer with its gold; whatever goes wrong is a wrong answer with its reason."""
-    try:
-        return _judge(job)
-    except MemoryError:
-        return False, "memory", "the comparison ran into the worker's memory limit"
-    except RecursionError:
-        return False, "error", "RecursionError: the expression is nested too deeply"
-    except Exception as error:  # a hostile answer may raise anything; it fails closed and is counted
-        return False, "error", f"{type(error).__name__}: {str(error)[:200]}"
-
-
-def _judge(job: Job) -> Judgment:
-    answer, gold = job.answer if job.marker == BOXED else formula_of_line(job.answer), job.gold
-    if job.unit:
-        answer, gold = without_unit(answer, job.unit), without_unit(gold, job.unit)
-    rules = Rules(
-        decimals=job.float_rounding,
-        tolerance=job.tolerance,
-        is_strict=job.strict,
-        has_parts=job.has_parts,
-        is_percent_free=job.percent_is_free,
-        has_inequalities=job.allow_set_relation_comp,
-    )
-    try:
-        is_right = agree(gold, answer, rules)
-    except UnreadableGoldError:
-        return False, "unreadable_gold", job.gold[:200]
-    except UnreadableAnswerError:
-        return False, "unreadable_answer", job.answer[:200]
-    return (True, "right", job.answer[:200]) if is_right else (False, "wrong", job.answer[:200])
-
-
-def without_unit(answer: str, unit: str) -> str:
-    """The answer without the unit it may carry, in text, roman or bare, singular or plural."""
-    base = re.sub(r"\\(?:text|mathrm)|[\s${}\\^]", "", unit).removesuffix("2")
-    names = [re.escape(base.rstrip("s")) + "s?"]
-    if "circ" in base:
-        names = [r"\^?\{?\\circ", "degrees?", "°"]
-    elif base.startswith("min"):
-        names += ["minutes?"]
-    elif base == "%":
-        names = [r"\\?%", "percent"]
-    square = r"(?:\^\{?2\}?)?"
-    text = r"(?:\\(?:text|mathrm|textrm|mbox)\s*\{\s*)?"
-    tail = rf"(?:\\[ ,;:!]|[~\s])*{text}(?:{'|'.join(names)}){square}\s*\}}?{square}$"
-    return re.sub(tail, "", answer.rstrip(" .$")) or answer

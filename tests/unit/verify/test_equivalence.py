@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mel.verify.worker import Job, judge
+from mel.verify.symbolic import Job, judge
 
 
 def is_right(gold: str, answer: str, **rules: object) -> bool:

@@ -158,7 +158,7 @@ class VerdictsOfReward:
 
 
 class VerifierReward:
-    """A TRL reward function over a `Verifier`: 1 for a right completion, else 0.
+    """A TRL reward function over a `Verifier`: a completion earns its verdict's reward.
 
     It keeps the verdicts of its last call, so that the trainer need not verify the same rollouts twice.
     """
@@ -172,7 +172,7 @@ class VerifierReward:
         examples = [{k: v[i] for k, v in columns.items() if _is_column(v, prompts)} for i in range(len(prompts))]
         problems = [problem_of({**e, "prompt": p}) for e, p in zip(examples, prompts, strict=True)]
         self.verdicts = self.verifier.verify(problems, [response_text(c) for c in completions])
-        return [float(v.is_correct) for v in self.verdicts]
+        return [v.reward for v in self.verdicts]
 
 
 class VerdictsOfVerifier:

@@ -159,6 +159,6 @@ def _rollout(completion: Completion, verdict: Verdict) -> Rollout:
         token_ids=completion.token_ids,
         text=completion.text,
         verdict=verdict,
-        reward=float(verdict.is_correct),
+        reward=verdict.reward,
         is_truncated=completion.is_truncated,
     )

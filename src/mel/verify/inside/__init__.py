@@ -1,0 +1,1 @@
+"""What runs inside a sandbox, as plain files of the standard library: nothing of mel is in reach there."""
