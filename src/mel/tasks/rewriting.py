@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mel.tasks.small_world import Belief, SmallWorldTask
+from mel.tasks.small_world import Belief, SmallWorldTask, WorldKind
 
 LETTERS = ("a", "b", "c", "d", "e")
 
@@ -68,45 +68,45 @@ class Move:
         return " ".join(self.string)
 
 
-class _Rewriting:
-    """The kind of world."""
-
-    name = "rewriting"
-    truth = TRUE_MEANING
-    meanings = MEANINGS
-    max_length = 6
-    words = LETTERS
-    numbers = ()
-    step = re.compile(r"(?P<number>\d+)\)\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+=\s+[a-e]\b(?:\s+[a-e]\b)*")
-    form = "k) word meaning = letters"
-    step_words = 9
-    value = r"[a-e](?:\s+[a-e])*"
-    wraps_at = None
-
-    def draw(self, rng: random.Random, length: int) -> Puzzle:
-        """Five letters in a random order and random moves."""
-        moves = tuple(rng.choice(list(TRUE_MEANING)) for _ in range(length))
-        return Puzzle(start="".join(rng.sample(LETTERS, len(LETTERS))), concepts=moves)
-
-    def parse(self, text: str) -> Puzzle:
-        """The puzzle behind a problem's text."""
-        words, size = text.split(), len(LETTERS)
-        found = Puzzle(start="".join(words[1 : size + 1]), concepts=tuple(words[size + 2 :: 2]))
-        if found.text != " ".join(words) or not found.concepts:
-            raise ValueError(f"expected a puzzle such as `start b a d e c 1) flim 2) zost`; got {text!r}")
-        return found
-
-    def read(self, chain: Puzzle, belief: Belief) -> tuple[Move, ...]:
-        """The steps of whoever takes the words so."""
-        string, moves = chain.start, []
-        for i, word in enumerate(chain.concepts):
-            meaning = belief(word, i)
-            string = _MOVES[meaning](string)
-            moves.append(Move(concept=word, meaning=meaning, string=string))
-        return tuple(moves)
+def _draw(rng: random.Random, length: int) -> Puzzle:
+    """Five letters in a random order and random moves."""
+    moves = tuple(rng.choice(list(TRUE_MEANING)) for _ in range(length))
+    return Puzzle(start="".join(rng.sample(LETTERS, len(LETTERS))), concepts=moves)
 
 
-REWRITING = _Rewriting()
+def _parse(text: str) -> Puzzle:
+    """The puzzle behind a problem's text."""
+    words, size = text.split(), len(LETTERS)
+    found = Puzzle(start="".join(words[1 : size + 1]), concepts=tuple(words[size + 2 :: 2]))
+    if found.text != " ".join(words) or not found.concepts:
+        raise ValueError(f"expected a puzzle such as `start b a d e c 1) flim 2) zost`; got {text!r}")
+    return found
+
+
+def _read(chain: Puzzle, belief: Belief) -> tuple[Move, ...]:
+    """The steps of whoever takes the words so."""
+    string, moves = chain.start, []
+    for i, word in enumerate(chain.concepts):
+        meaning = belief(word, i)
+        string = _MOVES[meaning](string)
+        moves.append(Move(concept=word, meaning=meaning, string=string))
+    return tuple(moves)
+
+
+REWRITING = WorldKind(
+    name="rewriting",
+    truth=TRUE_MEANING,
+    meanings=MEANINGS,
+    max_length=6,
+    words=LETTERS,
+    step=re.compile(r"(?P<number>\d+)\)\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+=\s+[a-e]\b(?:\s+[a-e]\b)*"),
+    form="k) word meaning = letters",
+    step_words=9,
+    value=r"[a-e](?:\s+[a-e])*",
+    draw=_draw,
+    parse=_parse,
+    read=_read,
+)
 
 
 def rewriting(

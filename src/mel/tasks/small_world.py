@@ -13,8 +13,9 @@ import random
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from mel.types import Problem, Step, Verdict
 
@@ -68,7 +69,8 @@ class Reading(Protocol):
 C = TypeVar("C", bound=Chain)
 
 
-class WorldKind(Protocol[C]):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorldKind(Generic[C]):
     """The language of a kind of world.
 
     Args:
@@ -78,36 +80,30 @@ class WorldKind(Protocol[C]):
         max_length: operations of the longest problem.
         words: what problems and steps hold besides concepts, meanings, numbers and the words of every kind.
         numbers: number words by increasing value, from 0; empty if there are none.
+        wraps_at: the number at which counting begins anew with 0; None if it goes on.
         step: one step with its number; groups ``number``, ``concept`` and ``meaning``.
         form: the same as a person would write it down.
         step_words: words of the longest step.
         value: a regular expression of a result.
-        wraps_at: the number at which counting begins anew with 0; None if it goes on.
+        draw: a random problem of so many operations.
+        parse: the problem behind its text; a ValueError if it is none of this kind.
+        read: the steps of whoever reads operation i as the belief says and makes no slip otherwise.
     """
 
     name: str
     truth: Mapping[str, str]
     meanings: tuple[str, ...]
     max_length: int
-    words: tuple[str, ...]
-    numbers: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    wraps_at: int | None = None
     step: re.Pattern[str]
     form: str
     step_words: int
     value: str
-    wraps_at: int | None
-
-    def draw(self, rng: random.Random, length: int) -> C:
-        """A random problem of that many operations."""
-        ...
-
-    def parse(self, text: str) -> C:
-        """The problem behind its text; a ValueError if it is none of this kind."""
-        ...
-
-    def read(self, chain: C, belief: Belief) -> tuple[Reading, ...]:
-        """The steps of whoever reads operation i as ``belief(concept, i)`` and makes no slip otherwise."""
-        ...
+    draw: Callable[[random.Random, int], C]
+    parse: Callable[[str], C]
+    read: Callable[[C, Belief], tuple[Reading, ...]]
 
 
 def true_readings_of(kind: WorldKind[C], chain: C) -> tuple[Reading, ...]:

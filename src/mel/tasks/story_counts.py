@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from mel.tasks.small_world import (
     Belief,
     SmallWorldTask,
+    WorldKind,
     misconceptions_of,
     solution_text,
     split_of,
@@ -132,36 +133,25 @@ def true_readings(story: Story) -> tuple[Reading, ...]:
     return read(story, lambda verb, _: TRUE_MEANING[verb])
 
 
-class _Stories:
-    """The kind of world."""
-
-    name = "story_counts"
-    truth = TRUE_MEANING
-    meanings = MEANINGS
-    max_length = MAX_EVENTS
-    words = ()
-    numbers = tuple(str(i) for i in range(101))
-    step = re.compile(r"(?P<number>\d+)\)\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\d+\s+=\s+\d+")
-    form = "k) verb meaning amount = count"
-    step_words = 6
-    value = r"\d+"
-    wraps_at = None
-
-    def draw(self, rng: random.Random, length: int) -> Story:
-        """A random story."""
-        events = tuple((rng.choice(VERBS), rng.randrange(1, 6)) for _ in range(length))
-        return Story(start=rng.randrange(40, 61), events=events)
-
-    def parse(self, text: str) -> Story:
-        """The story behind a problem's text."""
-        return Story.parse(text)
-
-    def read(self, chain: Story, belief: Belief) -> tuple[Reading, ...]:
-        """The steps of whoever reads the verbs so."""
-        return read(chain, belief)
+def _draw(rng: random.Random, length: int) -> Story:
+    events = tuple((rng.choice(VERBS), rng.randrange(1, 6)) for _ in range(length))
+    return Story(start=rng.randrange(40, 61), events=events)
 
 
-STORIES = _Stories()
+STORIES = WorldKind(
+    name="story_counts",
+    truth=TRUE_MEANING,
+    meanings=MEANINGS,
+    max_length=MAX_EVENTS,
+    numbers=tuple(str(i) for i in range(101)),
+    step=re.compile(r"(?P<number>\d+)\)\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\d+\s+=\s+\d+"),
+    form="k) verb meaning amount = count",
+    step_words=6,
+    value=r"\d+",
+    draw=_draw,
+    parse=Story.parse,
+    read=read,
+)
 
 
 def misconceptions(world: int, share: float = 0.3) -> dict[str, str]:

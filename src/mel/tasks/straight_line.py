@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mel.tasks.small_world import Belief, SmallWorldTask
+from mel.tasks.small_world import Belief, SmallWorldTask, WorldKind
 
 GIVEN = ("a", "b", "c")
 ASSIGNED = ("d", "e", "f", "g", "h", "i")
@@ -99,57 +99,59 @@ class Evaluation:
         return str(self.result)
 
 
-class _StraightLine:
-    """The kind of world."""
-
-    name = "straight_line"
-    truth = TRUE_MEANING
-    meanings = MEANINGS
-    max_length = len(ASSIGNED)
-    words = GIVEN + ASSIGNED
-    numbers = tuple(str(i) for i in range(BASE))
-    step = re.compile(r"(?P<number>\d+)\)\s+\w\s+\d+\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\w\s+\d+\s+=\s+\w\s+\d+\b")
-    form = "k) variable number operator meaning variable number = variable number"
-    step_words = 10
-    value = r"\d+"
-    wraps_at = BASE
-
-    def draw(self, rng: random.Random, length: int) -> Program:
-        """A random program; each statement reads what the one before it assigned, so that none is dead."""
-        statements: list[Statement] = []
-        for target in ASSIGNED[:length]:
-            known = [*GIVEN, *(s.target for s in statements)]
-            operands = [known[-1] if statements else rng.choice(known)]
-            operands.append(rng.choice([name for name in known if name != operands[0]]))
-            rng.shuffle(operands)
-            operator = rng.choice(list(TRUE_MEANING))
-            statements.append(Statement(target=target, left=operands[0], operator=operator, right=operands[1]))
-        return Program(given=tuple(rng.randrange(BASE) for _ in GIVEN), statements=tuple(statements))
-
-    def parse(self, text: str) -> Program:
-        """The program behind a problem's text."""
-        names = ("target", "left", "operator", "right")
-        statements = tuple(Statement(**dict(zip(names, m.groups(), strict=True))) for m in _STATEMENT.finditer(text))
-        numbers = text.split()[2 : 2 * len(GIVEN) + 1 : 2]
-        if statements and len(numbers) == len(GIVEN) and all(n.isdecimal() for n in numbers):
-            found = Program(given=tuple(map(int, numbers)), statements=statements)
-            if found.text == " ".join(text.split()):
-                return found
-        raise ValueError(f"expected a program such as `start a 5 b 3 c 7 1) d = a zam c`; got {text!r}")
-
-    def read(self, chain: Program, belief: Belief) -> tuple[Evaluation, ...]:
-        """The trace of whoever takes the operators so."""
-        values = dict(zip(GIVEN, chain.given, strict=True))
-        trace = []
-        for i, statement in enumerate(chain.statements):
-            operands = values[statement.left], values[statement.right]
-            meaning = belief(statement.operator, i)
-            result = values[statement.target] = _FUNCTIONS[meaning](*operands)
-            trace.append(Evaluation(statement=statement, operands=operands, meaning=meaning, result=result))
-        return tuple(trace)
+def _draw(rng: random.Random, length: int) -> Program:
+    """A random program; each statement reads what the one before it assigned, so that none is dead."""
+    statements: list[Statement] = []
+    for target in ASSIGNED[:length]:
+        known = [*GIVEN, *(s.target for s in statements)]
+        operands = [known[-1] if statements else rng.choice(known)]
+        operands.append(rng.choice([name for name in known if name != operands[0]]))
+        rng.shuffle(operands)
+        operator = rng.choice(list(TRUE_MEANING))
+        statements.append(Statement(target=target, left=operands[0], operator=operator, right=operands[1]))
+    return Program(given=tuple(rng.randrange(BASE) for _ in GIVEN), statements=tuple(statements))
 
 
-PROGRAMS = _StraightLine()
+def _parse(text: str) -> Program:
+    """The program behind a problem's text."""
+    names = ("target", "left", "operator", "right")
+    statements = tuple(Statement(**dict(zip(names, m.groups(), strict=True))) for m in _STATEMENT.finditer(text))
+    numbers = text.split()[2 : 2 * len(GIVEN) + 1 : 2]
+    if statements and len(numbers) == len(GIVEN) and all(n.isdecimal() for n in numbers):
+        found = Program(given=tuple(map(int, numbers)), statements=statements)
+        if found.text == " ".join(text.split()):
+            return found
+    raise ValueError(f"expected a program such as `start a 5 b 3 c 7 1) d = a zam c`; got {text!r}")
+
+
+def _read(chain: Program, belief: Belief) -> tuple[Evaluation, ...]:
+    """The trace of whoever takes the operators so."""
+    values: dict[str, int] = dict(zip(GIVEN, chain.given, strict=True))
+    trace = []
+    for i, statement in enumerate(chain.statements):
+        operands = values[statement.left], values[statement.right]
+        meaning = belief(statement.operator, i)
+        result = values[statement.target] = _FUNCTIONS[meaning](*operands)
+        trace.append(Evaluation(statement=statement, operands=operands, meaning=meaning, result=result))
+    return tuple(trace)
+
+
+PROGRAMS = WorldKind(
+    name="straight_line",
+    truth=TRUE_MEANING,
+    meanings=MEANINGS,
+    max_length=len(ASSIGNED),
+    words=GIVEN + ASSIGNED,
+    numbers=tuple(str(i) for i in range(BASE)),
+    step=re.compile(r"(?P<number>\d+)\)\s+\w\s+\d+\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\w\s+\d+\s+=\s+\w\s+\d+\b"),
+    form="k) variable number operator meaning variable number = variable number",
+    step_words=10,
+    value=r"\d+",
+    wraps_at=BASE,
+    draw=_draw,
+    parse=_parse,
+    read=_read,
+)
 
 
 def straight_line(

@@ -25,7 +25,7 @@ BOARD = 6
 
 
 def first_wrong_disk(entry: Entry, steps: Sequence[str]) -> int | None:
-    """Of the tower of Hanoi: a step is a move that is allowed and after which no more moves are needed than may be made.
+    """Of the tower of Hanoi: a step is a move that is allowed and leaves no more moves to make than there may be.
 
     Above `MOST_TOWERS` states only forbidden moves are found.
     """

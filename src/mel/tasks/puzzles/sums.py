@@ -84,7 +84,7 @@ def _equations(step: str) -> list[tuple[Fraction, Fraction, Fraction, bool]]:
     for a, sign, b, c in _EQUATION.findall(step.replace(",", "")):
         left, right, stated = (_fraction(n) for n in (a, b, c))
         results = dict(_results(left, right))
-        found.append((left, right, stated, results.get(_SIGNS.get(sign, sign)) == stated))
+        found.append((left, right, stated, results.get(_SIGNS.get(str(sign), str(sign))) == stated))
     return found
 
 
