@@ -2,7 +2,7 @@
 
 import pytest
 
-from mel.tasks.puzzles.boards import car_moved, first_wrong_car, first_wrong_direction, first_wrong_disk
+from mel.tasks.puzzles.boards import as_shown, car_moved, first_wrong_car, first_wrong_direction, first_wrong_disk
 from mel.tasks.puzzles.entry import Entry
 from mel.tasks.puzzles.strings import first_wrong_counts, first_wrong_string, first_wrong_word
 from mel.tasks.puzzles.sums import (
@@ -224,3 +224,10 @@ def test_rush_hour(steps, wrong):
 def test_a_car_does_not_leave_its_row_at_the_edge():
     assert car_moved("o" * 10 + "AA" + "o" * 24, "A", 1) is None
     assert car_moved("o" * 12 + "AA" + "o" * 22, "A", -1) is None
+
+
+def test_cars_are_called_as_the_question_shows_them():
+    # The letters of the data set skip B and D here; in the question they do not.
+    gaps = "oooooooooCooAAoCoooooooooooEEooooooo"
+    assert as_shown(gaps) == "oooooooooBooAAoBoooooooooooCCooooooo"
+    assert first_wrong_car(entry(board_config=gaps), ["C-1", "B-1", "B+1"]) == 2

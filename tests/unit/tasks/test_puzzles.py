@@ -9,7 +9,7 @@ import pytest
 from mel import prompts, tasks
 from mel.ports import Inspectable
 from mel.tasks.puzzles import Puzzles
-from mel.tasks.puzzles.boards import car_moves
+from mel.tasks.puzzles.boards import as_shown, car_moves
 from mel.tasks.puzzles.forms import FORMS
 
 needs_gym = pytest.mark.skipif(
@@ -172,7 +172,7 @@ def test_a_way_out_of_rush_hour_is_right_and_the_judge_agrees_with_the_step_chec
     task = puzzles("rush_hour", config={"max_moves": 6})
     problems = task.problems("test", 3)
     for problem in problems:
-        way = way_out(task._entry_of(problem)[2].metadata["board_config"])
+        way = way_out(as_shown(task._entry_of(problem)[2].metadata["board_config"]))
         right = response(*way, answer="as above")
         assert task.verify([problem], [right])[0].is_correct
         assert task.first_error(problem, right) is None

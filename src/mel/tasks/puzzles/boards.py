@@ -104,7 +104,7 @@ def first_wrong_car(entry: Entry, steps: Sequence[str]) -> int | None:
     Any way out is right, so that no possible move is wrong; where all are possible and the red car is not out, a step
     is missing.
     """
-    board: str = entry.metadata["board_config"]
+    board = as_shown(entry.metadata["board_config"])
     for number, step in enumerate(steps, 1):
         found = _CAR.search(step)
         moved = car_moved(board, found[1], int(found[2] + found[3])) if found else None
@@ -113,6 +113,12 @@ def first_wrong_car(entry: Entry, steps: Sequence[str]) -> int | None:
         board = moved
     row = 2 * BOARD
     return None if board[row + BOARD - 1] == "A" else len(steps) + 1
+
+
+def as_shown(board: str) -> str:
+    """The board with the letters that the question shows: the data set's may have gaps, and the question has none."""
+    cars = sorted(set(board) - {"o", "x"})
+    return "".join(chr(ord("A") + cars.index(label)) if label in cars else label for label in board)
 
 
 def car_moved(board: str, car: str, by: int) -> str | None:
