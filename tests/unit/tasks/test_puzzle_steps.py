@@ -230,4 +230,5 @@ def test_cars_are_called_as_the_question_shows_them():
     # The letters of the data set skip B and D here; in the question they do not.
     gaps = "oooooooooCooAAoCoooooooooooEEooooooo"
     assert as_shown(gaps) == "oooooooooBooAAoBoooooooooooCCooooooo"
-    assert first_wrong_car(entry(board_config=gaps), ["C-1", "B-1", "B+1"]) == 2
+    assert first_wrong_car(entry(board_config=gaps), ["C-1", "B-1"]) == 3
+    assert first_wrong_car(entry(board_config=gaps), ["E-1"]) == 1

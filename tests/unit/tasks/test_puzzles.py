@@ -172,7 +172,7 @@ def test_a_way_out_of_rush_hour_is_right_and_the_judge_agrees_with_the_step_chec
     task = puzzles("rush_hour", config={"max_moves": 6})
     problems = task.problems("test", 3)
     for problem in problems:
-        way = way_out(as_shown(task._entry_of(problem)[2].metadata["board_config"]))
+        way = way_out(as_shown(task._entry_of(problem).metadata["board_config"]))
         right = response(*way, answer="as above")
         assert task.verify([problem], [right])[0].is_correct
         assert task.first_error(problem, right) is None
@@ -198,7 +198,7 @@ def way_out(board: str) -> list[str]:
 def test_the_states_that_a_data_set_goes_through_have_no_wrong_step(dataset):
     task = puzzles(dataset)
     for problem in task.problems("test", 12):
-        states = task._entry_of(problem)[2].metadata["states"][1:]
+        states = task._entry_of(problem).metadata["states"][1:]
         steps = [s if isinstance(s, str) else " ".join(map(str, s)) for s in states]
         text = response(*(s or "empty" for s in steps), answer=problem.answer)
         assert task.first_error(problem, text) is None

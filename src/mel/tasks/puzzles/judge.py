@@ -6,29 +6,33 @@ that happens in a worker with limits of time and memory, never in the process th
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from mel.tasks.puzzles.entry import Entry, Source
 from mel.tasks.puzzles.sources import OWN, source
+from mel.verify import Limits, WorkerPool
 from mel.verify.worker import JudgeName, Judgment
 
 PUZZLES = JudgeName(module="mel.tasks.puzzles.judge", preload="mel.tasks.puzzles.preload", extra="puzzles")
 
+Config = tuple[tuple[str, object], ...]
+"""(key, value) of a configuration, sorted, with lists as tuples: it can be a key of a cache."""
+
 
 class Job(NamedTuple):
-    """One answer to one item of a data set; hashable, so that sources and entries are made once a worker.
-
-    Args:
-        config: (key, value) of the configuration, sorted; lists as tuples.
-    """
+    """One answer to one puzzle, which travels with it: making it anew would take the judge's time."""
 
     dataset: str
-    config: tuple[tuple[str, object], ...]
-    seed: int
-    size: int
-    index: int
+    config: Config
+    entry: Entry
     answer: str
+
+
+@cache
+def pool(limits: Limits) -> WorkerPool:
+    """The pool with these limits, one for all puzzles of this process."""
+    return WorkerPool(limits, judge=PUZZLES)
 
 
 def prepare() -> None:
@@ -38,9 +42,10 @@ def prepare() -> None:
 
 def judge(job: Job) -> Judgment:
     """Whether the answer scores 1; what a data set raises over an answer makes it wrong."""
-    at = made(job.dataset, job.config, job.seed, job.size)
+    # Scoring looks at the entry alone, and some data sets make all of their items at the start.
+    at = made(job.dataset, job.config, 0, 1)
     try:
-        score = at.score(job.answer, entry_of(at, job.index))
+        score = at.score(job.answer, job.entry)
     except MemoryError:
         raise
     except Exception as error:
@@ -50,8 +55,8 @@ def judge(job: Job) -> Judgment:
 
 
 @lru_cache(maxsize=32)
-def made(dataset: str, config: tuple[tuple[str, object], ...], seed: int, size: int) -> Source:
-    """The data set of a job."""
+def made(dataset: str, config: Config, seed: int, size: int) -> Source:
+    """The data set of that configuration and seed."""
     return source(dataset, dict(config), seed=seed, size=size)
 
 

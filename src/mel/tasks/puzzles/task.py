@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from mel.tasks.puzzles.entry import Entry
 from mel.tasks.puzzles.forms import FORMS
-from mel.tasks.puzzles.judge import PUZZLES, Job, entry_of, is_judged_here, judge, made
+from mel.tasks.puzzles.judge import Config, Job, entry_of, is_judged_here, judge, made, pool
 from mel.types import Problem, Step, Verdict
-from mel.verify import Limits, WorkerPool
+from mel.verify import Limits
 from mel.verify.worker import Judgment
 
 SHARES = {"train": range(4), "validation": range(4, 6), "test": range(6, 8)}
@@ -37,7 +36,7 @@ class Puzzles:
         seed: of the problems; 0 to 1000.
         train_size, test_size: how many problems a split has. No more can be asked for, since some data sets make all of
             their items at the start.
-        timeout_s, memory_mb, workers: limits of what scores the answers.
+        timeout_s, memory_mb, workers: limits of what scores the answers; some data sets take seconds to load.
 
     Raises:
         ValueError: an unknown data set or key of its configuration, or a value out of range.
@@ -54,7 +53,7 @@ class Puzzles:
         seed: int = 0,
         train_size: int = 4096,
         test_size: int = 256,
-        timeout_s: float = 5.0,
+        timeout_s: float = 20.0,
         memory_mb: int = 2048,
         workers: int | None = None,
     ) -> None:
@@ -122,28 +121,26 @@ class Puzzles:
     def _entry(self, split: str, index: int) -> Entry:
         return entry_of(made(self.dataset, self._config, *self._seed_and_size(split)), index)
 
-    def _entry_of(self, problem: Problem) -> tuple[str, int, Entry]:
+    def _entry_of(self, problem: Problem) -> Entry:
         split, index = problem.metadata.get("split"), problem.metadata.get("index")
         if not isinstance(split, str) or not isinstance(index, int):
             raise ValueError(f"task puzzles: expected a problem of this task, with split and index; got {problem.id!r}")
-        return split, index, self._entry(split, index)
+        return self._entry(split, index)
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         """Right iff the data set gives the answer its full score; what scores a part of it is wrong."""
         jobs = [self._job(p, r) for p, r in zip(problems, responses, strict=True)]
         asked = [job for job in jobs if job is not None]
-        judged = iter([judge(job) for job in asked] if is_judged_here(self.dataset) else self._pool.judge(asked))
+        judged = iter(
+            [judge(job) for job in asked] if is_judged_here(self.dataset) else pool(self._limits).judge(asked)
+        )
         nothing = Judgment(False, "no_final_answer")
         judgments = [nothing if job is None else next(judged) for job in jobs]
         return [Verdict(is_correct=j.is_correct, reason=j.reason, detail=j.detail) for j in judgments]
 
     def _job(self, problem: Problem, response: str) -> Job | None:
-        split, index, _ = self._entry_of(problem)
         answer = self._answer(response)
-        if answer is None:
-            return None
-        seed, size = self._seed_and_size(split)
-        return Job(self.dataset, self._config, seed, size, index, answer)
+        return None if answer is None else Job(self.dataset, self._config, self._entry_of(problem), answer)
 
     def _answer(self, response: str) -> str | None:
         """What stands behind the last `Answer:`, or the steps where they are the answer; None if there is none."""
@@ -154,10 +151,6 @@ class Puzzles:
         if form is not None and form.is_answer:
             return "\n".join(self._bodies(response)) or None
         return response[stated[-1].end() :].strip() or None
-
-    @cached_property
-    def _pool(self) -> WorkerPool:
-        return WorkerPool(self._limits, judge=PUZZLES)
 
     def steps(self, solution: str) -> tuple[Step, ...]:
         """The lines `Step k: ...`; none if they are not numbered from 1 in order."""
@@ -174,13 +167,13 @@ class Puzzles:
         """Number of the first wrong step; None if there is none, if none can be read, or if nobody knows."""
         form = FORMS.get(self.dataset)
         bodies = self._bodies(response)
-        return form.first_wrong(self._entry_of(problem)[2], bodies) if form is not None and bodies else None
+        return form.first_wrong(self._entry_of(problem), bodies) if form is not None and bodies else None
 
     def is_true_rule(self, problem: Problem, heuristic: str) -> bool | None:
         """None: heuristics about puzzles are prose."""
         return None
 
 
-def _frozen(config: Mapping[str, Any]) -> tuple[tuple[str, object], ...]:
+def _frozen(config: Mapping[str, Any]) -> Config:
     """The configuration as a value that can be a key of a cache."""
     return tuple(sorted((key, tuple(v) if isinstance(v, list) else v) for key, v in config.items()))
