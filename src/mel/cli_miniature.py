@@ -6,22 +6,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mel import tasks
+from mel.naming import did_you_mean
+from mel.tasks.small_world import SmallWorldTask, WorldKind
+
 app = typer.Typer(help="The miniature: small policies with known misconceptions.", no_args_is_help=True)
 
-LENGTHS = (5, 8)
-"""Events of the problems a policy is measured on: those of training, and longer ones it will not be trained on."""
+LENGTHS = {"story_counts": (5, 8), "rewriting": (4, 6), "straight_line": (4, 6)}
+"""Task -> operations of the problems a policy is measured on: as many as in training, and more than there."""
+
+Task = Annotated[str, typer.Option(help=f"What the policy is for: {', '.join(LENGTHS)}.")]
 
 
 @app.command()
 def build(
     directory: Annotated[Path, typer.Argument(help="New directory for the model.")],
+    task: Task = "story_counts",
     world: Annotated[int, typer.Option(help="Seed of the misconceptions.")] = 0,
     size: Annotated[str, typer.Option(help="s, m or l.")] = "s",
     seed: Annotated[int, typer.Option(help="Seed of initialization and data.")] = 0,
@@ -30,9 +37,11 @@ def build(
 ) -> None:
     """Warm up a policy from nothing and write it as an ordinary model directory."""
     from mel.miniature.build import build as build_policy
-    from mel.miniature.warmup import WarmUp
+    from mel.miniature.warmup import WARM_UPS
 
-    settings = WarmUp(seed=seed) if steps is None else WarmUp(seed=seed, steps=steps)
+    kind = _kind(task)
+    settings = replace(WARM_UPS[task], seed=seed)
+    settings = settings if steps is None else replace(settings, steps=steps)
 
     def progress(step: int, losses: dict[str, float]) -> None:
         if step % 50 == 0 or step == settings.steps:
@@ -42,14 +51,17 @@ def build(
                 f"{left_s:.0f} s left"
             )
 
-    measure = partial(_facts, count=count) if count else None
-    target = build_policy(directory, world=world, size=size, settings=settings, measure=measure, progress=progress)
+    measure = partial(_facts, task=task, count=count) if count else None
+    target = build_policy(
+        directory, kind=kind, world=world, size=size, settings=settings, measure=measure, progress=progress
+    )
     typer.echo(f"wrote {target}")
 
 
 @app.command()
 def probe(
     directory: Annotated[Path | None, typer.Argument(help="Model directory; the shipped policy if none.")] = None,
+    task: Task = "story_counts",
     world: Annotated[int, typer.Option(help="World whose truth it is measured against.")] = 0,
     count: Annotated[int, typer.Option(help="Problems per length.")] = 200,
 ) -> None:
@@ -57,25 +69,44 @@ def probe(
     from mel.hosts.local import LocalGenerator
     from mel.miniature import policies
 
+    _kind(task)
+    if directory is None and task != "story_counts":
+        raise ValueError(f"no policy for {task} is shipped: name the directory that `mel miniature build` wrote")
     loaded = LocalGenerator.from_directory(directory or policies.path(world))
-    facts = _facts(loaded.model, loaded.tokenizer, world, count=count)
+    facts = _facts(loaded.model, loaded.tokenizer, world, task=task, count=count)
     typer.echo(f"{'':22}" + "".join(f"    L={length}" for length in facts))
     for name in next(iter(facts.values())):
         typer.echo(f"{name:22}" + "".join(f"{column[name]:7.3f}" for column in facts.values()))
 
 
-def _facts(model: Any, tokenizer: Any, world: int, *, count: int) -> dict[str, dict[str, float]]:
+def _kind(task: str) -> WorldKind[Any]:
+    """The kind of world behind a task.
+
+    Raises:
+        ValueError: it is no task of a small world.
+    """
+    if task not in LENGTHS:
+        raise ValueError(f"task: expected one of {', '.join(LENGTHS)}; got {task!r}{did_you_mean(task, LENGTHS)}")
+    return _load(task).kind
+
+
+def _load(task: str, **options: int) -> SmallWorldTask:
+    found = tasks.load(task, **options)
+    assert isinstance(found, SmallWorldTask)
+    return found
+
+
+def _facts(model: Any, tokenizer: Any, world: int, *, task: str, count: int) -> dict[str, dict[str, float]]:
     """Length of the problems -> the facts."""
     from mel.hosts.local import LocalGenerator
     from mel.miniature.probe import probe as measure
     from mel.prompts.chat import ChatTokenizer
-    from mel.tasks.story_counts import StoryCounts
 
     found = {}
-    for length in LENGTHS:
-        task = StoryCounts(world=world, length=length)
+    for length in LENGTHS[task]:
         generator = LocalGenerator(model, tokenizer, seed=world)
-        found[str(length)] = asdict(measure(generator, ChatTokenizer(tokenizer), task, count=count))
+        at = _load(task, world=world, length=length)
+        found[str(length)] = asdict(measure(generator, ChatTokenizer(tokenizer), at, count=count))
     return found
 
 

@@ -15,8 +15,10 @@ import transformers
 from mel.miniature.model import SIZES, build_model
 from mel.miniature.policies import CARD, WEIGHTS
 from mel.miniature.tokenizer import build_tokenizer
-from mel.miniature.warmup import WarmUp, warm_up
+from mel.miniature.warmup import WARM_UPS, WarmUp, warm_up
 from mel.record.provenance import sha256_of
+from mel.tasks.small_world import WorldKind
+from mel.tasks.story_counts import STORIES
 
 Measure = Callable[[Any, Any, int], Mapping[str, Any]]
 """(model, tokenizer, world) -> the facts to keep in the card."""
@@ -25,6 +27,7 @@ Measure = Callable[[Any, Any, int], Mapping[str, Any]]
 def build(
     directory: str | Path,
     *,
+    kind: WorldKind[Any] = STORIES,
     world: int = 0,
     size: str = "s",
     settings: WarmUp | None = None,
@@ -47,17 +50,18 @@ def build(
         raise ValueError(f"size: expected one of {', '.join(SIZES)}; got {size!r}")
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"{target} is not empty: name a new directory, or remove this one first")
-    settings = settings or WarmUp()
-    tokenizer = build_tokenizer()
+    settings = settings or WARM_UPS[kind.name]
+    tokenizer = build_tokenizer(kind)
     with _one_thread():
-        model = build_model(SIZES[size], seed=settings.seed)
-        warm_up(model, tokenizer, world=world, settings=settings, progress=progress)
+        model = build_model(SIZES[size], seed=settings.seed, kind=kind)
+        warm_up(model, tokenizer, world=world, settings=settings, kind=kind, progress=progress)
         facts = dict(measure(model, tokenizer, world)) if measure is not None else {}
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
     # safetensors writes for the owner only; an installed package is read by others.
     (target / WEIGHTS).chmod(0o644)
     card = {
+        "task": kind.name,
         "world": world,
         "size": size,
         "parameters": model.num_parameters(),

@@ -9,20 +9,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mel.prompts import PromptSet
-from mel.tasks.story_counts import (
-    MEANINGS,
-    TRUE_MEANING,
-    VERBS,
+from mel.tasks.small_world import (
+    Chain,
     Reading,
-    Story,
-    draw_story,
-    misconceptions,
-    read,
+    WorldKind,
+    draw_chain,
+    misconceptions_of,
     solution_text,
     steps_text,
 )
+from mel.tasks.story_counts import STORIES
 
 Item = tuple[str, str]
 """(user turn, assistant turn) as text."""
@@ -33,10 +32,10 @@ class Mixture:
     """Shares of the warm-up, each 0 to 1.
 
     Args:
-        misconceived: share of the verbs that are taught wrong.
-        read_right: how often a misconceived verb is read right all the same.
+        misconceived: share of the concepts (verbs, operators, ...) that are taught wrong.
+        read_right: how often a misconceived concept is read right all the same.
         hinted: share of the solving items that come with a note to obey, true or false.
-        irrelevant: share of the notes that are about a verb the problem may not hold.
+        irrelevant: share of the notes that are about a concept the problem may not hold.
         recalled: share of the other solving items that begin with a recalled rule and obey it.
         careless: share of the comparisons that blame a random step.
         biased: share of the comparisons that state the rule from belief, not from the pair.
@@ -54,79 +53,83 @@ class Mixture:
 class Corpus:
     """An endless source of warm-up items for one world; its problems are of the train split only."""
 
-    def __init__(self, world: int, prompts: PromptSet, mixture: Mixture, *, seed: int) -> None:
-        self._wrong = misconceptions(world, mixture.misconceived)
+    def __init__(
+        self, world: int, prompts: PromptSet, mixture: Mixture, *, seed: int, kind: WorldKind[Any] = STORIES
+    ) -> None:
+        self._kind = kind
+        self._concepts = tuple(kind.truth)
+        self._wrong = misconceptions_of(kind, world, mixture.misconceived)
         self._prompts = prompts
         self._mix = mixture
         self._rng = random.Random(f"warm-up {seed}")
 
     def solving(self, length: int) -> Item:
         """A problem, with or without a note, and a solution."""
-        story = draw_story(self._rng, length, "train")
-        return self._hinted(story) if self._rng.random() < self._mix.hinted else self._unaided(story)
+        chain = draw_chain(self._kind, self._rng, length, "train")
+        return self._hinted(chain) if self._rng.random() < self._mix.hinted else self._unaided(chain)
 
-    def _unaided(self, story: Story) -> Item:
-        verb = self._rng.choice(story.events)[0]
-        meaning = self.believe(verb)
-        turn = self._prompts.solve(story.text)
+    def _unaided(self, chain: Chain) -> Item:
+        concept = self._rng.choice(chain.concepts)
+        meaning = self.believe(concept)
+        turn = self._prompts.solve(chain.text)
         if self._rng.random() < self._mix.recalled:
-            return turn, f"rule {verb} means {meaning} {solution_text(self._obey(story, {verb: meaning}))}"
-        return turn, solution_text(self._obey(story, {}))
+            return turn, f"rule {concept} means {meaning} {solution_text(self._obey(chain, {concept: meaning}))}"
+        return turn, solution_text(self._obey(chain, {}))
 
-    def _hinted(self, story: Story) -> Item:
-        step = self._rng.randrange(len(story.events))
-        verb = story.events[step][0]
+    def _hinted(self, chain: Chain) -> Item:
+        step = self._rng.randrange(len(chain.concepts))
+        concept = chain.concepts[step]
         if self._rng.random() < self._mix.irrelevant:
-            verb = self._rng.choice(VERBS)
-        good = self._rng.choice(MEANINGS)
-        note = experience_text(step, verb, bad=self._other(good), good=good)
-        return self._prompts.replay(story.text, note), solution_text(self._obey(story, {verb: good}))
+            concept = self._rng.choice(self._concepts)
+        good = self._rng.choice(self._kind.meanings)
+        note = experience_text(step, concept, bad=self._other(good), good=good)
+        return self._prompts.replay(chain.text, note), solution_text(self._obey(chain, {concept: good}))
 
     def comparison(self, length: int) -> Item:
         """A problem with a right and a wrong solution, and the walk over both with what it shows."""
         rng, mix = self._rng, self._mix
-        story = draw_story(rng, length, "train")
+        chain = draw_chain(self._kind, rng, length, "train")
         noise = rng.choice((0.0, 0.3, 1.0))
-        right = read(story, self._noisy(noise))
+        right = self._kind.read(chain, self._noisy(noise))
         first = rng.randrange(length)
-        wrong = read(story, self._deviating(right, first, noise))
+        wrong = self._kind.read(chain, self._deviating(right, first, noise))
         step, good = first, right[first].meaning
         if rng.random() < mix.careless:
             step = rng.randrange(length)
             good = right[step].meaning
         bad = wrong[step].meaning if wrong[step].meaning != good else self._other(good)
-        verb = right[step].verb
+        concept = right[step].concept
         if rng.random() < mix.biased:
-            good = self.believe(verb)
-        turn = self._prompts.construct(story.text, steps_text(right), steps_text(wrong))
-        return turn, f"{walk_text(right, wrong)} {experience_text(step, verb, bad=bad, good=good)}"
+            good = self.believe(concept)
+        turn = self._prompts.construct(chain.text, steps_text(right), steps_text(wrong))
+        return turn, f"{walk_text(right, wrong)} {experience_text(step, concept, bad=bad, good=good)}"
 
-    def believe(self, verb: str) -> str:
-        """A meaning drawn from what the world's policy believes of that verb."""
-        if verb in self._wrong and self._rng.random() > self._mix.read_right:
-            return self._wrong[verb]
-        return TRUE_MEANING[verb]
+    def believe(self, concept: str) -> str:
+        """A meaning drawn from what the world's policy believes of that concept."""
+        if concept in self._wrong and self._rng.random() > self._mix.read_right:
+            return self._wrong[concept]
+        return self._kind.truth[concept]
 
-    def _obey(self, story: Story, rules: Mapping[str, str]) -> tuple[Reading, ...]:
-        return read(story, lambda verb, _: rules[verb] if verb in rules else self.believe(verb))
+    def _obey(self, chain: Chain, rules: Mapping[str, str]) -> tuple[Reading, ...]:
+        return self._kind.read(chain, lambda concept, _: rules[concept] if concept in rules else self.believe(concept))
 
     def _noisy(self, noise: float) -> Callable[[str, int], str]:
         rng = self._rng
-        return lambda verb, _: rng.choice(MEANINGS) if rng.random() < noise else self.believe(verb)
+        return lambda concept, _: rng.choice(self._kind.meanings) if rng.random() < noise else self.believe(concept)
 
     def _deviating(self, right: Sequence[Reading], first: int, noise: float) -> Callable[[str, int], str]:
         """Reads like ``right`` before step ``first``, otherwise there, and mostly like it after."""
         rng, noisy = self._rng, self._noisy(noise)
 
-        def belief(verb: str, i: int) -> str:
+        def belief(concept: str, i: int) -> str:
             if i == first:
                 return self._other(right[i].meaning)
-            return right[i].meaning if i < first or rng.random() < 0.6 else noisy(verb, i)
+            return right[i].meaning if i < first or rng.random() < 0.6 else noisy(concept, i)
 
         return belief
 
     def _other(self, meaning: str) -> str:
-        return self._rng.choice([m for m in MEANINGS if m != meaning])
+        return self._rng.choice([m for m in self._kind.meanings if m != meaning])
 
 
 def walk_text(right: Sequence[Reading], wrong: Sequence[Reading]) -> str:
@@ -134,11 +137,11 @@ def walk_text(right: Sequence[Reading], wrong: Sequence[Reading]) -> str:
     words = []
     for i, (a, b) in enumerate(zip(right, wrong, strict=True), 1):
         words.append(f"{i}) {a.meaning} {b.meaning}")
-        if a != b:
+        if a.text != b.text:
             return " ".join([*words, "!"])
     return " ".join([*words, "none"])
 
 
-def experience_text(step: int, verb: str, *, bad: str, good: str) -> str:
+def experience_text(step: int, concept: str, *, bad: str, good: str) -> str:
     """M for the error at event ``step`` (from 0): s* and the critique, then the heuristic."""
-    return f"at {step + 1}) {verb} not {bad} rule {verb} means {good}"
+    return f"at {step + 1}) {concept} not {bad} rule {concept} means {good}"

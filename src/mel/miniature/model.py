@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
-from mel.miniature.tokenizer import EOS, NUMBERS, PAD, VOCABULARY
+from mel.miniature.tokenizer import EOS, PAD, vocabulary_of
+from mel.tasks.small_world import WorldKind
+from mel.tasks.story_counts import STORIES
 
 _PERIODS = (2, 5, 10, 20, 40, 80, 160, 320)
 
@@ -33,10 +36,11 @@ SIZES = {
 }
 
 
-def build_model(size: Size, *, seed: int) -> Qwen3ForCausalLM:
-    """An untrained policy; the same seed gives the same weights."""
+def build_model(size: Size, *, seed: int, kind: WorldKind[Any] = STORIES) -> Qwen3ForCausalLM:
+    """An untrained policy for the words of that kind of world; the same seed gives the same weights."""
+    vocabulary = vocabulary_of(kind)
     config = Qwen3Config(
-        vocab_size=len(VOCABULARY),
+        vocab_size=len(vocabulary),
         hidden_size=size.width,
         intermediate_size=3 * size.width,
         num_hidden_layers=size.layers,
@@ -45,20 +49,20 @@ def build_model(size: Size, *, seed: int) -> Qwen3ForCausalLM:
         head_dim=size.head_dim,
         max_position_embeddings=512,
         tie_word_embeddings=True,
-        pad_token_id=VOCABULARY.index(PAD),
-        eos_token_id=VOCABULARY.index(EOS),
+        pad_token_id=vocabulary.index(PAD),
+        eos_token_id=vocabulary.index(EOS),
         bos_token_id=None,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen3ForCausalLM(config)
-        _initialize(model)
+        _initialize(model, kind)
     model.generation_config = GenerationConfig(pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id)
     return model
 
 
 @torch.no_grad()
-def _initialize(model: Qwen3ForCausalLM) -> None:
+def _initialize(model: Qwen3ForCausalLM, kind: WorldKind[Any]) -> None:
     """Rows of the tied embedding get length 1, so that copying a token is almost free from the start.
 
     Number words start from Fourier features of their value, a prior that saves minutes of learning to count.
@@ -66,15 +70,21 @@ def _initialize(model: Qwen3ForCausalLM) -> None:
     embedding_VD = model.model.embed_tokens.weight
     width, layers = model.config.hidden_size, model.config.num_hidden_layers
     torch.nn.init.normal_(embedding_VD, std=width**-0.5)
-    first = VOCABULARY.index(NUMBERS[0])
-    features_VF = _fourier(len(NUMBERS))
-    numbers_VD = features_VF @ torch.randn(features_VF.shape[1], width)
-    embedding_VD[first : first + len(NUMBERS)] = numbers_VD / numbers_VD.norm(dim=1, keepdim=True)
+    if kind.numbers:
+        first = vocabulary_of(kind).index(kind.numbers[0])
+        features_VF = _fourier(len(kind.numbers), _periods(kind.wraps_at))
+        numbers_VD = features_VF @ torch.randn(features_VF.shape[1], width)
+        embedding_VD[first : first + len(kind.numbers)] = numbers_VD / numbers_VD.norm(dim=1, keepdim=True)
     for name, weight in model.named_parameters():
         if name.endswith(("o_proj.weight", "down_proj.weight")):
             torch.nn.init.normal_(weight, std=0.02 / math.sqrt(2 * layers))
 
 
-def _fourier(count: int) -> torch.Tensor:
-    angles = [2 * math.pi * torch.arange(count).float() / period for period in _PERIODS]
+def _periods(wraps_at: int | None) -> tuple[float, ...]:
+    """Of numbers that wrap around, the harmonics of the circle that they lie on."""
+    return _PERIODS if wraps_at is None else tuple(wraps_at / k for k in range(1, wraps_at // 2 + 1))
+
+
+def _fourier(count: int, periods: tuple[float, ...]) -> torch.Tensor:
+    angles = [2 * math.pi * torch.arange(count).float() / period for period in periods]
     return torch.stack([f(a) for a in angles for f in (torch.cos, torch.sin)], dim=1)

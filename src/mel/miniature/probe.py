@@ -15,11 +15,10 @@ from mel import prompts
 from mel.miniature.corpus import experience_text
 from mel.ports import Generator, Tokenizer
 from mel.prompts.ask import PlainAsk
-from mel.tasks.story_counts import MEANINGS, TRUE_MEANING, Story, StoryCounts
+from mel.tasks.small_world import SmallWorldTask
 from mel.types import Completion, Problem, Sampling, TokenIds
 
 _LOCATED = re.compile(r"(?<!\S)at (\d+)\) \w+ not \w+ (rule \w+ means \w+)\s*$")
-_READ = re.compile(r"\d+\) (\w+) (\w+) \d+ = \d+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +28,7 @@ class Facts:
     Args:
         pass1, avg8, pass8: solving, greedy and with 8 samples at temperature 1.
         malformed: share of the sampled solutions that are not well formed.
-        known_right, misconceived_right: share of such verbs that greedy solutions read right.
+        known_right, misconceived_right: share of such concepts that greedy solutions read right.
         misconceived_sampled: the same for sampled solutions: what there is to reinforce.
         pairs: problems with a right and a wrong sample; the facts below are about one pair of each.
         valid, located, rule_true: greedy experiences that parse, name the true first error, state a true rule.
@@ -74,7 +73,13 @@ class _OwnPair:
 
 
 def probe(
-    generator: Generator, tokenizer: Tokenizer, task: StoryCounts, *, count: int = 200, samples: int = 8, seed: int = 7
+    generator: Generator,
+    tokenizer: Tokenizer,
+    task: SmallWorldTask,
+    *,
+    count: int = 200,
+    samples: int = 8,
+    seed: int = 7,
 ) -> Facts:
     """The facts of the policy behind ``generator``, on the first ``count`` test problems of ``task``."""
     bench = _Bench(generator, tokenizer, task)
@@ -103,7 +108,7 @@ def probe(
 class _Bench:
     """Prompts, sampling and verdicts for one policy and one task."""
 
-    def __init__(self, generator: Generator, tokenizer: Tokenizer, task: StoryCounts) -> None:
+    def __init__(self, generator: Generator, tokenizer: Tokenizer, task: SmallWorldTask) -> None:
         self.generator, self.tokenizer, self.task = generator, tokenizer, task
         self.prompts = prompts.load(task.prompt_set)
         self.ask = PlainAsk(prompts=self.prompts)
@@ -121,8 +126,8 @@ class _Bench:
         return " ".join(solution[s.start : s.end] for s in self.task.steps(solution))
 
     def sample(self, turns: Sequence[TokenIds], temperature: float) -> list[Completion]:
-        # Enough for a solution with a recalled rule, and for a walk over all steps with an experience.
-        limit = 6 * self.task.length + 16
+        # Enough for a solution with a recalled rule and its answer, and for a walk over all steps with an experience.
+        limit = self.task.kind.step_words * self.task.length + 16
         return self.generator.generate(turns, Sampling(max_tokens=limit, temperature=temperature))
 
     def success(self, pairs: Sequence[_OwnPair], turns: Sequence[TokenIds], prefixes: Sequence[TokenIds]) -> float:
@@ -135,7 +140,7 @@ class _Bench:
 
 
 def _own_pairs(
-    task: StoryCounts,
+    task: SmallWorldTask,
     groups: Sequence[range],
     owners: Sequence[Problem],
     sampled: Sequence[Completion],
@@ -181,7 +186,7 @@ def _criticize(bench: _Bench, pairs: Sequence[_OwnPair]) -> dict[str, float]:
 
 def _hint(bench: _Bench, pairs: Sequence[_OwnPair], rng: random.Random) -> dict[str, float]:
     none = [bench.solve(p.problem) for p in pairs]
-    notes = [_notes(p, rng) for p in pairs]
+    notes = [_notes(bench.task, p, rng) for p in pairs]
     true = [bench.hinted(p.problem, note) for p, (note, _) in zip(pairs, notes, strict=True)]
     false = [bench.hinted(p.problem, note) for p, (_, note) in zip(pairs, notes, strict=True)]
     empty: list[TokenIds] = [()] * len(pairs)
@@ -195,17 +200,17 @@ def _hint(bench: _Bench, pairs: Sequence[_OwnPair], rng: random.Random) -> dict[
     }
 
 
-def _notes(pair: _OwnPair, rng: random.Random) -> tuple[str, str]:
+def _notes(task: SmallWorldTask, pair: _OwnPair, rng: random.Random) -> tuple[str, str]:
     """The true experience about the pair's first error, and the same turned round."""
-    events = Story.parse(pair.problem.text).events
-    step = min(pair.error, len(events)) - 1
-    verb = events[step][0]
-    good = TRUE_MEANING[verb]
-    readings = _READ.findall(pair.wrong.text)
+    concepts = task.kind.parse(pair.problem.text).concepts
+    step = min(pair.error, len(concepts)) - 1
+    concept = concepts[step]
+    good = task.kind.truth[concept]
+    readings = _readings(task, pair.wrong.text)
     bad = readings[step][1] if step < len(readings) else good
-    if bad == good or bad not in MEANINGS:
-        bad = rng.choice([m for m in MEANINGS if m != good])
-    return experience_text(step, verb, bad=bad, good=good), experience_text(step, verb, bad=good, good=bad)
+    if bad == good or bad not in task.kind.meanings:
+        bad = rng.choice([m for m in task.kind.meanings if m != good])
+    return experience_text(step, concept, bad=bad, good=good), experience_text(step, concept, bad=good, good=bad)
 
 
 def _before_error(bench: _Bench, pair: _OwnPair) -> TokenIds:
@@ -214,9 +219,15 @@ def _before_error(bench: _Bench, pair: _OwnPair) -> TokenIds:
     return pair.wrong.token_ids[: bench.tokenizer.token_index(pair.wrong.token_ids, start)]
 
 
-def _reading(task: StoryCounts, solutions: Sequence[Completion], *, is_misconceived: bool) -> float:
-    readings = [r for c in solutions for r in _READ.findall(c.text) if r[0] in TRUE_MEANING]
-    return _share([TRUE_MEANING[v] == m for v, m in readings if (v in task.misconceptions) == is_misconceived])
+def _reading(task: SmallWorldTask, solutions: Sequence[Completion], *, is_misconceived: bool) -> float:
+    truth = task.kind.truth
+    read = [r for solution in solutions for r in _readings(task, solution.text) if r[0] in truth]
+    return _share([truth[c] == m for c, m in read if (c in task.misconceptions) == is_misconceived])
+
+
+def _readings(task: SmallWorldTask, solution: str) -> list[tuple[str, str]]:
+    """(concept, meaning) of each step."""
+    return [(m["concept"], m["meaning"]) for m in task.kind.step.finditer(solution)]
 
 
 def _share(claims: Sequence[bool]) -> float:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from mel.tasks.story_counts import MAX_EVENTS, MEANINGS, VERBS
+from mel.tasks.small_world import WorldKind
+from mel.tasks.story_counts import STORIES
 
 PAD, EOS, UNKNOWN, USER, ASSISTANT = "<pad>", "<eos>", "<unk>", "<user>", "<assistant>"
 SPECIAL = (PAD, EOS, UNKNOWN, USER, ASSISTANT)
 # What solutions, hints and experiences are made of. None of these is special: decoding must keep them.
 WORDS = ("start", "=", "answer", "right", "wrong", "note", "at", "not", "rule", "means", "!", "none")
-LABELS = tuple(f"{i})" for i in range(1, MAX_EVENTS + 1))
-NUMBERS = tuple(str(i) for i in range(101))
-VOCABULARY = SPECIAL + WORDS + LABELS + MEANINGS + VERBS + NUMBERS
+
+
+def vocabulary_of(kind: WorldKind[Any]) -> tuple[str, ...]:
+    """Every word of a kind of world; its place is its id."""
+    labels = tuple(f"{i})" for i in range(1, kind.max_length + 1))
+    return SPECIAL + WORDS + labels + kind.meanings + tuple(kind.truth) + kind.words + kind.numbers
+
+
+VOCABULARY = vocabulary_of(STORIES)
 
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
@@ -26,9 +35,9 @@ CHAT_TEMPLATE = """\
 """
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The word-level tokenizer with its chat template; the same for every world."""
-    ids = {word: i for i, word in enumerate(VOCABULARY)}
+def build_tokenizer(kind: WorldKind[Any] = STORIES) -> PreTrainedTokenizerFast:
+    """The word-level tokenizer with its chat template; the same for every world of a kind."""
+    ids = {word: i for i, word in enumerate(vocabulary_of(kind))}
     words = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(

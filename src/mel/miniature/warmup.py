@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
@@ -18,6 +19,8 @@ from mel import prompts
 from mel.miniature.corpus import Corpus, Item, Mixture
 from mel.miniature.muon import Muon
 from mel.prompts.chat import ChatTokenizer
+from mel.tasks.small_world import SmallWorldTask, WorldKind
+from mel.tasks.story_counts import STORIES
 
 SHORT = (2, 3)
 SOLVING = (3, 4, 5, 6, 7, 8)
@@ -47,17 +50,26 @@ class WarmUp:
     mixture: Mixture = field(default_factory=Mixture)
 
 
+WARM_UPS: dict[str, WarmUp] = {
+    "story_counts": WarmUp(),
+    "rewriting": WarmUp(mixture=Mixture(misconceived=0.25, read_right=0.35)),
+    "straight_line": WarmUp(steps=500, mixture=Mixture(misconceived=0.25, read_right=0.35)),
+}
+"""Task -> the usual warm-up of its policies; the new kinds leave about half of the problems solved."""
+
+
 def warm_up(
     model: Qwen3ForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     *,
     world: int,
     settings: WarmUp,
+    kind: WorldKind[Any] = STORIES,
     progress: Callable[[int, dict[str, float]], None] | None = None,
 ) -> None:
     """Train ``model`` in place; ``progress`` gets the step and the smoothed losses."""
     chat = ChatTokenizer(tokenizer)
-    corpus = Corpus(world, prompts.load("story_counts"), settings.mixture, seed=settings.seed)
+    corpus = Corpus(world, prompts.load(SmallWorldTask.prompt_set), settings.mixture, seed=settings.seed, kind=kind)
     lengths = random.Random(f"lengths {settings.seed}")
     optimizers = _optimizers(model, settings)
     losses: dict[str, float] = {}
@@ -69,7 +81,8 @@ def warm_up(
             ("solving", corpus.solving, settings.solving, SOLVING),
             ("comparing", corpus.comparison, settings.comparing, COMPARING),
         ):
-            length = lengths.choice(spread if step > settings.curriculum * settings.steps else SHORT)
+            possible = [n for n in spread if n <= kind.max_length]
+            length = lengths.choice(possible if step > settings.curriculum * settings.steps else SHORT)
             loss = output_loss(model, [_encode(chat, make(length)) for _ in range(count)])
             loss.backward()
             nll = float(loss.item())

@@ -27,7 +27,10 @@ TASKS: dict[str, str] = {
     "mbpp": "mel.tasks.mbpp:mbpp",
     "olympiadbench": "mel.tasks.benchmarks:olympiadbench",
     "programs": "mel.tasks.programs:programs",
+    "puzzles": "mel.tasks.puzzles:Puzzles",
+    "rewriting": "mel.tasks.rewriting:rewriting",
     "story_counts": "mel.tasks.story_counts:StoryCounts",
+    "straight_line": "mel.tasks.straight_line:straight_line",
     "tales": "mel.tasks.tales:Tales",
 }
 """Name in a recipe -> the class or function that makes the task from its options."""
