@@ -80,7 +80,8 @@ def _knob(name: str, recipe: Recipe, layout: Layout, batch: Batch, engine: str, 
         return f"lower vllm_gpu_memory_utilization ({value}), or vllm_enable_sleep_mode: true"
     return {
         "gradients not yet reduced": "trainer.accelerator_config.gradient_accumulation_kwargs.sync_each_batch: true",
-        "rows' gradient set aside": "weight: {kind: constant, lambda: ..., every: 0}",
+        "rows' gradient set aside": "weight: {kind: constant, lambda: ...} and no gradients in diagnostics.measures",
+        "copy of the initial policy": "leave initial_kl out of diagnostics.measures",
     }.get(name, "")
 
 
