@@ -201,8 +201,8 @@ class WeightSection(Section):
             )
         if self.kind == "constant" and self.conflict == "keep" and self.every:
             raise ValueError(
-                f"every: a constant weight measures nothing, got {self.every}: leave it out, and to have norms and cosine "
-                f"logged say so once for all auxiliaries, diagnostics: {{measures: [gradients], every: {self.every}}}"
+                f"every: a constant weight measures nothing, got {self.every}: leave it out; norms and cosine are "
+                f"logged for all auxiliaries by diagnostics: {{measures: [gradients], every: {self.every}}}"
             )
         return self
 

@@ -274,9 +274,9 @@ def _check_measuring(recipe: Recipe, layout: Layout, batch: Batch) -> None:
         )
     if batch.slots % batch.accumulation:
         raise ValueError(
-            f"measuring gradients (kind: grad_norm, or a diagnosis of gradients) needs steps_per_generation ({batch.slots}) to be a multiple of "
-            f"gradient_accumulation_steps ({batch.accumulation}); change one, or use weight: {{kind: constant, "
-            "lambda: ...} without that diagnosis"
+            f"measuring gradients (kind: grad_norm, or a diagnosis of gradients) needs steps_per_generation "
+            f"({batch.slots}) to be a multiple of gradient_accumulation_steps ({batch.accumulation}); change one, or "
+            "use weight: {kind: constant, lambda: ...} without that diagnosis"
         )
 
 

@@ -155,10 +155,11 @@ def check_layout(args: GRPOConfig) -> None:
     steps, accumulation = args.steps_per_generation or 1, int(args.gradient_accumulation_steps or 1)
     if is_measured and steps % accumulation:
         raise ValueError(
-            "measuring gradients (mel_weight='grad_norm', or a diagnosis of gradients) needs every optimizer step to fall "
-            f"within one generation batch: steps_per_generation ({steps}) must be a multiple of "
+            "measuring gradients (mel_weight='grad_norm', or a diagnosis of gradients) needs every optimizer step to "
+            f"fall within one generation batch: steps_per_generation ({steps}) must be a multiple of "
             f"gradient_accumulation_steps ({accumulation}); change one of them, or set mel_weight='constant' "
-            "without that diagnosis; or pass `method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"
+            "without that diagnosis; or pass `method=plain_method()` (of mel.hosts.trl) for a method without "
+            "auxiliaries"
         )
 
 
