@@ -12,7 +12,7 @@ from collections.abc import Generator as PyGenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mel.requests import Rate, Request, Reward, Score
-from mel.types import Completion, Group, Message, Outcome, Problem, Sampling, Step, TokenIds, Verdict
+from mel.types import Completion, Group, Message, MetaExperience, Outcome, Problem, Sampling, Step, TokenIds, Verdict
 
 T = TypeVar("T")
 
@@ -141,6 +141,15 @@ class Inspectable(Protocol):
 
     def is_true_rule(self, problem: Problem, heuristic: str) -> bool | None:
         """Whether the heuristic states something true; None if it states nothing that can be checked."""
+        ...
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A task that can write a note about a wrong solution itself, so that what notes cause can be measured."""
+
+    def note(self, problem: Problem, response: str, *, is_true: bool = True) -> MetaExperience | None:
+        """The meta-experience about the first wrong step, or the same with a false rule; None if it cannot be said."""
         ...
 
 

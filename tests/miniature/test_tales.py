@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mel import prompts
 from mel.hosts.local import LocalGenerator
-from mel.miniature.tales_corpus import Item, Mixture, TalesCorpus, experience_of, pair_of
+from mel.miniature.tales_corpus import Item, Mixture, TalesCorpus, pair_of
 from mel.miniature.tales_probe import Sampler, as_table, logprobs_of_wrong, probe_tales
 from mel.miniature.tales_warmup import TalesWarmUp, warm_up
 from mel.prompts.chat import ChatTokenizer

@@ -348,8 +348,8 @@ class AuxiliarySettings(AskingSettings):
     comes_first: ClassVar[bool] = False
 
     @property
-    def needs_whole_batch(self) -> bool:
-        """Whether it compares groups with each other: then a host must show it more than one group at once."""
+    def compares_groups(self) -> bool:
+        """Whether it compares groups with each other: hosts refuse it where they show it one group at a time."""
         return False
 
     def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:

@@ -18,6 +18,7 @@ from mel.tasks.story_counts import (
     Reading,
     Story,
     draw_story,
+    experience_text,
     misconceptions,
     read,
     solution_text,
@@ -137,8 +138,3 @@ def walk_text(right: Sequence[Reading], wrong: Sequence[Reading]) -> str:
         if a != b:
             return " ".join([*words, "!"])
     return " ".join([*words, "none"])
-
-
-def experience_text(step: int, verb: str, *, bad: str, good: str) -> str:
-    """M for the error at event ``step`` (from 0): s* and the critique, then the heuristic."""
-    return f"at {step + 1}) {verb} not {bad} rule {verb} means {good}"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mel.types import Problem, Step, Verdict
+from mel.types import MetaExperience, Problem, Step, Verdict
 
 # fmt: off
 PLUS = ("finds", "buys", "wins", "earns", "gets", "picks", "catches", "gains", "borrows", "collects",
@@ -102,6 +102,11 @@ def steps_text(readings: Sequence[Reading]) -> str:
 def solution_text(readings: Sequence[Reading]) -> str:
     """The steps and the final answer."""
     return f"{steps_text(readings)} answer {readings[-1].count}"
+
+
+def experience_text(step: int, verb: str, *, bad: str, good: str) -> str:
+    """M for the error at event ``step`` (from 0): s* and the critique, then the heuristic."""
+    return f"at {step + 1}) {verb} not {bad} rule {verb} means {good}"
 
 
 def draw_story(rng: random.Random, length: int, split: str) -> Story:
@@ -220,6 +225,21 @@ class StoryCounts:
         """Whether every ``verb means meaning`` of the heuristic holds in the world."""
         rules = [(verb, meaning) for verb, meaning in _RULE.findall(heuristic) if verb in TRUE_MEANING]
         return all(TRUE_MEANING[verb] == meaning for verb, meaning in rules) if rules else None
+
+    def note(self, problem: Problem, response: str, *, is_true: bool = True) -> MetaExperience | None:
+        """M about the first wrong step, or with the two meanings turned round; None where no such step is there."""
+        error, steps = self.first_error(problem, response), self.steps(response)
+        events = Story.parse(problem.text).events
+        if error is None or error > min(len(steps), len(events)):
+            return None
+        verb = events[error - 1][0]
+        good, said = TRUE_MEANING[verb], response[steps[error - 1].start : steps[error - 1].end].split()[2]
+        others = [m for m in MEANINGS if m != good]
+        bad = said if said in others else random.Random(problem.id).choice(others)
+        good, bad = (good, bad) if is_true else (bad, good)
+        text = experience_text(error - 1, verb, bad=bad, good=good)
+        critique, _, heuristic = text.partition(" rule ")
+        return MetaExperience(bifurcation=error, critique=critique, heuristic=f"rule {heuristic}", text=text)
 
 
 def _numbered_truth(problem: Problem) -> list[tuple[int, Reading]]:

@@ -184,6 +184,21 @@ def check_groups(args: GRPOConfig) -> None:
         )
 
 
+def check_other_groups(args: GRPOConfig, who: str) -> None:
+    """Refuses batches in which an auxiliary that compares groups would never see two of them.
+
+    Raises:
+        ValueError: with the numbers and what to change.
+    """
+    local = args.per_device_train_batch_size * (args.steps_per_generation or 1)
+    if local < 2 * (args.num_generations or 1):
+        raise ValueError(
+            f"{who} compares the groups of different problems, and each process has one group in a generation batch: "
+            f"per_device_train_batch_size ({args.per_device_train_batch_size}) x steps_per_generation "
+            f"({args.steps_per_generation}) = {local} must be at least twice num_generations ({args.num_generations})"
+        )
+
+
 def experience_settings(args: GRPOConfig) -> MetaExperienceSettings:
     """What the auxiliary `meta_experience` needs, out of the flat fields."""
     return MetaExperienceSettings(**{name: setting(args, name) for name in MetaExperienceSettings.model_fields})

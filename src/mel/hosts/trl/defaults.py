@@ -14,6 +14,7 @@ from mel.hosts.load import template_text
 from mel.hosts.trl.config import (
     check_groups,
     check_layout,
+    check_other_groups,
     diagnostics_of,
     experience_settings,
     row_learning,
@@ -180,6 +181,8 @@ def check_method(
     for declared in settings:
         if declared.changes_groups:
             check_policy_rows(args, f"auxiliary {declared.name!r}", carrier=carrier)
+        if declared.compares_groups:
+            check_other_groups(args, f"auxiliary {declared.name!r}")
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:
