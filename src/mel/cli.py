@@ -177,6 +177,7 @@ def study(
 
 
 app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass@1, Avg@k, Pass@k")(cli_models.evaluate)
+app.command("probe", rich_help_panel=EVALUATE, short_help="Before training: can MEL help this model?")(cli_models.probe)
 app.command("merge", rich_help_panel=MODELS, short_help="Merge a LoRA adapter into its base model")(cli_models.merge)
 app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into a model directory")(
     cli_tales.import_model

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import TypeVar
 
 from mel.methods import Method
 from mel.ports import Requests
 from mel.step.accounting import Accounting
 from mel.step.ranks import Ranks, sum_counts
 from mel.types import Group, Outcome
-
-T = TypeVar("T")
 
 TOKENS, SECONDS = "tokens/diagnostics", "time_s/diagnostics"
 
@@ -23,7 +20,7 @@ def diagnose(
     outcomes: Mapping[str, Outcome],
     *,
     step: int,
-    answer: Callable[[Requests[T]], T],
+    answer: Callable[[Requests[Mapping[str, float]]], Mapping[str, float]],
     ranks: Ranks,
 ) -> dict[str, float]:
     """What the method's diagnosis says of this batch, over all ranks; nothing without one.

@@ -111,7 +111,9 @@ def _localized(known: Sequence[tuple[Pair, int]], at: Surroundings, setting: Pro
         settings = setting.construction.model_copy(update={"localizer": name})
         steps = yield from given_steps(fitting, settings, at, step=1, counts=Counter())
         named = {pair.problem.id: step for pair, step in zip(fitting, steps, strict=True)}
-        scores[f"located_{name}"] = {p.problem.id: float(named[p.problem.id] == e) for p, e in known if p in fitting}
+        scores[f"located_{name}"] = {
+            p.problem.id: float(named[p.problem.id] == e) for p, e in known if p.problem.id in named
+        }
     constant = Counter(error for _, error in known).most_common(1)
     scores["located_random"] = {p.problem.id: (e <= len(p.wrong_steps)) / len(p.wrong_steps) for p, e in known}
     scores["located_constant"] = {p.problem.id: float(e == constant[0][0]) for p, e in known}

@@ -44,8 +44,8 @@ def conclusion(scores: Scores, *, pairs: int) -> Conclusion:
     if mean(scores["parsed"]) < LEAST_PARSED:
         return Conclusion(
             answer="no",
-            sentence=f"MEL cannot help yet: only {mean(scores['parsed']):.2f} of its notes can be read; change the prompt "
-            "set or warm the policy up on comparing solutions.",
+            sentence=f"MEL cannot help yet: only {mean(scores['parsed']):.2f} of its notes can be read; change the "
+            "prompt set or warm the policy up on comparing solutions.",
         )
     if helps is not None and helps.low > 0:
         content, _ = _best({k: v for k, v in found.items() if k.endswith(place)}, "own_minus_other")
@@ -67,8 +67,8 @@ def _without_effect(found: Mapping[str, Score | None], helps: Score | None, plac
     if true is not None and true.low > 0:
         return Conclusion(
             answer="unclear",
-            sentence=f"Notes are causal, but its own are not good enough yet: {_PLACES[true_place]}, a true note raises "
-            f"success by {_shown(true)}, its own by {_shown(helps)}; a better localizer may do it.",
+            sentence=f"Notes are causal, but its own are not good enough yet: {_PLACES[true_place]}, a true note "
+            f"raises success by {_shown(true)}, its own by {_shown(helps)}; a better localizer may do it.",
         )
     if helps is not None and helps.high < 0:
         return Conclusion(answer="no", sentence=f"MEL would not help: its own notes lower success, {_shown(helps)}.")
