@@ -39,9 +39,7 @@ app.add_typer(
     rich_help_panel=MODELS,
     short_help="build, probe: small mistaken policies",
 )
-app.add_typer(
-    cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up, probe: a pretrained model in English"
-)
+app.add_typer(cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up: a pretrained model in English")
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # pyright: ignore[reportAssignmentType]
 """What a wrong command line raises; typer brings it, from click or from its own copy of that."""

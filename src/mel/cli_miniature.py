@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,21 +52,24 @@ def probe(
     world: Annotated[int, typer.Option(help="World whose truth it is measured against.")] = 0,
     count: Annotated[int, typer.Option(help="Problems per length.")] = 200,
 ) -> None:
-    """Print what a policy can do: solve, criticize, and make use of a hint."""
+    """Print what `mel probe` measures, for short and long problems, and how the policy reads the world's verbs."""
     from mel.hosts.local import LocalGenerator
     from mel.miniature import policies
 
     loaded = LocalGenerator.from_directory(directory or policies.path(world))
     facts = _facts(loaded.model, loaded.tokenizer, world, count=count)
-    typer.echo(f"{'':22}" + "".join(f"    L={length}" for length in facts))
+    typer.echo(f"{'':26}" + "".join(f"    L={length}" for length in facts))
     for name in next(iter(facts.values())):
-        typer.echo(f"{name:22}" + "".join(f"{column[name]:7.3f}" for column in facts.values()))
+        values = [column[name] for column in facts.values()]
+        typer.echo(f"{name:26}" + "".join("      -" if value is None else f"{value:7.3f}" for value in values))
 
 
-def _facts(model: Any, tokenizer: Any, world: int, *, count: int) -> dict[str, dict[str, float]]:
+def _facts(model: Any, tokenizer: Any, world: int, *, count: int) -> dict[str, dict[str, float | None]]:
     """Length of the problems -> the facts."""
+    from mel.hosts.load import positions_of
     from mel.hosts.local import LocalGenerator
-    from mel.miniature.probe import probe as measure
+    from mel.hosts.local_scorer import LocalScorer
+    from mel.miniature.probe import facts as measure
     from mel.prompts.chat import ChatTokenizer
     from mel.tasks.story_counts import StoryCounts
 
@@ -75,7 +77,14 @@ def _facts(model: Any, tokenizer: Any, world: int, *, count: int) -> dict[str, d
     for length in LENGTHS:
         task = StoryCounts(world=world, length=length)
         generator = LocalGenerator(model, tokenizer, seed=world)
-        found[str(length)] = asdict(measure(generator, ChatTokenizer(tokenizer), task, count=count))
+        found[str(length)] = measure(
+            generator,
+            ChatTokenizer(tokenizer),
+            task,
+            scorer=LocalScorer(generator.model, pad_id=tokenizer.pad_token_id or 0),
+            positions=positions_of(model.config),
+            count=count,
+        )
     return found
 
 

@@ -178,9 +178,8 @@ class Answering:
             seeded = replace(sampling, seed=self._seed * 1_000_003 + self._calls)
             found += self._generator.generate(prompts[start : start + self._size], seeded)
             taken = time.monotonic() - begin
-            left = (
-                f", {taken / len(found) * (len(prompts) - len(found)):.0f} s left" if len(found) < len(prompts) else ""
-            )
+            ahead = len(prompts) - len(found)
+            left = f", {taken / len(found) * ahead:.0f} s left" if ahead else ""
             self._console.print(
                 f"{self._phase}: {len(found)}/{len(prompts)} in {taken:.0f} s{left}", highlight=False, markup=False
             )
@@ -226,11 +225,7 @@ def _scorer(opened: Engine, prepared: Prepared) -> Scorer | None:
 
 
 def _show(result: dict[str, Any], console: Console) -> None:
-    table = Table(
-        title=f"{result['model']} on {result['task']}: {result['problems']} problems, {result['pairs']} pairs"
-    )
-    for name, options in (("figure", {}), ("mean", {"justify": "right"}), ("95 %", {}), ("problems", {})):
-        table.add_column(name, **options)
+    table = Table("figure", "mean", "95 %", "problems")
     for section in ("scores", "effects"):
         for name, score in result[section].items():
             if score is None:
@@ -240,6 +235,8 @@ def _show(result: dict[str, Any], console: Console) -> None:
                 name, f"{score['value']:.3f}", f"{score['low']:.3f} to {score['high']:.3f}", str(score["problems"])
             )
         table.add_section()
+    title = f"{result['model']} on {result['task']}: {result['problems']} problems, {result['pairs']} pairs"
+    console.print(title, soft_wrap=True, highlight=False, markup=False)
     console.print(table)
     console.print(f"{result['tokens']:,} tokens, {result['seconds']:.0f} s ({result['engine']})", highlight=False)
     console.print(result["verdict"], soft_wrap=True, highlight=False)
