@@ -1,4 +1,4 @@
-"""What a policy of the miniature can do before training: the probe of any policy, and how it reads the world's verbs."""
+"""What a policy of the miniature can do before training: the probe of any policy, and how it reads verbs."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from mel.config import Recipe, load_recipe, parse_recipe
 from mel.methods import Surroundings, drive
 from mel.methods.probe import ProbeSetting, conclusion, effects, intervals, probe, setting_of
 from mel.plan.context import completion_limit
-from mel.ports import Generator, Inspectable, Noting, Requests, Scorer, Verifier
+from mel.ports import Ask, Generator, Inspectable, Noting, Requests, Scorer, Verifier
 from mel.prepared import Prepared
 from mel.prompts.ask import PlainAsk
 from mel.recipe_files import changed
@@ -127,7 +127,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
 
 def probed(
     problems: Sequence[Problem],
-    ask: PlainAsk,
+    ask: Ask,
     at: Surroundings,
     setting: ProbeSetting,
     answering: Answering,
