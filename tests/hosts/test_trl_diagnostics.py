@@ -45,7 +45,7 @@ def trained(path: Any, measures: Sequence[str], backward: str = "separate") -> M
         tokenizer=ChatTokenizer(tiny.tokenizer()),
         prompts=prompts.load("story_counts"),
         steps=words_as_steps,
-        rollout_max_tokens=6,
+        rollout_max_tokens=40,
         inspector=KnowsTheFirstWord(),
     )
     settings = DiagnosticsSettings(measures=list(measures), every=2, samples=1)
@@ -58,7 +58,8 @@ def trained(path: Any, measures: Sequence[str], backward: str = "separate") -> M
     learning = {auxiliary.name: RowLearning(weight=Constant(0.7), backward=backward)}  # type: ignore[arg-type]
     model = tiny.model()
     model.config.attention_dropout = 0.1  # a pass that drew from the trainer's stream would be seen
-    args = tiny.config(path, max_steps=3, gradient_accumulation_steps=2, per_device_train_batch_size=4)
+    layout = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4, "max_completion_length": 40}
+    args = tiny.config(path, max_steps=3, **layout)
     trainer = tiny.trainer(MELTrainer, args, model=model, method=method, learning=learning)
     trainer.train()
     return trainer
