@@ -148,3 +148,18 @@ def test_the_warm_up_lowers_the_loss_and_repeats_exactly(model, tokenizer) -> No
     model.load_state_dict(before, strict=False)
     warm_up(model, tokenizer, settings=settings, device="cpu")
     assert all(torch.equal(p, after[name]) for name, p in model.named_parameters())
+
+
+def test_the_task_writes_a_true_note_about_a_wrong_step_and_a_false_one() -> None:
+    task = Tales()
+    problem = Problem(id="p", text="", answer="5", metadata={"counts": [5, 5], "verbs": ["buys", "counts"]})
+    wrong = "Step 1: buys 3 more, 2 + 3 = 5\nStep 2: counts 2 of them, 5 + 2 = 7\n#### 7"
+    true, false = task.note(problem, wrong), task.note(problem, wrong, is_true=False)
+    assert true is not None
+    assert false is not None
+    assert true.critique == 'First wrong step: 2. It takes "counts 2 of them" for a gain.'
+    assert true.heuristic == "If someone counts things, then the number stays the same."
+    assert (true.bifurcation, false.bifurcation) == (2, 2)
+    assert task.is_true_rule(problem, true.heuristic) is True
+    assert task.is_true_rule(problem, false.heuristic) is False
+    assert task.note(problem, "Step 1: buys 3 more, 2 + 3 = 5\nStep 2: counts 2, still 5\n#### 5") is None
