@@ -25,7 +25,7 @@ EVERYTHING = ["gradients", "initial_kl", "localization", "recovery", "hint_relia
 
 def words_as_steps(solution: str) -> tuple[Step, ...]:
     starts = [i for i, c in enumerate(solution) if c == "w"]
-    ends = [*starts[1:], len(solution)]
+    ends = [*starts[1:], len(solution)][: len(starts)]
     return tuple(Step(number=n, start=a, end=b) for n, (a, b) in enumerate(zip(starts, ends, strict=True), 1))
 
 

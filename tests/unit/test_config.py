@@ -58,9 +58,10 @@ def test_names_of_recipes_are_unique() -> None:
         ),
         (
             {"diagnostics": {"measures": ["recovry"]}},
-            "diagnostics.measures.0: expected 'gradients', 'initial_kl', 'localization', 'recovery' or 'hint_reliance'",
+            "recipe: diagnostics: measures.0: expected one of gradients, initial_kl, localization, recovery, "
+            "hint_reliance, got 'recovry'; did you mean 'recovery'?",
         ),
-        ({"diagnostics": {"evry": 5}}, "unknown key 'diagnostics.evry'; did you mean 'every'?"),
+        ({"diagnostics": {"evry": 5}}, "unknown key 'evry'; did you mean 'every'?"),
         ({"diagnostics": {"measures": ["gradients"]}}, "'gradients' is about an auxiliary beside the policy"),
         ({"carrier": "dr_gprpo"}, "did you mean 'dr_grpo'?"),
         ({"credit": "first_eror"}, "did you mean 'first_error'?"),

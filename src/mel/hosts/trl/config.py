@@ -210,7 +210,10 @@ def diagnostics_of(args: GRPOConfig) -> DiagnosticsSettings:
     Raises:
         ValueError: an unknown measure or setting.
     """
-    return DiagnosticsSettings(**(setting(args, "diagnostics") or {}))
+    try:
+        return DiagnosticsSettings(**(setting(args, "diagnostics") or {}))
+    except ValueError as error:
+        raise ValueError(f"mel_diagnostics: {error}") from None
 
 
 def row_learning(args: GRPOConfig) -> RowLearning:

@@ -38,6 +38,7 @@ class DiagnosticsSettings(AskingSettings):
     """
 
     name: ClassVar[str] = "diagnostics"
+    place: ClassVar[str | None] = ""  # a recipe says where its section is
 
     measures: list[Measure] = Field(default=[], description="What is measured; nothing if empty.")
     every: int = Field(default=10, ge=1, description="Optimizer steps between two measurements.")
