@@ -20,7 +20,7 @@ from mel.tasks.tales import Tales
 from mel.tasks.tales.note import experience_of
 from mel.tasks.tales.story import Event
 from mel.tasks.tales.verbs import MEANING_OF
-from mel.types import Completion, MetaExperience
+from mel.types import Completion, MetaExperience, Problem
 
 CHATML = (Path(prompts.__file__).parent / "templates" / "chatml.jinja").read_text()
 
