@@ -201,10 +201,10 @@ class Lane:
         """The probe before and after the warm-up, and the evaluation before training; on a GPU beside the study."""
         o, tiny = self.options, self.options.tiny
         base, policy = str(o.base), str(o.policy)
-        size = ("--count", "4", "--samples", "4") if tiny else ("--count", "64", "--batch-size", "512")
+        size = ("--problems", "4", "--samples", "4") if tiny else ("--problems", "64", "--batch-size", "512")
+        asked = ("--recipe", "smollm2_recommended", "--split", "test", "--dtype", "float32")
         for name, model in (("base", base), ("warm", policy)):
-            file = self.work / f"probe-{name}.json"
-            arguments = ("-m", "mel", "tales", "probe", model, *size, "--device", o.device, "--output", str(file))
+            arguments = ("-m", "mel", "probe", model, *asked, *size, "--output", str(self.work / f"probe-{name}"))
             self.background.append(self.start(f"probe-{name}", *arguments))
             if tiny:
                 self.wait(self.background[-1])
@@ -314,7 +314,9 @@ class Lane:
             for job in jobs:
                 for row in experiences_of(job.run):
                     file.write(json.dumps({"run": job.name, **row}) + "\n")
-        found = {path.stem: json.loads(path.read_text()) for path in sorted(self.work.glob("probe-*.json"))}
+        found = {
+            path.parent.name: json.loads(path.read_text()) for path in sorted(self.work.glob("probe-*/probe.json"))
+        }
         for name, run in [("before", self.work / "before"), *((j.name, j.run) for j in jobs)]:
             for path in sorted(run.glob("evaluations/*/result.json")):
                 found[f"{name}/{path.parent.name}"] = json.loads(path.read_text())

@@ -39,9 +39,7 @@ app.add_typer(
     rich_help_panel=MODELS,
     short_help="build, probe: small mistaken policies",
 )
-app.add_typer(
-    cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up, probe: a pretrained model in English"
-)
+app.add_typer(cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="warm-up: a pretrained model in English")
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # pyright: ignore[reportAssignmentType]
 """What a wrong command line raises; typer brings it, from click or from its own copy of that."""
@@ -181,6 +179,7 @@ app.command("eval", rich_help_panel=EVALUATE, short_help="Evaluate a model: Pass
 app.command("localize", rich_help_panel=EVALUATE, short_help="Score who names the first wrong step")(
     cli_models.localize
 )
+app.command("probe", rich_help_panel=EVALUATE, short_help="Before training: can MEL help this model?")(cli_models.probe)
 app.command("merge", rich_help_panel=MODELS, short_help="Merge a LoRA adapter into its base model")(cli_models.merge)
 app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into a model directory")(
     cli_tales.import_model

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +65,7 @@ def probe(
     world: Annotated[int, typer.Option(help="World whose truth it is measured against.")] = 0,
     count: Annotated[int, typer.Option(help="Problems per length.")] = 200,
 ) -> None:
-    """Print what a policy can do: solve, criticize, and make use of a hint."""
+    """Print what `mel probe` measures, for short and long problems, and how the policy reads the world's verbs."""
     from mel.hosts.local import LocalGenerator
     from mel.miniature import policies
 
@@ -74,9 +74,10 @@ def probe(
         raise ValueError(f"no policy for {task} is shipped: name the directory that `mel miniature build` wrote")
     loaded = LocalGenerator.from_directory(directory or policies.path(world))
     facts = _facts(loaded.model, loaded.tokenizer, world, task=task, count=count)
-    typer.echo(f"{'':22}" + "".join(f"    L={length}" for length in facts))
+    typer.echo(f"{'':26}" + "".join(f"    L={length}" for length in facts))
     for name in next(iter(facts.values())):
-        typer.echo(f"{name:22}" + "".join(f"{column[name]:7.3f}" for column in facts.values()))
+        values = [column[name] for column in facts.values()]
+        typer.echo(f"{name:26}" + "".join("      -" if value is None else f"{value:7.3f}" for value in values))
 
 
 def _kind(task: str) -> WorldKind[Any]:
@@ -96,17 +97,25 @@ def _load(task: str, **options: int) -> SmallWorldTask:
     return found
 
 
-def _facts(model: Any, tokenizer: Any, world: int, *, task: str, count: int) -> dict[str, dict[str, float]]:
+def _facts(model: Any, tokenizer: Any, world: int, *, task: str, count: int) -> dict[str, dict[str, float | None]]:
     """Length of the problems -> the facts."""
+    from mel.hosts.load import positions_of
     from mel.hosts.local import LocalGenerator
-    from mel.miniature.probe import probe as measure
+    from mel.hosts.local_scorer import LocalScorer
+    from mel.miniature.probe import facts as measure
     from mel.prompts.chat import ChatTokenizer
 
     found = {}
     for length in LENGTHS[task]:
         generator = LocalGenerator(model, tokenizer, seed=world)
-        at = _load(task, world=world, length=length)
-        found[str(length)] = asdict(measure(generator, ChatTokenizer(tokenizer), at, count=count))
+        found[str(length)] = measure(
+            generator,
+            ChatTokenizer(tokenizer),
+            _load(task, world=world, length=length),
+            scorer=LocalScorer(generator.model, pad_id=tokenizer.pad_token_id or 0),
+            positions=positions_of(model.config),
+            count=count,
+        )
     return found
 
 

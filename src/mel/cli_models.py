@@ -1,4 +1,4 @@
-"""`mel eval`, `mel localize` and `mel merge`: what is done with a model that exists."""
+"""`mel eval`, `mel localize`, `mel probe` and `mel merge`: what is done with a model that exists."""
 
 from __future__ import annotations
 
@@ -183,6 +183,37 @@ def _notes(run: Path | None, k: int | None) -> tuple[Path, int] | None:
 def _refuse(options: Mapping[str, Any], why: str) -> None:
     for name in _given(options):
         raise ValueError(f"--{name.replace('_', '-')} {why}; leave it out")
+
+
+def probe(
+    model: Annotated[str, typer.Argument(help="Model directory, hub id or miniature:WORLD.")],
+    task: Annotated[str | None, typer.Option(help="Task by its name, with its own prompts.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Whose task, prompts, limits and construction count.")] = None,
+    problems: Annotated[int, typer.Option(min=1, help="Problems, the first of the split.")] = 48,
+    samples: Annotated[int, typer.Option(min=2, help="Solutions sampled of each.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of the pairs and of all sampling.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Of the task; by default that of training.")] = None,
+    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on a GPU.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts per engine call.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a recipe key: task.options.length=8. Repeatable.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Also write probe.json into this directory.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")] = False,
+) -> None:
+    """Before training: can MEL help this policy? Solving, notes, localization, and attempts with and without notes."""
+    from mel.report.plain import as_json
+    from mel.run.evaluation.engines import EngineChoice
+    from mel.run.probe import ProbeChoice, probe_model, probe_recipe
+
+    choice = ProbeChoice(problems=problems, samples=samples, seed=seed, split=split, output=output)
+    asked = probe_recipe(model, task=task, recipe=recipe, chat_template=chat_template, changes=changes or ())
+    chosen = EngineChoice(engine=engine, dtype=dtype, batch_size=batch_size)
+    found = probe_model(asked, choice, chosen, console=Console(stderr=json))
+    if json:
+        typer.echo(as_json(found))
 
 
 def merge(

@@ -1,8 +1,7 @@
-"""`mel import` and `mel tales`: a pretrained language model as a model directory, its warm-up, and what it can do."""
+"""`mel import` and `mel tales`: a pretrained language model as a model directory, and its warm-up."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -67,46 +66,3 @@ def warm_up(
     policy.to("cpu").save_pretrained(output)
     tokenizer.save_pretrained(output)
     typer.echo(f"wrote {output} after {time.monotonic() - started:.0f} s on {chosen}")
-
-
-@app.command()
-def probe(
-    model: Annotated[str, typer.Argument(help="Model directory.")],
-    count: Annotated[int, typer.Option(min=1, help="Problems to measure it on.")] = 48,
-    samples: Annotated[int, typer.Option(min=2, help="Solutions sampled of each.")] = 8,
-    length: Annotated[int, typer.Option(min=1, help="Events of a problem.")] = 3,
-    verbs: Annotated[str, typer.Option(help="seen, unseen or taught.")] = "seen",
-    seed: Annotated[int, typer.Option(help="Of the problems, the verbs and all sampling.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Sequences decoded together.")] = 64,
-    output: Annotated[Path | None, typer.Option(help="Also write the figures here, as JSON.")] = None,
-    device: Device = "auto",
-) -> None:
-    """Measure what a policy can do before it is trained: solve, criticize, and make use of a note."""
-    from mel.hosts.load import device as present
-    from mel.hosts.load import load_model, load_tokenizer, quiet_libraries
-    from mel.hosts.local import LocalGenerator
-    from mel.miniature.tales_probe import Sampler, as_table, probe_tales
-    from mel.tasks.tales import Tales
-
-    quiet_libraries()
-    tokenizer = load_tokenizer(model)
-    policy = load_model(model).to(present() if device == "auto" else device)
-    generator = LocalGenerator(policy, tokenizer, batch_size=batch_size, seed=seed)
-    task = Tales(seed=seed, length=length, verbs=verbs)
-    started = time.monotonic()
-    facts = probe_tales(Sampler(generator, policy, tokenizer, task), count=count, samples=samples, seed=seed)
-    found = {
-        "model": model,
-        "count": count,
-        "samples": samples,
-        "length": length,
-        "verbs": verbs,
-        "seed": seed,
-        "device": str(policy.device),
-        "seconds": round(time.monotonic() - started, 1),
-        "facts": facts,
-    }
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    typer.echo(as_table(found))

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from mel.hosts import HOSTS, lora_model, trainer_model
-from mel.methods import AUXILIARIES, CARRIERS, CREDITS, check_slots, known
+from mel.methods import AUXILIARIES, CARRIERS, CREDITS, DiagnosticsSettings, check_slots, known
 from mel.methods.declaration import AuxiliarySettings, CarrierSettings, CreditSettings, Settings
 from mel.recipe_files import PLAIN_WORD, read_recipe
 from mel.types import Message
@@ -172,7 +172,7 @@ class WeightSection(Section):
     Args:
         kind: `constant`: lambda as it is (paper: 1). `grad_norm`: lambda_t keeps the norm of the rows'
             gradient at `share` times that of the policy gradient.
-        every: gradients are measured every so many optimizer steps; 0: never (`constant` only; DeepSpeed needs it).
+        every: `grad_norm`: gradients are measured every so many optimizer steps; null: in each.
         decay: of the exponential mean of the measured ratio.
         schedule: of lambda over the run: `constant` (paper), `linear` or `cosine`, from all of it down to `final`.
         final: what is left of lambda at the end, 0 to 1.
@@ -183,7 +183,7 @@ class WeightSection(Section):
     kind: Literal["constant", "grad_norm"] = "grad_norm"
     value: float = Field(default=1.0, ge=0.0, alias="lambda")
     share: float = Field(default=3.0, gt=0.0)
-    every: int = Field(default=1, ge=0)
+    every: int | None = Field(default=None, ge=0)
     decay: float = Field(default=0.9, ge=0.0, lt=1.0)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     final: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -195,11 +195,23 @@ class WeightSection(Section):
     def _is_measured(self) -> WeightSection:
         if self.kind == "grad_norm" and self.every == 0:
             raise ValueError("every: expected at least 1 optimizer step between measurements for grad_norm, got 0")
-        if self.conflict == "project" and self.every != 1:
+        if self.conflict == "project" and self.every not in (None, 1):
             raise ValueError(
                 f"every: expected 1 where conflict is 'project', which compares gradients, got {self.every}"
             )
+        if self.kind == "constant" and self.conflict == "keep" and self.every:
+            raise ValueError(
+                f"every: a constant weight measures nothing, got {self.every}: leave it out; norms and cosine are "
+                f"logged for all auxiliaries by diagnostics: {{measures: [gradients], every: {self.every}}}"
+            )
         return self
+
+    @property
+    def measured_every(self) -> int:
+        """Optimizer steps between two measurements that this rule needs; 0: it needs none."""
+        if self.kind == "constant":
+            return int(self.conflict == "project")
+        return self.every or 1
 
 
 class AuxiliarySection(Section):
@@ -303,6 +315,7 @@ class Recipe(Section):
     carrier: CarrierSection = CarrierSection.model_validate("grpo")
     credit: CreditSection = CreditSection.model_validate("outcome")
     auxiliaries: list[AuxiliarySection] = Field(default_factory=list)
+    diagnostics: DiagnosticsSettings = DiagnosticsSettings()
     trainer: dict[str, Any] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
     output: OutputSection = OutputSection()
@@ -318,6 +331,7 @@ class Recipe(Section):
         )
         check(lora_model(), self.model.lora or {}, at="model.lora", whose="a field of peft.LoraConfig")
         check_slots(self.carrier.settings, self.credit.settings, [auxiliary.settings for auxiliary in self.auxiliaries])
+        self.diagnostics.check_auxiliaries(has_auxiliaries=bool(self.auxiliaries))
         return self
 
     @property

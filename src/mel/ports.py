@@ -12,7 +12,7 @@ from collections.abc import Generator as PyGenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mel.requests import Rate, Request, Reward, Score
-from mel.types import Completion, Group, Message, Outcome, Problem, Sampling, Step, TokenIds, Verdict
+from mel.types import Completion, Group, Message, MetaExperience, Outcome, Problem, Sampling, Step, TokenIds, Verdict
 
 T = TypeVar("T")
 
@@ -154,6 +154,15 @@ class Conceptual(Protocol):
 
     def concept(self, problem: Problem, step: int) -> str | None:
         """What step number ``step`` (1-based) of a right solution turns on; None if there is no such step."""
+        ...
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A task that can write a note about a wrong solution itself, so that what notes cause can be measured."""
+
+    def note(self, problem: Problem, response: str, *, is_true: bool = True) -> MetaExperience | None:
+        """The meta-experience about the first wrong step, or the same with a false rule; None if it cannot be said."""
         ...
 
 

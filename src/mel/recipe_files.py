@@ -60,6 +60,15 @@ def read_recipe(name_or_path: str, changes: Sequence[str] = ()) -> dict[str, Any
     files = lineage(find_recipe(name_or_path))
     # A recipe is not called like its base: two of them would train into one directory.
     table = merged(file.table for file in files) | {"name": files[-1].table.get("name", files[-1].name)}
+    return changed(table, changes)
+
+
+def changed(table: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The sections of a recipe with `--set a.b=c` changes on top.
+
+    Raises:
+        ValueError: a change to what is not there.
+    """
     for change in changes:
         _apply(table, change)
     return table

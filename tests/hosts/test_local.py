@@ -6,10 +6,12 @@ pytest.importorskip("transformers")
 import torch
 
 from mel.hosts.local import LocalGenerator
+from mel.hosts.local_scorer import LocalScorer
 from mel.miniature.model import Size, build_model
 from mel.miniature.tokenizer import build_tokenizer
 from mel.ports import Generator
 from mel.prompts.chat import ChatTokenizer
+from mel.requests import Score
 from mel.tasks.story_counts import StoryCounts
 from mel.types import Sampling
 
@@ -103,3 +105,17 @@ def test_a_saved_model_generates_what_it_did_before(model, tokenizer, prompts, t
     tokenizer.save_pretrained(tmp_path)
     loaded = LocalGenerator.from_directory(tmp_path, seed=1)
     assert loaded.generate(prompts, SAMPLED) == LocalGenerator(model, tokenizer, seed=1).generate(prompts, SAMPLED)
+
+
+def test_scores_are_the_log_probabilities_of_the_plain_forward_pass_whatever_is_padded(model, tokenizer, prompts):
+    targets = (tuple(prompts[1][:4]), tuple(prompts[0][:2]), ())
+    contexts = (prompts[0], prompts[1], prompts[2])
+    scorer = LocalScorer(model.eval(), pad_id=0, batch_size=2)
+    found = scorer.score(Score(contexts=contexts, targets=targets))
+    for context, target, logps in zip(contexts, targets, found, strict=True):
+        ids = torch.tensor([[*context, *target]])
+        with torch.no_grad():
+            expected = model(ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
+        assert logps == pytest.approx(expected[len(context) - 1 :].tolist(), abs=1e-5)
+    with pytest.raises(ValueError, match="there is no other"):
+        scorer.score(Score(contexts=contexts, targets=targets, policy="initial"))

@@ -6,6 +6,8 @@ import pytest
 import tiny
 import torch
 
+from mel.objective.weight import Constant
+from mel.step import RowLearning
 from mel.types import Row
 
 
@@ -80,7 +82,11 @@ def test_the_optimizer_steps_of_one_generation_batch_average_to_the_dense_refere
 def test_a_measured_step_has_the_same_gradient_as_an_unmeasured_one(tmp_path):
     changes = {"max_steps": 1, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}
     found = [
-        tiny.gradients_of(still(tmp_path, mel_measure_every=every, **changes), tiny.RowsFrom(lambda call: rows_of(5)))
+        tiny.gradients_of(
+            still(tmp_path, **changes),
+            tiny.RowsFrom(lambda call: rows_of(5)),
+            learning={"rows_from": RowLearning(weight=Constant(0.7, every=every))},
+        )
         for every in (0, 1)
     ]
     assert_close(found[0][0], found[1][0], tolerance=1e-6)

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from mel import prompts
-from mel.miniature.corpus import Corpus, Mixture, experience_text, walk_text
+from mel.miniature.corpus import Corpus, Mixture, walk_text
 from mel.tasks.story_counts import TRUE_MEANING, Reading, Story, StoryCounts, split_of
 from mel.types import Problem
 

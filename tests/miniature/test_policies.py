@@ -8,7 +8,7 @@ pytest.importorskip("transformers")
 from mel.hosts.local import LocalGenerator
 from mel.miniature import policies
 from mel.miniature.model import SIZES
-from mel.miniature.probe import probe
+from mel.miniature.probe import facts as facts_of
 from mel.prompts.chat import ChatTokenizer
 from mel.tasks.story_counts import StoryCounts
 
@@ -45,13 +45,13 @@ def test_the_shipped_policy_counts_reads_its_misconceptions_and_uses_hints():
     directory = policies.path(0)
     generator = LocalGenerator.from_directory(directory)
     tokenizer = ChatTokenizer(generator.tokenizer)
-    facts = probe(generator, tokenizer, StoryCounts(), count=40)
+    facts = facts_of(generator, tokenizer, StoryCounts(), count=40)
     # Bounds far outside the sampling error of 40 problems around the card's figures.
-    assert facts.known_right > 0.97
-    assert facts.misconceived_right < 0.03
-    assert facts.malformed < 0.1
-    assert 0.05 < facts.pass1 < 0.4
-    assert facts.valid > 0.8
-    assert facts.located > 0.45
-    assert facts.replay_true > facts.replay_none > facts.replay_false
-    assert facts.bifurcation_true > facts.bifurcation_none
+    assert facts["known_right"] > 0.97
+    assert facts["misconceived_right"] < 0.03
+    assert facts["unreadable"] < 0.1
+    assert 0.05 < facts["solved_greedy"] < 0.4
+    assert facts["parsed"] > 0.8
+    assert facts["located"] > 0.45
+    assert facts["replay_start_true"] > facts["replay_start_none"] > facts["replay_start_false"]
+    assert facts["replay_bifurcation_true"] > facts["replay_bifurcation_none"]

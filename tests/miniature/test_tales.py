@@ -1,4 +1,4 @@
-"""The warm-up for tales and the probe, on a tiny model of random weights made here."""
+"""The warm-up for tales, on a tiny model of random weights made here."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mel import prompts
-from mel.hosts.local import LocalGenerator
-from mel.miniature.tales_corpus import Item, Mixture, TalesCorpus, experience_of, pair_of
-from mel.miniature.tales_probe import Sampler, as_table, logprobs_of_wrong, probe_tales
+from mel.miniature.tales_corpus import Item, Mixture, TalesCorpus
 from mel.miniature.tales_warmup import TalesWarmUp, warm_up
 from mel.prompts.chat import ChatTokenizer
 from mel.stages.experience import parse_experience
 from mel.tasks.tales import Tales
+from mel.tasks.tales.note import experience_of
 from mel.tasks.tales.story import Event
 from mel.tasks.tales.verbs import MEANING_OF
 from mel.types import Completion, MetaExperience, Problem
@@ -151,36 +150,16 @@ def test_the_warm_up_lowers_the_loss_and_repeats_exactly(model, tokenizer) -> No
     assert all(torch.equal(p, after[name]) for name, p in model.named_parameters())
 
 
-def test_the_probe_of_a_model_that_knows_nothing_measures_nothing_it_cannot(model, tokenizer) -> None:
-    task = Tales(length=1)
-    generator = LocalGenerator(model, tokenizer, batch_size=16)
-    facts = probe_tales(Sampler(generator, model, tokenizer, task), count=2, samples=2, seed=0)
-    assert facts["solved_greedy"] == facts["groups_mixed"] == facts["pairs"] == 0.0
-    assert facts["no_answer"] == 1.0
-    assert facts["parsed"] is None
-    assert facts["replay_start_true"] is None
-    head = {
-        "model": "m",
-        "count": 2,
-        "samples": 2,
-        "length": 1,
-        "verbs": "seen",
-        "seed": 0,
-        "seconds": 1,
-        "device": "c",
-    }
-    table = as_table({**head, "facts": facts})
-    assert "m: count 2" in table
-    assert f"{'parsed':26}      -" in table
-
-
-def test_the_log_probabilities_of_a_wrong_solution_are_those_of_its_own_tokens(model, tokenizer) -> None:
-    task, chat, end = Tales(), ChatTokenizer(tokenizer), (tokenizer.eos_token_id,)
-    problem = Problem(id="p", text="Tom has 2 cups. He buys 3. How many?", answer="5")
-    wrong = "Step 1: a, 2 + 3 = 5\nStep 2: b, still 5\n#### 6"
-    pair = pair_of(problem, "Step 1: a, 2 + 3 = 5\n#### 5", wrong, task, chat, end, prompts.load("tales"))
-    sampler = Sampler(LocalGenerator(model, tokenizer), model, tokenizer, task)
-    ids = torch.tensor([[*pair.group.prompt_ids, *pair.wrong.token_ids]])
-    logp = torch.log_softmax(model(ids).logits[0, :-1].detach(), -1).gather(-1, ids[0, 1:, None])[:, 0]
-    expected = logp[len(pair.group.prompt_ids) - 1 :].tolist()
-    assert logprobs_of_wrong(sampler, pair) == pytest.approx(expected, abs=1e-5)
+def test_the_task_writes_a_true_note_about_a_wrong_step_and_a_false_one() -> None:
+    task = Tales()
+    problem = Problem(id="p", text="", answer="5", metadata={"counts": [5, 5], "verbs": ["buys", "counts"]})
+    wrong = "Step 1: buys 3 more, 2 + 3 = 5\nStep 2: counts 2 of them, 5 + 2 = 7\n#### 7"
+    true, false = task.note(problem, wrong), task.note(problem, wrong, is_true=False)
+    assert true is not None
+    assert false is not None
+    assert true.critique == 'First wrong step: 2. It takes "counts 2 of them" for a gain.'
+    assert true.heuristic == "If someone counts things, then the number stays the same."
+    assert (true.bifurcation, false.bifurcation) == (2, 2)
+    assert task.is_true_rule(problem, true.heuristic) is True
+    assert task.is_true_rule(problem, false.heuristic) is False
+    assert task.note(problem, "Step 1: buys 3 more, 2 + 3 = 5\nStep 2: counts 2, still 5\n#### 5") is None

@@ -51,6 +51,18 @@ def test_names_of_recipes_are_unique() -> None:
         ),
         ({"auxiliaries": [{"name": "meta_experiense"}]}, "did you mean 'meta_experience'?"),
         ({"auxiliaries": [{"name": "meta_experience", "weight": {"every": 0}}]}, "at least 1 optimizer step between"),
+        (
+            {"auxiliaries": [{"name": "meta_experience", "weight": {"kind": "constant", "every": 5}}]},
+            "leave it out; norms and cosine are logged for all auxiliaries by diagnostics: {measures: [gradients], "
+            "every: 5}",
+        ),
+        (
+            {"diagnostics": {"measures": ["recovry"]}},
+            "recipe: diagnostics: measures.0: expected one of gradients, initial_kl, localization, recovery, "
+            "hint_reliance, got 'recovry'; did you mean 'recovery'?",
+        ),
+        ({"diagnostics": {"evry": 5}}, "unknown key 'evry'; did you mean 'every'?"),
+        ({"diagnostics": {"measures": ["gradients"]}}, "'gradients' is about an auxiliary beside the policy"),
         ({"carrier": "dr_gprpo"}, "did you mean 'dr_grpo'?"),
         ({"credit": "first_eror"}, "did you mean 'first_error'?"),
         ({"task": {"name": "story_counts", "count": "many"}}, "task.count"),

@@ -25,7 +25,7 @@ class LocalScorer:
         batch_size: targets per forward pass; they are grouped by length, so a batch holds little padding.
     """
 
-    def __init__(self, model: Any, *, pad_id: int, batch_size: int) -> None:
+    def __init__(self, model: Any, *, pad_id: int, batch_size: int = 16) -> None:
         self._model = model.eval()
         self._pad_id = pad_id
         self._batch_size = batch_size

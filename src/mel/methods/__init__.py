@@ -29,6 +29,7 @@ from mel.methods.declaration import (
     RewardModel,
     Surroundings,
 )
+from mel.methods.diagnostics import MEASURES, WHOLE_COPY, Diagnosis, DiagnosticsSettings
 from mel.methods.drive import GenerationError, adrive, drive
 from mel.naming import known
 from mel.ports import Auxiliary, Carrier, Credit
@@ -37,11 +38,15 @@ __all__ = [
     "AUXILIARIES",
     "CARRIERS",
     "CREDITS",
+    "MEASURES",
     "PAPER",
+    "WHOLE_COPY",
     "Assumptions",
     "AuxiliarySettings",
     "CarrierSettings",
     "CreditSettings",
+    "Diagnosis",
+    "DiagnosticsSettings",
     "Expected",
     "GenerationError",
     "LearnedReward",
@@ -70,6 +75,7 @@ class Method:
     Args:
         settings: of the auxiliaries, one for each and in their order: what they declare.
         credit_settings: what the credit rule declares.
+        diagnosis: what is measured beside it; None: nothing.
     """
 
     carrier: Carrier
@@ -77,6 +83,7 @@ class Method:
     auxiliaries: tuple[Auxiliary, ...] = ()
     settings: tuple[AuxiliarySettings, ...] = ()
     credit_settings: CreditSettings = field(default_factory=CREDITS["outcome"])
+    diagnosis: Diagnosis | None = None
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -86,7 +93,12 @@ class Method:
     @property
     def reads_text(self) -> bool:
         """Whether it needs problems, solutions and verdicts; the carrier alone reads rewards."""
-        return bool(self.auxiliaries) or self.credit_settings.reads_text
+        return bool(self.auxiliaries) or self.credit_settings.reads_text or self.diagnosis is not None
+
+    @property
+    def compares_gradients_every(self) -> int:
+        """Optimizer steps between two comparisons of gradients that nothing but a diagnosis needs; 0: never."""
+        return self.diagnosis.settings.compares_gradients_every if self.diagnosis is not None else 0
 
 
 def build(
@@ -95,15 +107,17 @@ def build(
     carrier: str | CarrierSettings = "grpo",
     credit: str | CreditSettings = "outcome",
     auxiliaries: Sequence[AuxiliarySettings] = (),
+    diagnostics: DiagnosticsSettings | None = None,
 ) -> Method:
     """The method those names and settings stand for.
 
     Args:
         carrier, credit: a name alone means its defaults.
+        diagnostics: what is measured beside it; None, or settings without measures: nothing.
 
     Raises:
-        ValueError: an unknown name, one auxiliary twice, or a credit rule with a carrier or auxiliaries it cannot work
-            with.
+        ValueError: an unknown name, one auxiliary twice, a credit rule with a carrier or auxiliaries it cannot work
+            with, or a measure that there is nothing to take of.
     """
     carrier, credit = carrier_settings(carrier), credit_settings(credit)
     check_slots(carrier, credit, auxiliaries)
@@ -113,6 +127,9 @@ def build(
         auxiliaries=tuple(settings.build(at) for settings in auxiliaries),
         settings=tuple(auxiliaries),
         credit_settings=credit,
+        diagnosis=Diagnosis(diagnostics, at, has_auxiliaries=bool(auxiliaries))
+        if diagnostics is not None and diagnostics.measures
+        else None,
     )
 
 

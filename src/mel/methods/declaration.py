@@ -212,17 +212,21 @@ class Settings(BaseModel):
 
     Attributes:
         name: what recipes call it.
+        place: what stands before a field in an error; the name unless said otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: ClassVar[str]
+    place: ClassVar[str | None] = None
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
-            found = faults(error, type(self).model_json_schema(), values, at=self.name)
+            found = faults(
+                error, type(self).model_json_schema(), values, at=self.name if self.place is None else self.place
+            )
             raise ValueError("; ".join(found)) from None
 
     @classmethod
@@ -351,8 +355,8 @@ class AuxiliarySettings(AskingSettings):
     comes_first: ClassVar[bool] = False
 
     @property
-    def needs_whole_batch(self) -> bool:
-        """Whether it compares groups with each other: then a host must show it more than one group at once."""
+    def compares_groups(self) -> bool:
+        """Whether it compares groups with each other: hosts refuse it where they show it one group at a time."""
         return False
 
     def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:

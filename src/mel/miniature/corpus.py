@@ -17,6 +17,7 @@ from mel.tasks.small_world import (
     Reading,
     WorldKind,
     draw_chain,
+    experience_text,
     misconceptions_of,
     solution_text,
     steps_text,
@@ -140,8 +141,3 @@ def walk_text(right: Sequence[Reading], wrong: Sequence[Reading]) -> str:
         if a.text != b.text:
             return " ".join([*words, "!"])
     return " ".join([*words, "none"])
-
-
-def experience_text(step: int, concept: str, *, bad: str, good: str) -> str:
-    """M for the error at event ``step`` (from 0): s* and the critique, then the heuristic."""
-    return f"at {step + 1}) {concept} not {bad} rule {concept} means {good}"

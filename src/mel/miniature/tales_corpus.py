@@ -15,13 +15,13 @@ from mel.ports import Tokenizer
 from mel.prompts import PromptSet
 from mel.stages.experience import construction_turn
 from mel.stages.replay import replay_prefix, replay_prompt
+from mel.tasks.tales.note import experience_of
 from mel.tasks.tales.story import (
     Belief,
     Event,
     Tale,
     counts,
     draw_tale,
-    rule_text,
     solution_of,
     steps_of,
     true_meaning,
@@ -64,19 +64,6 @@ class Item:
     kind: str
     prompt_ids: TokenIds
     target_ids: TokenIds
-
-
-def experience_of(number: int, event: Event, *, bad: Meaning | None, good: Meaning) -> MetaExperience:
-    """M for an error at that step, in the words that the warm-up teaches.
-
-    Args:
-        bad: what the step takes the verb to mean; None for a miscount.
-    """
-    taken = {"more": "a gain", "fewer": "a loss", "same": "no change"}
-    why = "It counts wrongly." if bad is None else f'It takes "{event.phrase}" for {taken[bad]}.'
-    failure, heuristic = f"First wrong step: {number}. {why}", rule_text(event.verb, good)
-    text = f"## Failure point\n{failure}\n\n## Heuristic\n{heuristic}"
-    return MetaExperience(bifurcation=number, critique=failure, heuristic=heuristic, text=text)
 
 
 def pair_of(

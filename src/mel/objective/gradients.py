@@ -50,6 +50,23 @@ def add(parameters: Sequence[Tensor], gradients: Gradients, *, factor: float) ->
             parameter.grad.add_(gradient, alpha=factor)
 
 
+def without(gradients: Gradients, parts: Sequence[tuple[Gradients | None, float]]) -> Gradients:
+    """What is left of a sum of gradients when `factor * part` is taken away; the very same without a part.
+
+    Args:
+        parts: (part, factor); None for one that is not in the sum.
+    """
+    left = list(gradients)
+    for part, factor in parts:
+        if part is not None and factor != 0:
+            left = [_less(a, b, factor) for a, b in zip(left, part, strict=True)]
+    return left
+
+
+def _less(gradient: Tensor | None, part: Tensor | None, factor: float) -> Tensor | None:
+    return gradient if gradient is None or part is None else gradient - factor * part
+
+
 def scale(parameters: Sequence[Tensor], factor: float) -> None:
     """Multiplies what the parameters hold; a factor of 1 changes nothing at all."""
     if factor == 1:

@@ -83,7 +83,7 @@ def _by_recipe(needs: Needs, section: str) -> Needs:
 def longest_sequences(
     recipe: Recipe, *, prompt_tokens: int = PROMPT_TOKENS, instruction_tokens: int = INSTRUCTION_TOKENS
 ) -> list[Longest]:
-    """Per phase the longest sequence: the rollout, then whatever auxiliaries and credit generate."""
+    """Per phase the longest sequence: the rollout, then whatever auxiliaries, credit and diagnostics generate."""
     rollout = Longest(
         phase="rollout",
         prompt=prompt_tokens,
@@ -106,7 +106,8 @@ def scored_sequences(
 
 def _all_needs(recipe: Recipe, prompt_tokens: int, instruction_tokens: int) -> list[Needs]:
     lengths = {"prompt_tokens": prompt_tokens, "instruction_tokens": instruction_tokens}
-    return [*auxiliary_needs(recipe, **lengths), credit_needs(recipe, **lengths)]
+    measured = recipe.diagnostics.needs(_limits(recipe, prompt_tokens, instruction_tokens))
+    return [*auxiliary_needs(recipe, **lengths), credit_needs(recipe, **lengths), measured]
 
 
 def longest_rows(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mel.config import AuxiliarySection, Recipe
-from mel.methods import Assumptions, Longest
+from mel.methods import WHOLE_COPY, Assumptions, Longest
 from mel.plan.activations import Activations, Pass, activations
 from mel.plan.batch import Batch, batch_of
 from mel.plan.beside import beside
@@ -18,7 +18,7 @@ from mel.plan.knobs import notes, refusal
 from mel.plan.layout import Layout, assumed_layout
 from mel.plan.numbers import GIB, Numbers, numbers
 from mel.plan.shapes import ModelShape
-from mel.plan.states import States, measures_gradients, states, trained
+from mel.plan.states import States, copies_initial, measures_gradients, states, trained
 from mel.plan.tokens import Tokens, tokens_per_step
 
 CONTEXT = 1.0 * GIB
@@ -124,6 +124,7 @@ def estimate(
     longest = check_context(recipe, shape, prompt_tokens=prompt, instruction_tokens=instruction)
     rows = longest_rows(recipe, prompt_tokens=prompt, instruction_tokens=instruction)
     _check_measuring(recipe, layout, batch)
+    _check_copy(recipe, layout)
     at = assumptions or Assumptions()
     n = numbers(recipe, layout)
     held, of = states(recipe, shape, layout, n), trained(shape, recipe.model.lora, n)
@@ -202,7 +203,7 @@ def peak_activations(
 
 def _is_joint(auxiliary: AuxiliarySection) -> bool:
     """Its rows go in the policy's own backward pass; a gradient that is measured has one of its own."""
-    return auxiliary.backward == "joint" and not auxiliary.weight.every
+    return auxiliary.backward == "joint" and not auxiliary.weight.measured_every
 
 
 def _arms(recipe: Recipe) -> str:
@@ -245,6 +246,7 @@ def _training(
         "rows' gradient set aside": held.set_aside,
         "optimizer": held.optimizer,
         **models,
+        "copy of the initial policy": held.initial,
         "communication": held.buffers,
         "activations kept": acts.stream,
         "activations at the peak": acts.working,
@@ -261,8 +263,8 @@ def _still(
         working: what this moment takes besides.
         engine: what the engine that generates holds then.
     """
-    parts = {"parameters": held.parameters, "optimizer": held.optimizer, **models, "communication": held.buffers}
-    parts |= working
+    parts = {"parameters": held.parameters, "optimizer": held.optimizer, **models}
+    parts |= {"copy of the initial policy": held.initial, "communication": held.buffers, **working}
     return parts | {"engine": engine, "reserve": _reserve(sum(parts.values()), layout)}
 
 
@@ -292,11 +294,16 @@ def _check_measuring(recipe: Recipe, layout: Layout, batch: Batch) -> None:
     if layout.is_deepspeed:
         raise ValueError(
             f"{layout.source}: DeepSpeed keeps gradients where they cannot be measured; use an FSDP2 or DDP "
-            "configuration, or weight: {kind: constant, lambda: ..., every: 0}"
+            "configuration, or weight: {kind: constant, lambda: ...} without the diagnosis of gradients"
         )
     if batch.slots % batch.accumulation:
         raise ValueError(
-            f"measuring gradients (weight.every) needs steps_per_generation ({batch.slots}) to be a multiple of "
-            f"gradient_accumulation_steps ({batch.accumulation}); change one, or use weight: {{kind: constant, "
-            "lambda: ..., every: 0}"
+            f"measuring gradients (kind: grad_norm, or a diagnosis of gradients) needs steps_per_generation "
+            f"({batch.slots}) to be a multiple of gradient_accumulation_steps ({batch.accumulation}); change one, or "
+            "use weight: {kind: constant, lambda: ...} without that diagnosis"
         )
+
+
+def _check_copy(recipe: Recipe, layout: Layout) -> None:
+    if copies_initial(recipe) and layout.strategy not in ("single", "ddp"):
+        raise ValueError(f"{layout.source}: {WHOLE_COPY}")

@@ -96,7 +96,8 @@ def _knob(name: str, recipe: Recipe, layout: Layout, batch: Batch, engine: str, 
         "process reward model": "a smaller process reward model, or one of bfloat16 weights",
         "implicit reward model": "credit.settings.source: monte_carlo or model, which copy no weights",
         "gradients not yet reduced": "trainer.accelerator_config.gradient_accumulation_kwargs.sync_each_batch: true",
-        "rows' gradient set aside": "weight: {kind: constant, lambda: ..., every: 0}",
+        "rows' gradient set aside": "weight: {kind: constant, lambda: ...} and no gradients in diagnostics.measures",
+        "copy of the initial policy": "leave initial_kl out of diagnostics.measures",
     }.get(name, "")
 
 

@@ -38,7 +38,9 @@ class States:
 
     Args:
         unsharded: gradients that FSDP2 keeps whole while it does not reduce them.
-        set_aside: the rows' gradients, one for each auxiliary, held apart while a lambda is measured.
+        set_aside: the rows' gradients, one for each auxiliary, held apart while a lambda is measured or gradients are
+            compared; for the latter also the policy's.
+        initial: a frozen copy of the policy as it was before training.
         buffers: communication buckets and parameters gathered for a moment.
         host: per node, in the host's memory.
     """
@@ -50,6 +52,7 @@ class States:
     set_aside: float
     buffers: float
     host: float
+    initial: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,8 +104,9 @@ def states(recipe: Recipe, shape: ModelShape, layout: Layout, n: Numbers) -> Sta
     if layout.strategy == "fsdp2":
         return _fsdp2(recipe, shape, layout, n, of, moments)
     gradients = of.master * of.trained
+    parameters = n.model * of.frozen + of.master * of.trained
     return States(
-        parameters=n.model * of.frozen + of.master * of.trained,
+        parameters=parameters,
         gradients=gradients,
         optimizer=moments,
         unsharded=0.0,
@@ -110,17 +114,36 @@ def states(recipe: Recipe, shape: ModelShape, layout: Layout, n: Numbers) -> Sta
         # DDP reduces through buckets as large as the gradients.
         buffers=gradients if layout.strategy == "ddp" else 0.0,
         host=0.0,
+        initial=parameters if copies_initial(recipe) else 0.0,
     )
 
 
 def measures_gradients(recipe: Recipe) -> bool:
     """Whether norms are measured, for a lambda or to be logged."""
-    return any(a.weight.every > 0 for a in recipe.auxiliaries)
+    return _measures_weight(recipe) or recipe.diagnostics.compares_gradients_every > 0
+
+
+def copies_initial(recipe: Recipe) -> bool:
+    """Whether the trainer keeps a copy of the untrained policy for a diagnosis; an adapter is only switched off, and
+    with `beta` above 0 TRL keeps a reference of its own."""
+    has_reference = recipe.model.lora is not None or float(recipe.trainer.get("beta", 0.0)) > 0
+    return recipe.diagnostics.needs_initial_policy and not has_reference
+
+
+def _measures_weight(recipe: Recipe) -> bool:
+    return any(a.weight.measured_every > 0 for a in recipe.auxiliaries)
 
 
 def _set_aside(recipe: Recipe, gradients: float) -> float:
-    """Where one auxiliary is measured, all are held apart: another's rows would pass for the policy's gradient."""
-    return gradients * len(recipe.auxiliaries) if measures_gradients(recipe) else 0.0
+    """Where one auxiliary is measured, all are held apart: another's rows would pass for the policy's gradient.
+
+    What is only compared is learned as if it were not, so that the policy's gradient has to be made out of the sum.
+    """
+    count = len(recipe.auxiliaries) if measures_gradients(recipe) else 0
+    is_extra = recipe.diagnostics.compares_gradients_every > 0 and not all(
+        a.weight.measured_every == 1 for a in recipe.auxiliaries
+    )
+    return gradients * (count + is_extra)
 
 
 def least_bytes(recipe: Recipe, model_path: str, *, processes: int) -> float | None:
@@ -181,7 +204,7 @@ def _fsdp2(recipe: Recipe, shape: ModelShape, layout: Layout, n: Numbers, of: Tr
     gradients = of.master * of.trained / p
     several = int(recipe.trainer.get("gradient_accumulation_steps", 1)) > 1
     # Rows that go before the policy are not reduced before it either.
-    several |= any(a.backward == "separate" or a.weight.every > 0 for a in recipe.auxiliaries)
+    several |= any(a.backward == "separate" for a in recipe.auxiliaries) or measures_gradients(recipe)
     holds_whole = several and not syncs_each_batch(recipe)
     gathered = 2 * shape.layer_parameters + shape.head_parameters * (1 if shape.is_tied else 2)
     if not layout.frees_after_forward:

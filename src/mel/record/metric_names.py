@@ -12,8 +12,8 @@ CUMULATIVE = (GENERATED, TRAINED, SECONDS)
 EVALUATION = "evaluation/"
 """Prefix of the scores during training."""
 
-NOT_GENERATED = ("rows", "rows_context", "generated", "trained")
-"""Words under which `tokens/` counts something else than what one phase generated."""
+NOT_GENERATED = ("rows", "rows_context", "generated", "trained", "diagnostics")
+"""Words under which `tokens/` counts something else than what one phase of training generated."""
 
 RESERVED_PHASES = ("rollout", "verify", "update", *NOT_GENERATED, "total", "step")
 """Words under which `tokens/` and `time_s/` already count something: no auxiliary may call a phase of its own so."""

@@ -45,6 +45,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     problems = training_problems(recipe, task)
     for auxiliary in recipe.auxiliaries:
         auxiliary.settings.check(rollouts=group_size(recipe), problems=problems, inspector=_inspector(task))
+    recipe.diagnostics.check(has_auxiliaries=bool(recipe.auxiliaries), inspector=_inspector(task))
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
     positions = refusals.refuse_model(model_path)
@@ -153,6 +154,7 @@ def build_method(prepared: Prepared) -> methods.Method:
         carrier=recipe.carrier.settings,
         credit=recipe.credit.settings,
         auxiliaries=[auxiliary.settings for auxiliary in recipe.auxiliaries],
+        diagnostics=recipe.diagnostics,
     )
 
 

@@ -12,6 +12,7 @@ from mel.methods import AuxiliarySettings, Method
 from mel.ports import Carrier, Remembering, Requests
 from mel.step.accounting import Accounting
 from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
+from mel.step.diagnosing import diagnose
 from mel.step.idleness import ROLLOUTS, Reasons, idle_rollouts, signs_of
 from mel.step.ranks import Ranks, sum_counts
 from mel.step.slots import Totals
@@ -80,7 +81,7 @@ class _Report:
 def learn(
     method: Method, rolled: Rolled, *, step: int, answer: Answer, ranks: Ranks, accounting: Accounting
 ) -> Learned:
-    """Drive every auxiliary, then carrier and credit; the same collective calls on every rank.
+    """Drive every auxiliary, then carrier and credit, then what is measured; the same collective calls on every rank.
 
     Args:
         step: 1-based number of the optimizer step that this batch is first used in.
@@ -109,7 +110,7 @@ def learn(
         advantages=None if advantages is None else host_advantages(rolled.groups, groups, advantages),
         share=Share.sum([r.share for r in reports]),
         outcomes=outcomes,
-        metrics=metrics,
+        metrics=metrics | diagnose(method, rolled.groups, outcomes, step=step, answer=answer, ranks=ranks),
         idle=_idle(method, reports, metrics),
     )
 
@@ -240,6 +241,7 @@ def _counts(
     return {
         "groups": float(len(groups)),
         "groups_mixed": float(sum(g.is_mixed for g in groups)),
+        "groups_right": float(sum(g.pass_rate == 1.0 for g in groups)),
         "tokens/rows": float(sum(len(r.target_ids) for r in rows)),
         "tokens/rows_context": float(sum(len(r.context_ids) for r in rows)),
         **accounting.counts(),
@@ -257,9 +259,12 @@ def _metrics(method: Method, reports: Sequence[_Report], rewards: Sequence[Seque
     phases = sorted({phase for r in reports for phase in r.seconds})
     totals = Totals.sum([r.totals for r in reports])
     dummies = sum(totals.most.values()) * len(reports) - totals.num_rows
+    groups, mixed, right = (counts.pop(name) for name in ("groups", "groups_mixed", "groups_right"))
     return {
         "reward/mean": sum(known) / len(known) if known else math.nan,
-        "reward/groups_mixed": counts.pop("groups_mixed") / counts.pop("groups"),
+        "reward/groups_mixed": mixed / groups,
+        "reward/groups_right": right / groups,
+        "reward/groups_wrong": (groups - mixed - right) / groups,
         **counts,
         **_rates(method, counts),
         **{f"time_s/{phase}": max(r.seconds.get(phase, 0.0) for r in reports) for phase in phases},

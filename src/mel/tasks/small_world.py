@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
 
-from mel.types import Problem, Step, Verdict
+from mel.types import MetaExperience, Problem, Step, Verdict
 
 Belief = Callable[[str, int], str]
 """(concept, number of the operation from 0) -> what somebody takes the concept to mean there."""
@@ -119,6 +119,11 @@ def steps_text(readings: Sequence[Reading]) -> str:
 def solution_text(readings: Sequence[Reading]) -> str:
     """The steps and the final answer."""
     return f"{steps_text(readings)} answer {readings[-1].value}"
+
+
+def experience_text(step: int, concept: str, *, bad: str, good: str) -> str:
+    """M for the error at operation ``step`` (from 0): s* and the critique, then the heuristic."""
+    return f"at {step + 1}) {concept} not {bad} rule {concept} means {good}"
 
 
 def draw_chain(kind: WorldKind[C], rng: random.Random, length: int, split: str) -> C:
@@ -239,6 +244,21 @@ class SmallWorldTask:
             if response[step.start : step.end].split() != [f"{step.number})", *reading.text.split()]:
                 return step.number
         return None if len(steps) == len(truth) else min(len(steps), len(truth)) + 1
+
+    def note(self, problem: Problem, response: str, *, is_true: bool = True) -> MetaExperience | None:
+        """M about the first wrong step, or with the two meanings turned round; None where no such step is there."""
+        error, steps = self.first_error(problem, response), self.steps(response)
+        concepts = self.kind.parse(problem.text).concepts
+        if error is None or error > min(len(steps), len(concepts)):
+            return None
+        concept, step = concepts[error - 1], steps[error - 1]
+        good, read = self.kind.truth[concept], self.kind.step.search(response, step.start, step.end)
+        others = [m for m in self.kind.meanings if m != good]
+        bad = read["meaning"] if read and read["meaning"] in others else random.Random(problem.id).choice(others)
+        good, bad = (good, bad) if is_true else (bad, good)
+        text = experience_text(error - 1, concept, bad=bad, good=good)
+        critique, _, heuristic = text.partition(" rule ")
+        return MetaExperience(bifurcation=error, critique=critique, heuristic=f"rule {heuristic}", text=text)
 
     def concept(self, problem: Problem, step: int) -> str | None:
         """What that operation turns on: a verb, for example."""

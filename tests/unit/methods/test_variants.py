@@ -153,7 +153,7 @@ def test_a_sibling_problem_is_solved_judged_and_learned_in_the_place_of_the_own(
     assert outcome.rows == (Row(context_ids=ids(f"<user> {OTHER.text} <assistant>"), target_ids=ended(SOLVED)),)
     alone, _ = learn([MIXED], [ANALYSIS], [], **settings)
     assert (alone.rows, alone.counts["failure/no_sibling"]) == ((), 1)
-    assert MetaExperienceSettings(**settings).needs_whole_batch
+    assert MetaExperienceSettings(**settings).compares_groups
 
 
 @pytest.mark.parametrize(("answer", "advantage"), [(RIGHT, 0.5), (WRONG_AT_2, -0.5)])

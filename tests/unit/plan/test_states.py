@@ -104,6 +104,21 @@ def test_measuring_sets_one_more_gradient_aside(recipe: Callable[..., Recipe]) -
     assert of(recipe(auxiliaries=[AUXILIARY | {"weight": CONSTANT}]), ONE).set_aside == 0.0
 
 
+def test_comparing_what_is_not_measured_holds_the_policys_gradient_too(recipe: Callable[..., Recipe]) -> None:
+    compared = {"diagnostics": {"measures": ["gradients"]}}
+    assert of(recipe(auxiliaries=[AUXILIARY | {"weight": CONSTANT}], **compared), ONE).set_aside == 2 * 4 * P_4B
+    assert of(recipe(auxiliaries=[AUXILIARY], **compared), ONE).set_aside == 4 * P_4B
+
+
+def test_a_copy_of_the_untrained_policy_is_counted_where_there_must_be_one(recipe: Callable[..., Recipe]) -> None:
+    asked = {"diagnostics": {"measures": ["initial_kl"]}}
+    assert of(recipe(), ONE).initial == 0.0
+    assert of(recipe(**asked), ONE).initial == of(recipe(), ONE).parameters
+    assert of(recipe(trainer={"beta": 0.1}, **asked), ONE).initial == 0.0, "the reference is one"
+    adapter = {"model": {"path": "Qwen/Qwen3-4B-Base", "lora": {"r": 8, "target_modules": "all-linear"}}}
+    assert of(recipe(**adapter, **asked), ONE).initial == 0.0, "the base without its adapter is one"
+
+
 def test_what_a_gpu_holds_at_least_is_its_weights_gradients_and_moments(recipe: Callable[..., Recipe]) -> None:
     for processes in (1, 8):
         assert least_bytes(recipe(), "Qwen3-4B-Base", processes=processes) == 16 * P_4B

@@ -149,6 +149,8 @@ def test_counts_stand_in_the_auxiliarys_namespace_with_its_rates_and_phases() ->
     assert found == {
         "reward/mean": 0.25,
         "reward/groups_mixed": 0.5,
+        "reward/groups_right": 0.0,
+        "reward/groups_wrong": 0.5,
         "tokens/rows": 3,
         "tokens/rows_context": 2,
         "tokens/rollout": 0,

@@ -16,6 +16,7 @@ from mel.hosts.trl.implicit_reward import check_copies
 from mel.hosts.trl.surrogates import surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes, shards_states
+from mel.methods import WHOLE_COPY
 from mel.objective.weight import Constant, GradNorm
 from mel.step import RowLearning
 
@@ -77,7 +78,7 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         surrogate=recipe.carrier.settings.surrogate,
         credit=recipe.credit.name,
         settings=[auxiliary.settings for auxiliary in recipe.auxiliaries],
-        has_auxiliaries=bool(recipe.auxiliaries),
+        has_auxiliaries=bool(recipe.auxiliaries) or bool(recipe.diagnostics.measures),
     )
     _check_models(recipe)
     return TRLArguments(
@@ -106,15 +107,18 @@ def _check_models(recipe: Recipe) -> None:
         check_reward_model(credit.reward_model)
     if credit.learned_reward is not None:
         check_copies(is_whole=recipe.model.lora is None and not shards_states())
+    is_kept = recipe.model.lora is not None or float(recipe.trainer.get("beta", 0.0)) > 0
+    if recipe.diagnostics.needs_initial_policy and shards_states() and not is_kept:
+        raise ValueError(WHOLE_COPY)
 
 
 def _learning(auxiliary: AuxiliarySection) -> RowLearning:
     rule = auxiliary.weight
     is_constant = rule.kind == "constant"
     return RowLearning(
-        weight=Constant(rule.value, every=rule.every)
+        weight=Constant(rule.value, every=rule.measured_every)
         if is_constant
-        else GradNorm(rule.share, every=rule.every, decay=rule.decay),
+        else GradNorm(rule.share, every=rule.measured_every, decay=rule.decay),
         schedule=rule.schedule,
         final=rule.final,
         conflict=rule.conflict,
@@ -125,9 +129,12 @@ def _learning(auxiliary: AuxiliarySection) -> RowLearning:
 
 
 def _row_fields(recipe: Recipe) -> dict[str, Any]:
-    """What the flat fields say of rows: those of the first auxiliary that is measured, for the check of the layout."""
-    measured = next((a.weight for a in recipe.auxiliaries if a.weight.every), None)
-    return {"mel_weight": "constant", "mel_measure_every": measured.every if measured else 0}
+    """What the flat fields say of rows, for the check of the layout: whether the gradient of any is measured."""
+    is_measured = any(a.weight.measured_every for a in recipe.auxiliaries)
+    return {
+        "mel_weight": "grad_norm" if is_measured else "constant",
+        "mel_diagnostics": recipe.diagnostics.model_dump(),
+    }
 
 
 def _patience(recipe: Recipe) -> dict[str, Any]:

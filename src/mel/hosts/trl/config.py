@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from trl.trainer.grpo_config import GRPOConfig
 
-from mel.methods import MetaExperienceSettings, carrier_settings, credit_settings
+from mel.methods import DiagnosticsSettings, MetaExperienceSettings, carrier_settings, credit_settings
 from mel.objective.weight import Constant, GradNorm, Weight
 from mel.step import RowLearning
 
@@ -32,6 +32,7 @@ class MELConfig(GRPOConfig):
         *GRPOConfig._VALID_DICT_FIELDS,
         "mel_carrier_settings",
         "mel_credit_settings",
+        "mel_diagnostics",
     ]
 
     mel_pairs_per_group: int = _of_method("pairs_per_group")
@@ -72,7 +73,7 @@ class MELConfig(GRPOConfig):
     mel_lambda: float = field(default=1.0, metadata={"help": "Weight of the rows if mel_weight is constant."})
     mel_share: float = field(default=3.0, metadata={"help": "Norm of the rows' gradient over the policy's."})
     mel_measure_every: int | None = field(
-        default=None, metadata={"help": "Optimizer steps between gradient measurements; None: 1 for grad_norm, else 0."}
+        default=None, metadata={"help": "grad_norm: optimizer steps between gradient measurements; None: 1."}
     )
     mel_decay: float = field(default=0.9, metadata={"help": "Of the exponential mean between measurements."})
     mel_schedule: str = field(
@@ -86,6 +87,9 @@ class MELConfig(GRPOConfig):
         default="separate", metadata={"help": "separate: rows in backward passes of their own. joint: in the policy's."}
     )
     mel_rows_per_backward: int = field(default=16, metadata={"help": "Rows per separate backward pass."})
+    mel_diagnostics: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": "What is measured beside training: measures, every, pairs, samples."}
+    )
     mel_correctness: str | None = field(
         default=None, metadata={"help": "Name or index of the reward function that says right or wrong; None: first."}
     )
@@ -136,6 +140,7 @@ def check_settings(args: GRPOConfig) -> None:
     carrier_settings(setting(args, "carrier"), setting(args, "carrier_settings"))
     credit_settings(setting(args, "credit"), setting(args, "credit_settings"))
     row_learning(args)
+    diagnostics_of(args)
 
 
 def check_layout(args: GRPOConfig) -> None:
@@ -146,14 +151,15 @@ def check_layout(args: GRPOConfig) -> None:
             batches; the numbers and what to change.
     """
     check_groups(args)
-    weight = row_learning(args).weight
+    is_measured = row_learning(args).weight.every or diagnostics_of(args).compares_gradients_every
     steps, accumulation = args.steps_per_generation or 1, int(args.gradient_accumulation_steps or 1)
-    if weight.every and steps % accumulation:
+    if is_measured and steps % accumulation:
         raise ValueError(
-            "measuring gradients (mel_weight='grad_norm' or mel_measure_every) needs every optimizer step to fall "
-            f"within one generation batch: steps_per_generation ({steps}) must be a multiple of "
-            f"gradient_accumulation_steps ({accumulation}); change one of them, or set mel_weight='constant' and "
-            "mel_measure_every=0; or pass `method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"
+            "measuring gradients (mel_weight='grad_norm', or a diagnosis of gradients) needs every optimizer step to "
+            f"fall within one generation batch: steps_per_generation ({steps}) must be a multiple of "
+            f"gradient_accumulation_steps ({accumulation}); change one of them, or set mel_weight='constant' "
+            "without that diagnosis; or pass `method=plain_method()` (of mel.hosts.trl) for a method without "
+            "auxiliaries"
         )
 
 
@@ -178,9 +184,36 @@ def check_groups(args: GRPOConfig) -> None:
         )
 
 
+def check_other_groups(args: GRPOConfig, who: str) -> None:
+    """Refuses batches in which an auxiliary that compares groups would never see two of them.
+
+    Raises:
+        ValueError: with the numbers and what to change.
+    """
+    local = args.per_device_train_batch_size * (args.steps_per_generation or 1)
+    if local < 2 * (args.num_generations or 1):
+        raise ValueError(
+            f"{who} compares the groups of different problems, and each process has one group in a generation batch: "
+            f"per_device_train_batch_size ({args.per_device_train_batch_size}) x steps_per_generation "
+            f"({args.steps_per_generation}) = {local} must be at least twice num_generations ({args.num_generations})"
+        )
+
+
 def experience_settings(args: GRPOConfig) -> MetaExperienceSettings:
     """What the auxiliary `meta_experience` needs, out of the flat fields."""
     return MetaExperienceSettings(**{name: setting(args, name) for name in MetaExperienceSettings.model_fields})
+
+
+def diagnostics_of(args: GRPOConfig) -> DiagnosticsSettings:
+    """What is measured beside training.
+
+    Raises:
+        ValueError: an unknown measure or setting.
+    """
+    try:
+        return DiagnosticsSettings(**(setting(args, "diagnostics") or {}))
+    except ValueError as error:
+        raise ValueError(f"mel_diagnostics: {error}") from None
 
 
 def row_learning(args: GRPOConfig) -> RowLearning:
@@ -206,5 +239,11 @@ def row_learning(args: GRPOConfig) -> RowLearning:
 def _weight(args: GRPOConfig) -> Weight:
     every = setting(args, "measure_every")
     if setting(args, "weight") == "constant":
-        return Constant(setting(args, "lambda"), every=every or 0)
+        is_compared = setting(args, "conflict") == "project"
+        if every and not is_compared:
+            raise ValueError(
+                f"measure_every: a constant weight measures nothing, got {every}: leave it out, and to have norms and "
+                f"cosine logged set mel_diagnostics={{'measures': ['gradients'], 'every': {every}}}"
+            )
+        return Constant(setting(args, "lambda"), every=int(is_compared))
     return GradNorm(setting(args, "share"), every=1 if every is None else every, decay=setting(args, "decay"))

@@ -11,7 +11,15 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from mel import prompts
 from mel.hosts.load import template_text
-from mel.hosts.trl.config import check_groups, check_layout, experience_settings, row_learning, setting
+from mel.hosts.trl.config import (
+    check_groups,
+    check_layout,
+    check_other_groups,
+    diagnostics_of,
+    experience_settings,
+    row_learning,
+    setting,
+)
 from mel.hosts.trl.policy_rows import check_policy_rows
 from mel.hosts.trl.problems import lines_as_steps
 from mel.hosts.trl.surrogates import check_surrogate
@@ -114,6 +122,7 @@ def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None,
         carrier=carrier_settings(setting(args, "carrier"), setting(args, "carrier_settings")),
         credit=credit_settings(setting(args, "credit"), setting(args, "credit_settings")),
         auxiliaries=[experience_settings(args)],
+        diagnostics=diagnostics_of(args),
     )
 
 
@@ -159,6 +168,7 @@ def check_method(
         carrier, credit: their names.
         surrogate: the carrier's.
         settings: of the auxiliaries, as far as these declare anything.
+        has_auxiliaries: or a diagnosis, which reads whole groups as they do.
 
     Raises:
         ValueError: what does not go together and what to change.
@@ -171,6 +181,8 @@ def check_method(
     for declared in settings:
         if declared.changes_groups:
             check_policy_rows(args, f"auxiliary {declared.name!r}", carrier=carrier)
+        if declared.compares_groups:
+            check_other_groups(args, f"auxiliary {declared.name!r}")
 
 
 def refuse_auxiliaries(method: Method, what: str) -> None:

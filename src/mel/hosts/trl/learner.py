@@ -13,6 +13,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.generator import TrainerGenerator
 from mel.hosts.trl.implicit_reward import ImplicitReward
+from mel.hosts.trl.initial_policy import initial_policy
 from mel.hosts.trl.policy_rows import PolicyScale
 from mel.hosts.trl.problems import Scored, opening_of, problem_of
 from mel.hosts.trl.ranks import TrainerRanks
@@ -84,7 +85,8 @@ class Learner:
         self._rater = rater
         self.rewarder = rewarder
         self._generator = TrainerGenerator(trainer, tokenizer)
-        self._scorer = TrainerScorer(trainer)
+        needs_initial = method.diagnosis is not None and method.diagnosis.settings.needs_initial_policy
+        self._scorer = TrainerScorer(trainer, initial=initial_policy(trainer) if needs_initial else None)
         self._ranks = TrainerRanks(trainer.accelerator)
         self._patience = Patience()
         self.batches = 0

@@ -13,7 +13,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import use_adapter
 
 from mel.hosts.trl.ranks import max_over_ranks
-from mel.hosts.trl.row_losses import row_logprobs
+from mel.hosts.trl.row_losses import row_logprobs, whole_logprobs
 from mel.objective.score import ScoreBatch, in_order, score_batches
 from mel.ports import Logprobs
 from mel.requests import Score
@@ -24,10 +24,14 @@ class TrainerScorer:
 
     Every rank makes the same number of forward passes, which sharded models need: a rank with fewer sequences passes
     dummies through. No generation engine takes part.
+
+    Args:
+        initial: a copy of the policy before training; None where the trainer has it, or nobody asks for it.
     """
 
-    def __init__(self, trainer: GRPOTrainer) -> None:
+    def __init__(self, trainer: GRPOTrainer, *, initial: Any = None) -> None:
         self._trainer: Any = trainer
+        self._initial = initial
 
     def score(self, request: Score) -> list[Logprobs]:
         """One tuple per target, in order.
@@ -48,12 +52,15 @@ class TrainerScorer:
 
     def _logprobs(self, model: Any, batch: ScoreBatch) -> Tensor:
         rows = batch.rows.to(self._trainer.accelerator.device)
-        return row_logprobs(self._trainer, model, rows).float().cpu()
+        found = whole_logprobs if model is self._initial else row_logprobs
+        return found(self._trainer, model, rows).float().cpu()
 
     def _model_of(self, request: Score) -> Any:
         trainer = self._trainer
         if request.policy == "current":
             return nullcontext(trainer.model)
+        if self._initial is not None:
+            return nullcontext(self._initial)
         if trainer.args.sync_ref_model:
             raise ValueError(
                 "log-probabilities under the initial policy need a reference that stays what it was: set "

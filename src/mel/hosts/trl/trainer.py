@@ -124,7 +124,7 @@ class MELTrainer(GRPOTrainer):
             rater=rater_of(method.credit_settings.reward_model, self.accelerator.device),
             rewarder=rewarder_of(self, method.credit_settings.learned_reward),
         )
-        self._update = RowUpdate(self, learned)
+        self._update = RowUpdate(self, learned, compare_every=method.compares_gradients_every)
         self._check_engine, self._probe_engine = self._engine_guards()
         self._sampler: Any = None
         self._scored: Scored | None = None
@@ -142,7 +142,7 @@ class MELTrainer(GRPOTrainer):
             surrogate=method.carrier.surrogate,
             credit=method.credit.name,
             settings=method.settings,
-            has_auxiliaries=bool(method.auxiliaries),
+            has_auxiliaries=bool(method.auxiliaries) or method.diagnosis is not None,
         )
         self.own_surrogate = own_surrogate(method.carrier)
         if self.own_surrogate is not None:

@@ -13,8 +13,9 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from mel.hosts.trl.row_losses import loss_of
 from mel.hosts.trl.sync import gradient_sync
-from mel.objective.gradients import Gradients, add, compare, projected, scale, take
+from mel.objective.gradients import Gradients, add, compare, projected, scale, take, without
 from mel.objective.losses import micro_step_factor
+from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch
 from mel.objective.weight import scheduled
 from mel.step import Key, RowLearning
@@ -29,12 +30,14 @@ class _Part:
 
     Args:
         share: what the schedule leaves of lambda in this step.
+        compared: its gradient at lambda = 1, where that is only looked at and learned as always.
     """
 
     lambda_: float
     share: float = 1.0
     is_measured: bool = False
     set_aside: Gradients | None = None
+    compared: Gradients | None = None
     nll_sum: float = 0.0
     nll_rows: int = 0
     has_rows: bool = False
@@ -49,6 +52,7 @@ class _Part:
 class _Window:
     """State of one optimizer step."""
 
+    is_compared: bool = False
     parts: dict[str, _Part] = field(default_factory=dict)
 
 
@@ -60,18 +64,23 @@ class RowUpdate:
     all are known exactly, lambda times the first is added to the second. Only `.grad` is read and written, so it
     holds under accumulation, DDP, LoRA and FSDP2. No forward or backward pass is spent on measuring.
 
+    Where gradients are only compared, the rows go through an extra backward pass whose gradient is looked at and
+    dropped, so that every bit of what is learned stays as it was.
+
     Policy rows, which belong to no auxiliary, are a part of the policy loss and of its gradient.
 
     Args:
         learning: of every auxiliary, by name.
+        compare_every: optimizer steps between two comparisons of gradients for a diagnosis; 0: none.
 
     Raises:
         ValueError: a distributed setup whose gradients cannot be measured.
     """
 
-    def __init__(self, trainer: GRPOTrainer, learning: Mapping[str, RowLearning]) -> None:
+    def __init__(self, trainer: GRPOTrainer, learning: Mapping[str, RowLearning], *, compare_every: int = 0) -> None:
         self._trainer: Any = trainer
         self.learning = learning
+        self._compare_every = compare_every
         self._window: _Window | None = None
         self._refuse_unmeasurable()
 
@@ -113,8 +122,9 @@ class RowUpdate:
         return metrics
 
     def _open(self, model: Any, slots: Sequence[Slot]) -> None:
-        self._window = window = _Window()
         state = self._trainer.state
+        is_compared = bool(self._compare_every) and state.global_step % self._compare_every == 0
+        self._window = window = _Window(is_compared=is_compared)
         progress = state.global_step / max(state.max_steps, 1)
         batches = {name: [batch for slot in slots for batch in _of(slot, name)] for name in self.learning}
         for name, learning in self.learning.items():
@@ -128,10 +138,28 @@ class RowUpdate:
                 has_rows=bool(batches[name]),
             )
         # Where one is measured all are set aside, or another's rows would pass for the policy's gradient.
-        for name, part in window.parts.items():
-            if part.has_rows and any(p.is_measured for p in window.parts.values()):
-                self._separate(model, name, batches[name], 1.0, sync_last=True)
-                part.set_aside = take(_trained(model), copy=getattr(model, "gradient_as_bucket_view", False))
+        if any(part.is_measured for part in window.parts.values()):
+            for name, part in window.parts.items():
+                part.set_aside = self._alone(model, name, batches[name])
+        elif is_compared:
+            self._look_at(model, batches)
+
+    def _alone(self, model: Any, name: str, batches: Sequence[RowBatch]) -> Gradients | None:
+        """The gradient of an auxiliary's rows of the whole step, at lambda = 1; None without rows."""
+        if not batches:
+            return None
+        self._separate(model, name, batches, 1.0, sync_last=True)
+        return take(_trained(model), copy=getattr(model, "gradient_as_bucket_view", False))
+
+    def _look_at(self, model: Any, batches: Mapping[str, Sequence[RowBatch]]) -> None:
+        """An extra pass for each auxiliary's gradient, behind which all is as if there had been none."""
+        window, self._window = self._window, None  # so that what is logged of the rows is not counted twice
+        state, rank = self._trainer.state, self._trainer.accelerator.process_index
+        with own_stream(self._trainer.args.seed, "gradients", state.global_step, rank):
+            compared = {name: self._alone(model, name, of_one) for name, of_one in batches.items()}
+        self._window = window
+        for name, part in self._parts():
+            part.compared = compared[name]
 
     def _parts(self) -> list[tuple[str, _Part]]:
         return list(self._window.parts.items()) if self._window is not None else []
@@ -165,22 +193,27 @@ class RowUpdate:
     def _finish(self, model: Any, window: _Window) -> dict[str, dict[str, float]]:
         """Adds the gradients that were set aside; all are compared with the policy's before any is added to it."""
         parameters = _trained(model)
-        policy = [p.grad for p in parameters]
-        found = {n: compare(policy, p.set_aside) for n, p in window.parts.items() if p.set_aside and p.is_measured}
+        policy = without([p.grad for p in parameters], [(p.compared, p.lambda_) for p in window.parts.values()])
+        found = {
+            name: compare(policy, gradient)
+            for name, part in window.parts.items()
+            if (gradient := part.set_aside or part.compared) and (part.is_measured or window.is_compared)
+        }
         scaler = self._trainer.accelerator.scaler
         unscale = 1.0 / scaler.get_scale() if scaler is not None else 1.0
         metrics: dict[str, dict[str, float]] = {}
         for name, of_gradients in found.items():
             part, weight = window.parts[name], self.learning[name].weight
             policy_norm, auxiliary_norm = of_gradients.left_norm * unscale, of_gradients.right_norm * unscale
-            part.lambda_ = part.share * weight.measured(policy_norm=policy_norm, auxiliary_norm=auxiliary_norm)
+            if part.is_measured:
+                part.lambda_ = part.share * weight.measured(policy_norm=policy_norm, auxiliary_norm=auxiliary_norm)
             metrics[name] = {
                 "cosine": of_gradients.cosine,
                 "grad_norm_policy": policy_norm,
                 "grad_norm_auxiliary": auxiliary_norm,
             }
         # A gradient that is projected takes nothing of the policy's away, which is the same as giving that back.
-        conflicts = [name for name in found if self.learning[name].conflict == "project"]
+        conflicts = [n for n in found if window.parts[n].is_measured and self.learning[n].conflict == "project"]
         scale(parameters, 1.0 + sum(window.parts[name].lambda_ * projected(found[name]) for name in conflicts))
         for part in window.parts.values():
             if part.set_aside is not None:
@@ -197,13 +230,13 @@ class RowUpdate:
         accelerator = self._trainer.accelerator
         kind = accelerator.distributed_type
         is_fsdp1 = kind == DistributedType.FSDP and not accelerator.is_fsdp2
-        is_measured = any(one.weight.every for one in self.learning.values())
+        is_measured = self._compare_every or any(one.weight.every for one in self.learning.values())
         if is_measured and (kind == DistributedType.DEEPSPEED or is_fsdp1):
             name = "FSDP version 1" if is_fsdp1 else "DeepSpeed"
             raise ValueError(
-                f"{name} keeps gradients where they cannot be measured, so mel_weight='grad_norm' and "
-                "mel_measure_every need DDP or FSDP version 2; use one of these, or mel_weight='constant' with "
-                "mel_measure_every=0 and a small mel_lambda"
+                f"{name} keeps gradients where they cannot be measured, so mel_weight='grad_norm' and a diagnosis of "
+                "gradients need DDP or FSDP version 2; use one of these, or mel_weight='constant' with a small "
+                "mel_lambda and no such diagnosis"
             )
 
 

@@ -7,9 +7,10 @@ import re
 import zlib
 from collections.abc import Sequence
 
+from mel.tasks.tales.note import note_about
 from mel.tasks.tales.story import Tale, counts, draw_tale
 from mel.tasks.tales.verbs import MEANING_OF, PARTS, SENTENCES, VERBS, Meaning, dealt
-from mel.types import Problem, Step, Verdict
+from mel.types import MetaExperience, Problem, Step, Verdict
 
 TAUGHT = 12
 """Verbs of each meaning that the warm-up teaches and no other part holds."""
@@ -131,6 +132,14 @@ class Tales:
             rest = pattern.sub(" ", rest)
         named = set(_VERB.findall(rest))
         return all(MEANING_OF[verb] == claimed[0] for verb in named) if named and len(claimed) == 1 else None
+
+    def note(self, problem: Problem, response: str, *, is_true: bool = True) -> MetaExperience | None:
+        """M about the first wrong step, or one that gives its verb a wrong meaning; None without such a step."""
+        error, steps, verbs = self.first_error(problem, response), self.steps(response), problem.metadata["verbs"]
+        if error is None or not isinstance(verbs, list) or error > min(len(steps), len(verbs)):
+            return None
+        line = response[steps[error - 1].start : steps[error - 1].end].strip()
+        return note_about(error, line, verbs[error - 1], is_true=is_true, key=problem.id)
 
 
 def problem_of(tale: Tale, key: str) -> Problem:

@@ -199,7 +199,7 @@ class MetaExperienceSettings(AuxiliarySettings):
         return self.localizer not in ("critique", "agreement")
 
     @property
-    def needs_whole_batch(self) -> bool:
+    def compares_groups(self) -> bool:
         return self.filter == "shuffled" or self.replay_on == "sibling"
 
     @classmethod

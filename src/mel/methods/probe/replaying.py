@@ -1,0 +1,111 @@
+"""Attempts anew: from the start and from before the wrong step, with each kind of note and without any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mel.methods.declaration import Surroundings
+from mel.methods.drive import completed, verified
+from mel.methods.location import before_step
+from mel.methods.probe.noting import Noted
+from mel.methods.probe.setting import ProbeSetting
+from mel.ports import Noting, Requests
+from mel.requests import Generate, Verify
+from mel.stages.localize import first_difference
+from mel.stages.replay import replay_prompt, strangers
+from mel.types import Candidate, Completion, MetaExperience, TokenIds
+
+Notes = Sequence[MetaExperience | None]
+
+_NOTHING = Completion(token_ids=(), text="")
+
+
+def replay_scores(
+    noted: Sequence[Noted], at: Surroundings, setting: ProbeSetting
+) -> Requests[dict[str, Mapping[str, float]]]:
+    """Share of right attempts by where they start and which note they have, per problem.
+
+    Every note is tried from the same place, so that what differs is the note alone: from the true first wrong step
+    where the task knows it, else from the s* of the policy's own note, else from the first step that differs.
+    """
+    cuts = [_cut(item) for item in noted]
+    scores: dict[str, Mapping[str, float]] = {}
+    for start in ("start", "bifurcation"):
+        for name, notes in _kinds(noted, setting.noting).items():
+            tried = [(item, cut, note) for item, cut, note in zip(noted, cuts, notes, strict=True) if cut is not None]
+            chosen = [
+                (item, before_step(item.pair, cut, at) if start == "bifurcation" else (), note)
+                for item, cut, note in tried
+                if note is not None or name == "none"
+            ]
+            phase = f"replay from the {start}, {_WORDS[name]}"
+            scores[f"replay_{start}_{name}"] = yield from _succeed(chosen, at, setting, phase)
+    return scores
+
+
+_WORDS = {
+    "none": "no note",
+    "own": "its own note",
+    "other": "another problem's note",
+    "true": "the true note",
+    "false": "a false note",
+}
+
+
+def _cut(item: Noted) -> int | None:
+    known = item.error or (item.note.bifurcation if item.note is not None else first_difference(item.pair))
+    return None if known is None else min(known, len(item.pair.wrong_steps))
+
+
+def _kinds(noted: Sequence[Noted], task: Noting | None) -> dict[str, Notes]:
+    own = [item.note for item in noted]
+    kinds: dict[str, Notes] = {"none": [None] * len(noted), "own": own}
+    if task is not None:
+        kinds["true"] = [task.note(item.pair.problem, item.pair.wrong.text) for item in noted]
+        kinds["false"] = [task.note(item.pair.problem, item.pair.wrong.text, is_true=False) for item in noted]
+    kinds["other"] = _of_others(noted, own if sum(note is not None for note in own) > 1 else kinds.get("true", own))
+    return kinds
+
+
+def _of_others(noted: Sequence[Noted], notes: Notes) -> Notes:
+    """For each pair the note of another problem, each shown once."""
+    live = [
+        (i, Candidate(pair=item.pair, context_ids=(), completion=_NOTHING, experience=note))
+        for i, (item, note) in enumerate(zip(noted, notes, strict=True))
+        if note is not None
+    ]
+    shown: dict[int, MetaExperience | None] = dict(
+        zip([i for i, _ in live], strangers([candidate for _, candidate in live]), strict=True)
+    )
+    return [shown.get(i) for i in range(len(noted))]
+
+
+def _succeed(
+    chosen: Sequence[tuple[Noted, TokenIds, MetaExperience | None]], at: Surroundings, setting: ProbeSetting, phase: str
+) -> Requests[dict[str, float]]:
+    sampling, n = at.rollout_sampling(), setting.attempts
+    fitting = [
+        (item.pair, prefix, prompt + prefix)
+        for item, prefix, note in chosen
+        if setting.fits(
+            len(prompt := _prompt(item, note, at)) + len(prefix),
+            sampling.max_tokens,
+        )
+    ]
+    asked = [one for one in fitting for _ in range(n)]
+    completions = yield from completed(
+        Generate(prompts=tuple(ids for _, _, ids in asked), sampling=sampling, phase=phase)
+    )
+    responses = tuple(
+        at.tokenizer.decode(prefix + c.token_ids) for (_, prefix, _), c in zip(asked, completions, strict=True)
+    )
+    verdicts = yield from verified(Verify(problems=tuple(p.problem for p, _, _ in asked), responses=responses))
+    return {
+        pair.problem.id: sum(v.is_correct for v in verdicts[i * n : (i + 1) * n]) / n
+        for i, (pair, _, _) in enumerate(fitting)
+    }
+
+
+def _prompt(item: Noted, note: MetaExperience | None, at: Surroundings) -> TokenIds:
+    group = item.pair.group
+    return group.prompt_ids if note is None else replay_prompt(group, note, at.tokenizer, at.prompts)
