@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,11 +80,13 @@ class Fitted:
         step: optimizer steps done.
         is_stopped: on request, with a checkpoint and before its last step.
         policy: the trained model, ready to answer.
+        answering: to be entered around all its answers; they are the same without it, and may take longer.
     """
 
     step: int
     is_stopped: bool
     policy: Any
+    answering: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
 
 class RefusedError(ValueError):

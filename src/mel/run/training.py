@@ -96,7 +96,9 @@ def _train(
     if recorder.warning():
         console.print(recorder.warning(), style="yellow", soft_wrap=True, highlight=False)
     if prepared.evaluation.after and prepared.suites and is_main():
-        console.print(evaluation_table(evaluator.all_suites("after", fitted.policy)))
+        with fitted.answering:
+            results = evaluator.all_suites("after", fitted.policy)
+        console.print(evaluation_table(results))
     return "finished", fitted.step
 
 

@@ -14,6 +14,7 @@ from mel.config import Recipe
 from mel.hosts.load import device, load_model
 from mel.hosts.trl.arguments import TRLArguments, arguments_of
 from mel.hosts.trl.checkpoints import checkpoints_in, whole_or_nothing
+from mel.hosts.trl.precision import cast_once
 from mel.hosts.trl.problems import example_of
 from mel.hosts.trl.ranks import leave_group
 from mel.hosts.trl.stepwise import AfterStep, Begun, SaveOnSigterm, log_beside, without_printing
@@ -90,7 +91,8 @@ class TRLHost:
         def after_step(step: int, model: Any) -> None:
             # After a signal to stop, the checkpoint comes first; the resumed run evaluates.
             if is_main() and not sigterm.is_asked:
-                between(step, model, lambda metrics: log_beside(trainer, metrics))
+                with cast_once(trainer.accelerator):
+                    between(step, model, lambda metrics: log_beside(trainer, metrics))
 
         arguments: TRLArguments = prepared.trainer
         begun = Begun()
@@ -117,6 +119,7 @@ class TRLHost:
             step=trainer.state.global_step,
             is_stopped=sigterm.is_asked,
             policy=trainer.accelerator.unwrap_model(trainer.model).eval(),
+            answering=cast_once(trainer.accelerator),
         )
 
     def leave(self) -> None:

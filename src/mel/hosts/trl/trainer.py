@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,6 +34,7 @@ from mel.hosts.trl.implicit_reward import rewarder_of
 from mel.hosts.trl.learner import Learner
 from mel.hosts.trl.observer import MetricsToObserver
 from mel.hosts.trl.policy_loss import check_own_loss, policy_loss_of
+from mel.hosts.trl.precision import cast_once
 from mel.hosts.trl.problems import Scored
 from mel.hosts.trl.surrogates import own_surrogate
 from mel.hosts.trl.trackers import experience_tables
@@ -172,6 +174,11 @@ class MELTrainer(GRPOTrainer):
                 rewards_per_function=rewards[local].tolist(),
             )
         return rewards
+
+    def _generate_single_turn(self, *positional: Any, **keywords: Any) -> Any:
+        # vLLM casts by itself.
+        with nullcontext() if self.use_vllm else cast_once(self.accelerator):
+            return super()._generate_single_turn(*positional, **keywords)
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         begin = perf_counter()
