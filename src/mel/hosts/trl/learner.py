@@ -24,7 +24,7 @@ from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
 from mel.ports import Observer, Rater, Remembering, Requests, Tokenizer
-from mel.step import Accounting, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
+from mel.step import Accounting, Gathering, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
 from mel.step.slots import key_of, spread
@@ -87,6 +87,8 @@ class Learner:
         self._scorer = TrainerScorer(trainer)
         self._ranks = TrainerRanks(trainer.accelerator)
         self._patience = Patience()
+        self.gathering = Gathering.of(method.settings)
+        """Groups and rows of earlier batches that wait; a part of a checkpoint."""
         self.batches = 0
         """Generation batches so far; seeds our sampling, so it is part of a checkpoint."""
 
@@ -111,6 +113,7 @@ class Learner:
                 answer=self._answer,
                 ranks=self._ranks,
                 accounting=accounting,
+                gathering=self.gathering,
             )
         self.batches += 1
         self._tell(step, groups, learned)
