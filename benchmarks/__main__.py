@@ -62,18 +62,18 @@ def _recipes(steps: int) -> dict[str, Any]:
 
     found = with_auxiliary(steps=steps)
     print("\nRecipes against GRPO, per optimizer step")
-    print("  arm           wall s   x wall    x cpu   generated (x)     trained (x)")
+    print("  arm             wall s   x wall    x cpu   generated (x)     trained (x)")
     for arm, row in found["arms"].items():
         wall, cpu = (f"{row[c]['median']:.2f}" if c in row else "1" for c in ("wall", "cpu"))
         more = [f"{row[k]:6.0f} ({row.get(k + '_ratio', 1.0):.2f})" for k in ("generated", "trained")]
         print(
-            f"  {'grpo' if arm == 'none' else arm:12}{row['seconds_per_step']:8.2f}{wall:>9}{cpu:>9}   "
+            f"  {'grpo' if arm == 'none' else arm:14}{row['seconds_per_step']:8.2f}{wall:>9}{cpu:>9}   "
             + "    ".join(more)
         )
     print("  seconds by phase: ")
     for arm, row in found["arms"].items():
         phases = "  ".join(f"{phase} {s:.3f}" for phase, s in row["seconds"].items())
-        print(f"  {'grpo' if arm == 'none' else arm:12}  {phases}")
+        print(f"  {'grpo' if arm == 'none' else arm:14}  {phases}")
     return found
 
 

@@ -1,7 +1,8 @@
 """The miniature's training run as a benchmark: the same problems, policy and settings under stock TRL and under mel.
 
-An arm is `stock` (TRL's GRPOTrainer), `none` (MELTrainer without auxiliary) or the name of a recipe. Every
-run starts from the shipped policy of world 0 with the recipe's own trainer settings.
+An arm is `stock` (TRL's GRPOTrainer), `none` (MELTrainer without auxiliary) or the name of a recipe, with a number
+behind it where meta-experiences gather so many batches (`recommended/4`). Every run starts from the shipped policy of
+world 0 with the recipe's own trainer settings.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Run:
 
 def build_trainer(arm: str, *, steps: int, output: str, changes: Sequence[str] = ()) -> GRPOTrainer:
     """The trainer of an arm, ready to run."""
-    recipe = load_recipe("grpo" if arm in (STOCK, WITHOUT) else arm, changes)
+    name, _, gather = arm.partition("/")
+    changes = [*changes, *([f"auxiliaries.meta_experience.settings.gather={gather}"] if gather else [])]
+    recipe = load_recipe("grpo" if arm in (STOCK, WITHOUT) else name, changes)
     task = tasks.load(recipe.task.name, **recipe.task.options)
     prompt_set = prompts.load(task.prompt_set)
     path = str(policies.path(0))
@@ -90,7 +93,7 @@ def _method(recipe: Recipe, task: Any, tokenizer: Any, prompt_set: prompts.Promp
     return methods.build(at=at, carrier=recipe.carrier.settings, auxiliaries=[a.settings for a in recipe.auxiliaries])
 
 
-def run_in_turns(arms: Sequence[str], *, steps: int, skip: int = 2) -> dict[str, Run]:
+def run_in_turns(arms: Sequence[str], *, steps: int, skip: int = 4) -> dict[str, Run]:
     """Train the arms step by step in turn and report what each step beyond the first `skip` took.
 
     The speed of a shared machine drifts by a tenth within seconds; steps that alternate see the same drift. Each arm

@@ -155,7 +155,7 @@ def mel_trainer(
         carrier=CARRIERS[carrier]().build(None),
         credit=credit or OutcomeCredit(),
         auxiliaries=tuple(auxiliaries),
-        settings=tuple(a.settings for a in auxiliaries if isinstance(a, Changes)),
+        settings=tuple(s for a in auxiliaries if isinstance(s := getattr(a, "settings", None), AuxiliarySettings)),
     )
     return trainer(keywords.pop("cls", MELTrainer), args, method=method, **keywords)
 

@@ -174,9 +174,21 @@ def check_slots(carrier: CarrierSettings, credit: CreditSettings, auxiliaries: S
             raise ValueError(f"{name}: the phase {phase!r} needs another name: {who} under it already")
     if credit.reads_ledger and not any(s.keeps_ledger for s in auxiliaries):
         raise ValueError(f"credit {credit.name!r} reads s* from meta-experiences; add the auxiliary meta_experience")
+    _check_gathering(credit, auxiliaries)
     plain = CARRIERS["grpo"]
     if credit.replaces_advantages and carrier.surrogate == plain.surrogate and not isinstance(carrier, plain):
         raise ValueError(
             f"credit {credit.name!r} as set does not use the carrier's advantages, and carrier {carrier.name!r} "
             "differs from grpo in nothing else: set carrier: grpo, or one with a surrogate of its own"
         )
+
+
+def _check_gathering(credit: CreditSettings, auxiliaries: Sequence[AuxiliarySettings]) -> None:
+    """Refuses what must know about the groups of a batch in that batch."""
+    for settings in auxiliaries:
+        if settings.gathers > 1 and (settings.changes_groups or credit.reads_ledger):
+            who = f"credit {credit.name!r} reads" if credit.reads_ledger else f"auxiliary {settings.name!r} changes"
+            raise ValueError(
+                f"auxiliary {settings.name!r} gathers {settings.gathers} generation batches, while {who} those of the "
+                "batch that is learned: let it learn from each batch (gather: 1)"
+            )

@@ -359,6 +359,11 @@ class AuxiliarySettings(AskingSettings):
         """Whether it compares groups with each other: hosts refuse it where they show it one group at a time."""
         return False
 
+    @property
+    def gathers(self) -> int:
+        """Generation batches whose groups it learns from at once, at the last of them; 1: from each batch."""
+        return 1
+
     def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:
         """Refuses what could never do anything in such a run; most auxiliaries refuse nothing.
 

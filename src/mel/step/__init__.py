@@ -6,6 +6,7 @@ tensor or knows an auxiliary by name.
 
 from mel.step.accounting import Accounting
 from mel.step.batch import Learned, Rolled, learn
+from mel.step.gathering import Gathering
 from mel.step.groups import build_groups
 from mel.step.idleness import Patience
 from mel.step.learning import RowLearning
@@ -15,6 +16,7 @@ from mel.step.slots import Key, Totals, lay_out
 __all__ = [
     "Accounting",
     "Alone",
+    "Gathering",
     "Key",
     "Learned",
     "Patience",

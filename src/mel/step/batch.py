@@ -6,13 +6,15 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from mel.methods import AuxiliarySettings, Method
-from mel.ports import Carrier, Remembering, Requests
+from mel.ports import Auxiliary, Carrier, Remembering, Requests
 from mel.step.accounting import Accounting
 from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
 from mel.step.diagnosing import diagnose
+from mel.step.gathering import Gathering
 from mel.step.idleness import ROLLOUTS, Reasons, idle_rollouts, signs_of
 from mel.step.ranks import Ranks, sum_counts
 from mel.step.slots import Totals
@@ -79,7 +81,14 @@ class _Report:
 
 
 def learn(
-    method: Method, rolled: Rolled, *, step: int, answer: Answer, ranks: Ranks, accounting: Accounting
+    method: Method,
+    rolled: Rolled,
+    *,
+    step: int,
+    answer: Answer,
+    ranks: Ranks,
+    accounting: Accounting,
+    gathering: Gathering | None = None,
 ) -> Learned:
     """Drive every auxiliary, then carrier and credit, then what is measured; the same collective calls on every rank.
 
@@ -87,9 +96,11 @@ def learn(
         step: 1-based number of the optimizer step that this batch is first used in.
         answer: runs a computation of the method, answering its requests.
         accounting: already holds the rollout's tokens and seconds.
+        gathering: what waits from earlier batches; None where no auxiliary gathers.
     """
     accounting.expect(method.phases)
-    groups, outcomes = _auxiliaries(method, rolled.groups, step, answer, accounting)
+    asked = _Asked(method=method, step=step, answer=answer, accounting=accounting)
+    groups, outcomes = _auxiliaries(asked, rolled.groups, gathering or Gathering.of(()))
     advantages = _advantages(method, rolled, groups, outcomes, answer, ranks, accounting)
     rows = [replace(row, auxiliary=name) for name, outcome in outcomes.items() for row in outcome.rows]
     if advantages is not None:
@@ -129,14 +140,31 @@ def _own(counts: Mapping[str, float], namespace: str) -> dict[str, float]:
     return {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """How auxiliaries are run in one generation batch."""
+
+    method: Method
+    step: int
+    answer: Answer
+    accounting: Accounting
+
+    def run(self, auxiliary: Auxiliary, groups: Sequence[Group]) -> Outcome:
+        outcome = self.answer(self.accounting.watch(auxiliary.learn(groups, step=self.step)))
+        _check_outcome(self.method, auxiliary.name, outcome)
+        return outcome
+
+
 def _auxiliaries(
-    method: Method, groups: Sequence[Group], step: int, answer: Answer, accounting: Accounting
+    asked: _Asked, groups: Sequence[Group], gathering: Gathering
 ) -> tuple[tuple[Group, ...], dict[str, Outcome]]:
     """The groups as the last auxiliary left them, and what each handed back."""
     outcomes: dict[str, Outcome] = {}
-    for auxiliary in method.auxiliaries:
-        outcome = answer(accounting.watch(auxiliary.learn(groups, step=step)))
-        _check_outcome(method, auxiliary.name, outcome)
+    declared = {settings.name: settings for settings in asked.method.settings}
+    for auxiliary in asked.method.auxiliaries:
+        ask = partial(asked.run, auxiliary)
+        is_late = auxiliary.name in gathering.waiting
+        outcome = gathering.learn(declared[auxiliary.name], groups, ask) if is_late else ask(groups)
         if outcome.groups is not None:
             check_changes(groups, outcome.groups, auxiliary.name)
             groups = outcome.groups

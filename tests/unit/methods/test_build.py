@@ -43,6 +43,12 @@ def test_a_slot_that_cannot_be_filled_is_refused(names: dict[str, str], message:
         build(at=AT, **names)  # type: ignore[arg-type]
 
 
+def test_credit_that_reads_the_ledger_does_not_go_with_experiences_of_earlier_batches() -> None:
+    message = r"'meta_experience' gathers 4 generation batches, while credit 'first_error' reads those of the batch"
+    with pytest.raises(ValueError, match=message):
+        build(at=AT, credit="first_error", auxiliaries=[MetaExperienceSettings(gather=4)])
+
+
 def answered(requests: Requests[T]) -> T:
     """The result of a computation that asks for nothing."""
     return drive(requests, Canned([]), TASK)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mel.methods import PAPER, MetaExperienceSettings
+from mel.methods import PAPER, Limits, MetaExperienceSettings
 from mel.stages.internalize import ALLOWED
 
 
@@ -78,6 +78,10 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
             "set target: experience and context: retrospective .got 'step' and 'prefix'",
         ),
         (PAPER | {"objective": "policy_gradient", "construct_temperature": 0.0}, "construct_temperature above 0"),
+        (
+            PAPER | {"objective": "policy_gradient", "gather": 2},
+            r"in the step that sampled it; set gather: 1 \(got 2\)",
+        ),
         (PAPER | {"objective": "policy_gradient", "construct_calls": 3}, "and construct_calls 1; got 1.0 and 3"),
         (
             PAPER | {"objective": "policy_gradient", "filter": "none"},
@@ -94,6 +98,13 @@ def test_what_cannot_work_is_refused(changes: dict[str, object], message: str) -
     with pytest.raises(ValueError, match=message) as error:
         MetaExperienceSettings(**changes)  # type: ignore[arg-type]
     assert str(error.value).startswith("meta_experience")
+
+
+def test_gathering_multiplies_the_sequences_of_a_call_and_not_the_rows_of_a_step() -> None:
+    limits = Limits(prompt=9, instruction=9, completion=9)
+    needs = MetaExperienceSettings(gather=4, pairs_per_group=2, replay_samples=3).needs(limits)
+    assert needs.row is not None
+    assert ([phase.per_group for phase in needs.phases], needs.row.per_group) == ([8, 24], 2)
 
 
 def test_limits_may_be_left_open_and_temperatures_be_whole_numbers() -> None:

@@ -60,6 +60,7 @@ class MELConfig(GRPOConfig):
     mel_objective: str = _of_method("objective")
     mel_divergence: str = _of_method("divergence")
     mel_top_k: int | None = _of_method("top_k")
+    mel_gather: int = _of_method("gather")
     mel_gate: str = _of_method("gate")
     mel_gate_retention: float = _of_method("gate_retention")
     mel_gate_uplift: float = _of_method("gate_uplift")

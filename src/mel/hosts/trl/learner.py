@@ -20,12 +20,12 @@ from mel.hosts.trl.ranks import TrainerRanks
 from mel.hosts.trl.row_losses import with_sampling_logprobs
 from mel.hosts.trl.scorer import TrainerScorer
 from mel.hosts.trl.update import Slot
-from mel.hosts.trl.verdicts import RolloutVerifier, VerdictsOfSpread
+from mel.hosts.trl.verdicts import RolloutVerifier, VerdictsOfReward, VerdictsOfSpread
 from mel.methods import Method, drive
 from mel.objective.randomness import own_stream
 from mel.objective.rows import RowBatch, pad_rows
 from mel.ports import Observer, Rater, Remembering, Requests, Tokenizer
-from mel.step import Accounting, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
+from mel.step import Accounting, Gathering, Key, Learned, Patience, Rolled, RowLearning, build_groups, lay_out, learn
 from mel.step.batch import merged
 from mel.step.changes import Advantages
 from mel.step.slots import key_of, spread
@@ -82,6 +82,7 @@ class Learner:
         self._source = source
         self._learning = learning
         self._observers = observers
+        _check_verdicts(method, source)
         self._rater = rater
         self.rewarder = rewarder
         self._generator = TrainerGenerator(trainer, tokenizer)
@@ -89,6 +90,8 @@ class Learner:
         self._scorer = TrainerScorer(trainer, initial=initial_policy(trainer) if needs_initial else None)
         self._ranks = TrainerRanks(trainer.accelerator)
         self._patience = Patience()
+        self.gathering = Gathering.of(method.settings)
+        """Groups and rows of earlier batches that wait; a part of a checkpoint."""
         self.batches = 0
         """Generation batches so far; seeds our sampling, so it is part of a checkpoint."""
 
@@ -113,6 +116,7 @@ class Learner:
                 answer=self._answer,
                 ranks=self._ranks,
                 accounting=accounting,
+                gathering=self.gathering,
             )
         self.batches += 1
         self._tell(step, groups, learned)
@@ -190,6 +194,17 @@ class Learner:
         pad_id = self._trainer.eos_token_ids[0]
         batch = pad_rows(rows, scales, pad_id=pad_id, count=count, term=term, auxiliary=auxiliary)
         return with_sampling_logprobs(self._trainer, batch) if batch.term == "policy" else batch
+
+
+def _check_verdicts(method: Method, source: RolloutVerifier) -> None:
+    """Refuses to judge answers to problems of an earlier batch by a reward function: it reads the row of the data
+    set, which is known in the batch of that row alone."""
+    late = [settings.name for settings in method.settings if settings.gathers > 1]
+    if late and isinstance(source, VerdictsOfReward):
+        raise ValueError(
+            f"auxiliary {late[0]!r} gathers batches, whose answers a reward function cannot judge later: pass "
+            "`verifier=` or `task=`, or let it learn from each batch (gather: 1)"
+        )
 
 
 def _tensor(learned: Learned, output: Mapping[str, Any], of_host: float) -> Tensor | None:

@@ -12,6 +12,7 @@ from transformers.utils import logging
 from mel.hosts.trl.buffered import load_batch, save_batch
 from mel.hosts.trl.checkpoints import STATE, sizes
 from mel.hosts.trl.learner import Learner
+from mel.hosts.trl.waiting import load_waiting, save_waiting
 from mel.step import RowLearning
 
 logger = logging.get_logger(__name__)
@@ -27,6 +28,7 @@ def save(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     """Writes our counters and the running mean of every auxiliary's weight, and this rank's part of a batch in use."""
     if not trainer.args.save_only_model:
         save_batch(folder, trainer)
+        save_waiting(folder, trainer, learner.gathering)
     if not trainer.args.should_save:
         return
     weights = {name: {"rule": type(one.weight).__name__, **one.weight.state()} for name, one in learning.items()}
@@ -61,6 +63,7 @@ def load(folder: Path, trainer: Any, learner: Learner, learning: Mapping[str, Ro
     learner.batches = state["batches"]
     trainer._step = state.get("micro_steps", 0)
     load_batch(folder, trainer, processes=state.get("processes"))
+    load_waiting(folder, trainer, learner.gathering, processes=state.get("processes"))
     if learner.rewarder is not None:
         learner.rewarder.load(folder)
     for name, one in learning.items():

@@ -28,7 +28,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
             completion=s.construct_max_tokens,
             knob="settings.max_pair_tokens",
             completion_knob="settings.construct_max_tokens",
-            per_group=s.pairs_per_group,
+            per_group=s.gather * s.pairs_per_group,
         )
     ]
     if s.filter != "none":
@@ -39,7 +39,7 @@ def needs(s: MetaExperienceSettings, limits: Limits) -> Needs:
                 prompt=limits.prompt + limits.instruction + written + kept,
                 completion=attempt,
                 knob="settings.replay_max_tokens",
-                per_group=s.pairs_per_group * s.replay_samples,
+                per_group=s.gather * s.pairs_per_group * s.replay_samples,
             )
         )
     is_written = s.target not in ("step", "solution")
@@ -85,7 +85,7 @@ def _localizing(s: MetaExperienceSettings, limits: Limits) -> list[Longest]:
             prompt=limits.prompt + limits.completion,
             completion=s.replay_max_tokens or limits.completion,
             knob="settings.replay_max_tokens",
-            per_group=s.pairs_per_group * s.localize_samples,
+            per_group=s.gather * s.pairs_per_group * s.localize_samples,
         )
     ]
 

@@ -133,6 +133,12 @@ class MetaExperienceSettings(AuxiliarySettings):
     top_k: int | None = Field(
         default=None, ge=1, description="distill: the teacher's likeliest tokens that are compared; None: all."
     )
+    gather: int = Field(
+        default=1,
+        ge=1,
+        description="Generation batches whose pairs are asked about and replayed together, at the last of them "
+        "(paper: 1); what they teach is spread over as many batches. Cheaper, and later.",
+    )
     gate: Gate = Field(
         default="open",
         description="open: what is kept is trained (paper). quality: only while running means of retention and uplift "
@@ -189,6 +195,10 @@ class MetaExperienceSettings(AuxiliarySettings):
                 "objective 'policy_gradient' needs M as one sample: expected construct_temperature above 0, best that "
                 f"of the rollouts, and construct_calls 1; got {self.construct_temperature} and {self.construct_calls}"
             )
+        if self.gather > 1:
+            raise ValueError(
+                f"objective 'policy_gradient' learns M in the step that sampled it; set gather: 1 (got {self.gather})"
+            )
         if self.filter == "none":
             raise ValueError("objective 'policy_gradient' rates M by its replay, and filter 'none' makes none")
         return self
@@ -197,6 +207,10 @@ class MetaExperienceSettings(AuxiliarySettings):
     def is_step_given(self) -> bool:
         """Whether s* is known before the policy writes about the pair."""
         return self.localizer not in ("critique", "agreement")
+
+    @property
+    def gathers(self) -> int:
+        return self.gather
 
     @property
     def compares_groups(self) -> bool:
