@@ -84,10 +84,10 @@ def about(result: LocalizationResult) -> list[str]:
         lines.append(f"Records passed over: {_counts(result.skipped)}.")
     s = result.settings
     if s is not None:
+        limit = f", at most {s.max_tokens} each, {result.truncated:,} truncated" if s.max_tokens else ""
         lines.append(
             f"Model {s.model}, {s.prompts}, engine {s.engine}: {sum(result.reasons.values()):,} answers, "
-            f"{result.tokens:,} tokens generated in {result.seconds:.1f} s, at most {s.max_tokens} each, "
-            f"{result.truncated:,} truncated. Answers: {_counts(result.reasons)}."
+            f"{result.tokens:,} tokens generated in {result.seconds:.1f} s{limit}. Answers: {_counts(result.reasons)}."
         )
     return lines
 
