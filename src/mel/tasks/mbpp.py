@@ -28,9 +28,9 @@ def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
     names = called(asserted, code)
     if not asserted or not names:
         return "no_answer"
-    # The sanitized set has imports for its tests, the whole one code.
-    setup = "\n".join([*map(str, record.get("test_imports") or []), str(record.get("test_setup_code") or "")])
-    tests = FunctionTests(tests=tuple(asserted), names=names, setup=setup.strip())
+    # The sanitized set has imports for its tests, the whole one code; one test uses what the reference program imports.
+    given = [*map(str, record.get("test_imports") or []), str(record.get("test_setup_code") or ""), *imports(code)]
+    tests = FunctionTests(tests=tuple(asserted), names=names, setup="\n".join(filter(None, given)))
     examples = "".join(f"\n\nFor example:\n\n{as_response(chr(10).join(asserted[:shown]))}" if shown else "")
     return Problem(
         id=f"mbpp-{record.get('task_id')}",
@@ -52,6 +52,11 @@ def called(asserted: Sequence[str], code: str) -> tuple[str, ...]:
     except SyntaxError as error:
         raise ValueError(f"expected a program and assertions in Python: {error}") from error
     return tuple(dict.fromkeys(name for name in defined if name in used))
+
+
+def imports(code: str) -> list[str]:
+    """The imports at the top of a program that parses, as text."""
+    return [ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def mbpp(

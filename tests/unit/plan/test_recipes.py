@@ -59,8 +59,10 @@ def test_the_settings_are_the_papers(name: str) -> None:
     assert (trainer["num_generations"], trainer["temperature"], trainer["max_steps"]) == (8, 1.0, 130)
     assert trainer["learning_rate"] == (1e-5 if recipe.model.lora else 1e-6)
     assert (trainer["beta"], trainer["loss_type"]) == (0.0, "grpo")
-    assert (recipe.task.name, recipe.model.chat_template) == ("dapo_math", "plain")
-    assert [s.name for s in recipe.evaluation.suites] == ["aime24", "aime25", "amc23", "math500", "olympiadbench"]
+    mathematics = ["aime24", "aime25", "amc23", "math500", "olympiadbench"]
+    task, suites = ("mbpp", ["humaneval", "mbpp"]) if "_code" in name else ("dapo_math", mathematics)
+    assert (recipe.task.name, recipe.model.chat_template) == (task, "plain")
+    assert [s.name for s in recipe.evaluation.suites] == suites
     assert {(s.k, s.temperature) for s in recipe.evaluation.suites} == {(8, 0.6)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mel.types import Problem, Verdict
@@ -231,6 +233,6 @@ def test_a_sandbox_of_no_known_name_is_refused():
         choose_sandbox("docker")
 
 
-def test_an_interpreter_that_is_not_there_is_refused(tmp_path):
+def test_an_interpreter_that_is_not_there_is_refused(verifier: ProgramVerifier, tmp_path: Path):
     with pytest.raises(ValueError, match=r"this machine offers none .*expected the path of a Python interpreter"):
         choose_sandbox("auto", str(tmp_path / "python"))

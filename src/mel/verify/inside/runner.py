@@ -23,7 +23,6 @@ _RAISED = (
     "KeyError",
     "LookupError",
     "NameError",
-    "NotImplementedError",
     "OverflowError",
     "RecursionError",
     "RuntimeError",
