@@ -72,7 +72,7 @@ def _initialize(model: Qwen3ForCausalLM, kind: WorldKind[Any]) -> None:
     torch.nn.init.normal_(embedding_VD, std=width**-0.5)
     if kind.numbers:
         first = vocabulary_of(kind).index(kind.numbers[0])
-        features_VF = _fourier(len(kind.numbers), _periods(kind.wraps_at))
+        features_VF = _fourier(len(kind.numbers))
         numbers_VD = features_VF @ torch.randn(features_VF.shape[1], width)
         embedding_VD[first : first + len(kind.numbers)] = numbers_VD / numbers_VD.norm(dim=1, keepdim=True)
     for name, weight in model.named_parameters():
@@ -80,11 +80,6 @@ def _initialize(model: Qwen3ForCausalLM, kind: WorldKind[Any]) -> None:
             torch.nn.init.normal_(weight, std=0.02 / math.sqrt(2 * layers))
 
 
-def _periods(wraps_at: int | None) -> tuple[float, ...]:
-    """Of numbers that wrap around, the harmonics of the circle that they lie on."""
-    return _PERIODS if wraps_at is None else tuple(wraps_at / k for k in range(1, wraps_at // 2 + 1))
-
-
-def _fourier(count: int, periods: tuple[float, ...]) -> torch.Tensor:
-    angles = [2 * math.pi * torch.arange(count).float() / period for period in periods]
+def _fourier(count: int) -> torch.Tensor:
+    angles = [2 * math.pi * torch.arange(count).float() / period for period in _PERIODS]
     return torch.stack([f(a) for a in angles for f in (torch.cos, torch.sin)], dim=1)

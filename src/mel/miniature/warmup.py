@@ -53,7 +53,7 @@ class WarmUp:
 WARM_UPS: dict[str, WarmUp] = {
     "story_counts": WarmUp(),
     "rewriting": WarmUp(mixture=Mixture(misconceived=0.25, read_right=0.35)),
-    "straight_line": WarmUp(steps=500, mixture=Mixture(misconceived=0.25, read_right=0.35)),
+    "straight_line": WarmUp(mixture=Mixture(misconceived=0.25, read_right=0.35)),
 }
 """Task -> the usual warm-up of its policies; the new kinds leave about half of the problems solved."""
 

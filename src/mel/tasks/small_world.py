@@ -80,7 +80,6 @@ class WorldKind(Generic[C]):
         max_length: operations of the longest problem.
         words: what problems and steps hold besides concepts, meanings, numbers and the words of every kind.
         numbers: number words by increasing value, from 0; empty if there are none.
-        wraps_at: the number at which counting begins anew with 0; None if it goes on.
         step: one step with its number; groups ``number``, ``concept`` and ``meaning``.
         form: the same as a person would write it down.
         step_words: words of the longest step.
@@ -96,7 +95,6 @@ class WorldKind(Generic[C]):
     max_length: int
     words: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
-    wraps_at: int | None = None
     step: re.Pattern[str]
     form: str
     step_words: int

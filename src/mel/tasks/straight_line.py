@@ -1,9 +1,9 @@
 """Straight-line programs: a small language in which every step can be checked and every misconception has a name.
 
-A program begins with three variables and assigns each further one once (``start a 5 b 3 c 7 1) d = a zam c 2) e = plo
-d b``); it has no loop and no branch. Each of 30 made-up operators is one of five functions of two numbers from 0 to 10
-whose results are taken modulo 11. A solution is a trace (``1) a 5 zam plus c 7 = d 1 ... answer 1``): what is read,
-what the operator does, what is assigned. Its answer is the value of the last variable.
+A program begins with four variables and assigns each further one once (``start a 50 b 3 c 2 d 4 1) e = a zam b 2) f =
+e plo d``). It has no loop and no branch. Each of 30 made-up operators is one of five functions of a number and one from
+1 to 4. A solution is a trace (``1) a 50 zam plus b 3 = e 53 ... answer 49``): it says what is read, what the operator
+does and what is assigned. Its answer is the value of the last variable.
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ from dataclasses import dataclass
 
 from mel.tasks.small_world import Belief, SmallWorldTask, WorldKind
 
-GIVEN = ("a", "b", "c")
-ASSIGNED = ("d", "e", "f", "g", "h", "i")
-BASE = 11
+FIRST, SMALL = "a", ("b", "c", "d")
+ASSIGNED = ("e", "f", "g", "h", "i", "j")
+LARGEST = 4
+"""Of the small variables. Six statements change the first variable by 48 at most, so that every number is in 0..100."""
 
 _OPERATORS: Mapping[str, str] = {
     "plus": "zam horv binth culd merp osk",
     "minus": "plo drint vask ulm jeb norf",
-    "thrice": "gleth twib rusk omf saln perd",
-    "back": "kiv banf dulm wesp yatt corl",
-    "twice": "frox lund hib sterp vok malt",
+    "keep": "gleth twib rusk omf saln perd",
+    "rise": "kiv banf dulm wesp yatt corl",
+    "fall": "frox lund hib sterp vok malt",
 }
 MEANINGS = tuple(_OPERATORS)
 TRUE_MEANING: Mapping[str, str] = {name: meaning for meaning, names in _OPERATORS.items() for name in names.split()}
 
 _FUNCTIONS: Mapping[str, Callable[[int, int], int]] = {
-    "plus": lambda x, y: (x + y) % BASE,
-    "minus": lambda x, y: (x - y) % BASE,
-    "thrice": lambda x, y: (x + 3 * y) % BASE,
-    "back": lambda x, y: (y - x) % BASE,
-    "twice": lambda x, y: (x + 2 * y) % BASE,
+    "plus": lambda x, y: x + y,
+    "minus": lambda x, y: x - y,
+    "keep": lambda x, _: x,
+    "rise": lambda x, y: x + 2 * y,
+    "fall": lambda x, y: x - 2 * y,
 }
 _STATEMENT = re.compile(r"\d+\)\s+(\w)\s+=\s+(\w)\s+(\w+)\s+(\w)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """``d = a zam c``."""
+    """``e = a zam b``."""
 
     target: str
     left: str
@@ -64,7 +65,7 @@ class Program:
     @property
     def text(self) -> str:
         """The problem as the policy sees it."""
-        given = " ".join(f"{name} {number}" for name, number in zip(GIVEN, self.given, strict=True))
+        given = " ".join(f"{name} {number}" for name, number in zip((FIRST, *SMALL), self.given, strict=True))
         return f"start {given} " + " ".join(f"{i}) {s.text}" for i, s in enumerate(self.statements, 1))
 
     @property
@@ -89,7 +90,7 @@ class Evaluation:
 
     @property
     def text(self) -> str:
-        """``a 5 zam plus c 7 = d 1``: every variable stands before its value."""
+        """``a 50 zam plus b 3 = e 53``: every variable stands before its value."""
         s, (x, y) = self.statement, self.operands
         return f"{s.left} {x} {s.operator} {self.meaning} {s.right} {y} = {s.target} {self.result}"
 
@@ -101,32 +102,31 @@ class Evaluation:
 
 def _draw(rng: random.Random, length: int) -> Program:
     """A random program; each statement reads what the one before it assigned, so that none is dead."""
-    statements: list[Statement] = []
+    statements, left = [], FIRST
     for target in ASSIGNED[:length]:
-        known = [*GIVEN, *(s.target for s in statements)]
-        operands = [known[-1] if statements else rng.choice(known)]
-        operands.append(rng.choice([name for name in known if name != operands[0]]))
-        rng.shuffle(operands)
         operator = rng.choice(list(TRUE_MEANING))
-        statements.append(Statement(target=target, left=operands[0], operator=operator, right=operands[1]))
-    return Program(given=tuple(rng.randrange(BASE) for _ in GIVEN), statements=tuple(statements))
+        statements.append(Statement(target=target, left=left, operator=operator, right=rng.choice(SMALL)))
+        left = target
+    given = rng.randint(48, 52), *(rng.randint(1, LARGEST) for _ in SMALL)
+    return Program(given=given, statements=tuple(statements))
 
 
 def _parse(text: str) -> Program:
     """The program behind a problem's text."""
     names = ("target", "left", "operator", "right")
     statements = tuple(Statement(**dict(zip(names, m.groups(), strict=True))) for m in _STATEMENT.finditer(text))
-    numbers = text.split()[2 : 2 * len(GIVEN) + 1 : 2]
-    if statements and len(numbers) == len(GIVEN) and all(n.isdecimal() for n in numbers):
+    count = 1 + len(SMALL)
+    numbers = text.split()[2 : 2 * count + 1 : 2]
+    if statements and len(numbers) == count and all(n.isdecimal() for n in numbers):
         found = Program(given=tuple(map(int, numbers)), statements=statements)
         if found.text == " ".join(text.split()):
             return found
-    raise ValueError(f"expected a program such as `start a 5 b 3 c 7 1) d = a zam c`; got {text!r}")
+    raise ValueError(f"expected a program such as `start a 50 b 3 c 2 d 4 1) e = a zam b`; got {text!r}")
 
 
 def _read(chain: Program, belief: Belief) -> tuple[Evaluation, ...]:
     """The trace of whoever takes the operators so."""
-    values: dict[str, int] = dict(zip(GIVEN, chain.given, strict=True))
+    values: dict[str, int] = dict(zip((FIRST, *SMALL), chain.given, strict=True))
     trace = []
     for i, statement in enumerate(chain.statements):
         operands = values[statement.left], values[statement.right]
@@ -141,13 +141,12 @@ PROGRAMS = WorldKind(
     truth=TRUE_MEANING,
     meanings=MEANINGS,
     max_length=len(ASSIGNED),
-    words=GIVEN + ASSIGNED,
-    numbers=tuple(str(i) for i in range(BASE)),
+    words=(FIRST, *SMALL, *ASSIGNED),
+    numbers=tuple(str(i) for i in range(101)),
     step=re.compile(r"(?P<number>\d+)\)\s+\w\s+\d+\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\w\s+\d+\s+=\s+\w\s+\d+\b"),
     form="k) variable number operator meaning variable number = variable number",
     step_words=10,
     value=r"\d+",
-    wraps_at=BASE,
     draw=_draw,
     parse=_parse,
     read=_read,

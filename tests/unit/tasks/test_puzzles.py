@@ -210,7 +210,7 @@ def test_the_states_that_a_data_set_goes_through_have_no_wrong_step(dataset):
 def test_an_answer_that_is_code_is_judged_in_a_worker_and_wrong():
     task = puzzles("countdown", config={"min_numbers": 3, "max_numbers": 3}, test_size=4, train_size=4)
     problem = task.problems("test", 1)[0]
-    hostile = "__import__('os')._exit(0)"
+    hostile = "__import__('os')._exit(7)"
     found = task.verify([problem, problem], [response("x", answer=hostile), response("x", answer=problem.answer)])
     assert not found[0].is_correct
     assert found[1].is_correct

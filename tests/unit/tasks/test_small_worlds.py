@@ -17,9 +17,9 @@ PUZZLE = Problem(id="p", text="start b a d e c 1) flim 2) trav 3) plon", answer=
 # b a d e c reversed; then rotated to the left; then with c and e swapped.
 PUZZLE_SOLUTION = "1) flim reverse = c e d a b 2) trav left = e d a b c 3) plon ends = c d a b e answer c d a b e"
 
-# 5 + 7 = 12, which is 1 modulo 11; 1 - 5 = -4, which is 7.
-PROGRAM = Problem(id="p", text="start a 5 b 3 c 7 1) d = a zam c 2) e = d plo a", answer="7")
-PROGRAM_SOLUTION = "1) a 5 zam plus c 7 = d 1 2) d 1 plo minus a 5 = e 7 answer 7"
+# 50 + 3 = 53, less 4 is 49.
+PROGRAM = Problem(id="p", text="start a 50 b 3 c 2 d 4 1) e = a zam b 2) f = e plo d", answer="49")
+PROGRAM_SOLUTION = "1) a 50 zam plus b 3 = e 53 2) e 53 plo minus d 4 = f 49 answer 49"
 
 BOTH = pytest.mark.parametrize("make", [rewriting, straight_line])
 
@@ -34,10 +34,10 @@ def test_a_program_is_traced_as_by_hand():
     assert solution_text(PROGRAMS.read(chain, lambda name, _: PROGRAMS.truth[name])) == PROGRAM_SOLUTION
 
 
-@pytest.mark.parametrize(("meaning", "result"), [("plus", 3), ("minus", 10), ("back", 1), ("twice", 5), ("thrice", 7)])
+@pytest.mark.parametrize(("meaning", "result"), [("plus", 53), ("minus", 47), ("keep", 50), ("rise", 56), ("fall", 44)])
 def test_an_operator_does_what_it_is_taken_for(meaning, result):
-    # x = 1 and y = 2: 3; -1, which is 10 modulo 11; 2 - 1; 1 + 2 x 2; 1 + 3 x 2.
-    chain = PROGRAMS.parse("start a 1 b 2 c 0 1) d = a zam b")
+    # Of 50 and 3: the sum, the difference, the first, and the same with twice the second.
+    chain = PROGRAMS.parse("start a 50 b 3 c 2 d 4 1) e = a zam b")
     assert PROGRAMS.read(chain, lambda *_: meaning)[0].value == str(result)
 
 
@@ -50,11 +50,11 @@ def test_an_operator_does_what_it_is_taken_for(meaning, result):
         (rewriting(length=3), PUZZLE, PUZZLE_SOLUTION.replace("trav left = e d a b c", "trav right = b c e d a"), 2),
         (rewriting(length=3), PUZZLE, PUZZLE_SOLUTION.replace(" 3) plon ends = c d a b e", ""), 3),
         (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION, None),
-        # A value that was never assigned, a wrong operand, an operator taken for another.
-        (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION.replace("a 5 zam", "a 4 zam"), 1),
-        (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION.replace("d 1 plo minus a", "d 1 plo minus b"), 2),
-        (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION.replace("minus a 5 = e 7", "plus a 5 = e 6"), 2),
-        (straight_line(length=2), PROGRAM, "answer 7", None),
+        # A number that was never assigned, a wrong operand, an operator taken for another.
+        (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION.replace("a 50 zam", "a 51 zam"), 1),
+        (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION.replace("minus d 4", "minus c 4"), 2),
+        (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION.replace("minus d 4 = f 49", "plus d 4 = f 57"), 2),
+        (straight_line(length=2), PROGRAM, "answer 49", None),
     ],
 )
 def test_first_error(task, problem, solution, error):
@@ -66,9 +66,9 @@ def test_first_error(task, problem, solution, error):
     [
         (PROGRAM_SOLUTION, "right"),
         (f"rule zam means plus {PROGRAM_SOLUTION}", "right"),
-        (PROGRAM_SOLUTION.replace("answer 7", "answer 6"), "wrong"),
-        (PROGRAM_SOLUTION.replace(" answer 7", ""), "no_final_answer"),
-        (PROGRAM_SOLUTION.replace("= d 1", "d 1"), "malformed"),
+        (PROGRAM_SOLUTION.replace("answer 49", "answer 48"), "wrong"),
+        (PROGRAM_SOLUTION.replace(" answer 49", ""), "no_final_answer"),
+        (PROGRAM_SOLUTION.replace("= e 53", "e 53"), "malformed"),
         ("", "no_final_answer"),
     ],
 )
@@ -112,7 +112,7 @@ def test_every_statement_of_a_program_reads_what_the_one_before_it_assigned():
     for seed in range(50):
         statements = PROGRAMS.draw(random.Random(seed), 6).statements
         for before, after in pairwise(statements):
-            assert before.target in (after.left, after.right)
+            assert before.target == after.left
 
 
 @pytest.mark.parametrize("kind", [REWRITING, PROGRAMS])
