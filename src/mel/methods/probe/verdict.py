@@ -45,8 +45,8 @@ def conclusion(scores: Scores, *, pairs: int) -> Conclusion:
     if pairs < LEAST_PAIRS:
         return Conclusion(
             answer="unclear",
-            sentence=f"{pairs} of {groups} problems gave a pair, and fewer than {LEAST_PAIRS} are too few to say whether "
-            "MEL can help: probe more problems, or take more samples of each.",
+            sentence=f"{pairs} of {groups} problems gave a pair, and fewer than {LEAST_PAIRS} are too few to say "
+            "whether MEL can help: probe more problems, or take more samples of each.",
         )
     found = effects(scores)
     helps, place = _best(found, "own_minus_none")
