@@ -130,6 +130,12 @@ def test_the_verdict_follows_from_the_intervals(found: Any, answer: str, words_o
     assert words_of_it in said.sentence
 
 
+def test_a_few_pairs_say_nothing_whatever_their_interval() -> None:
+    said = conclusion(scores(0.0, 1.0, 0.0), pairs=7)
+    assert said.answer == "unclear"
+    assert "7 of 8 problems gave a pair, and fewer than 8 are too few" in said.sentence
+
+
 def test_effects_pair_only_the_problems_that_both_have() -> None:
     found = effects({"replay_start_own": {"a": 1.0, "b": 0.5}, "replay_start_none": {"b": 0.25, "c": 1.0}})
     one = found["own_minus_none_start"]

@@ -12,6 +12,9 @@ from mel.methods.probe.scores import Score, Scores, effects
 LEAST_PARSED = 0.2
 """Share of notes that must be usable: with fewer of them a batch has hardly anything to replay."""
 
+LEAST_PAIRS = 8
+"""With fewer of them an interval over problems is too narrow to be believed; of one problem it is a point."""
+
 Answer = Literal["yes", "no", "unclear"]
 
 _PLACES = {"start": "from the start", "bifurcation": "from before the wrong step"}
@@ -38,6 +41,12 @@ def conclusion(scores: Scores, *, pairs: int) -> Conclusion:
             sentence=f"MEL has nothing to learn from here: of {groups} problems none gave a right and a wrong solution "
             f"to compare ({mean(scores['groups_right']):.2f} are always solved, {mean(scores['groups_wrong']):.2f} "
             "never); take easier or harder problems, or more samples.",
+        )
+    if pairs < LEAST_PAIRS:
+        return Conclusion(
+            answer="unclear",
+            sentence=f"{pairs} of {groups} problems gave a pair, and fewer than {LEAST_PAIRS} are too few to say "
+            "whether MEL can help: probe more problems, or take more samples of each.",
         )
     found = effects(scores)
     helps, place = _best(found, "own_minus_none")
