@@ -33,7 +33,8 @@ def note_about(number: int, line: str, verb: str, *, is_true: bool, key: str) ->
     event = Event(verb=verb, meaning=good, amount=0, phrase=line.partition(": ")[2].rpartition(",")[0] or line)
     if is_true:
         return experience_of(number, event, bad=said if said != good else None, good=good)
-    bad = random.Random(key).choice([meaning for meaning in MEANINGS if meaning != good])
+    others: list[Meaning] = [meaning for meaning in MEANINGS if meaning != good]
+    bad = random.Random(key).choice(others)
     return experience_of(number, event, bad=good, good=bad)
 
 
