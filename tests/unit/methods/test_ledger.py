@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from stories import TASK, WRONG_ANSWER_ONLY, WRONG_AT_2, candidate, pair
 
 from mel.methods.auxiliaries.meta_experience.ledger import tally, truth_of
 from mel.types import (
@@ -111,3 +112,9 @@ def test_a_step_is_located_only_where_both_are_known(
     first_error: int | None, bifurcation: int | None, expected: bool | None
 ) -> None:
     assert Truth(first_error=first_error).locates(bifurcation) is expected
+
+
+def test_a_task_that_knows_concepts_says_what_the_first_error_turns_on() -> None:
+    found = truth_of(candidate(pair(WRONG_AT_2)), TASK)
+    assert (found.first_error, found.concept) == (2, "sorts")
+    assert truth_of(candidate(pair(WRONG_ANSWER_ONLY)), TASK).concept is None

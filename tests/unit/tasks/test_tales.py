@@ -1,7 +1,7 @@
 import pytest
 
 from mel import tasks
-from mel.ports import Inspectable
+from mel.ports import Conceptual, Inspectable
 from mel.tasks.tales import Tales
 from mel.tasks.tales.story import counts, rule_text, solution_of, steps_of
 from mel.tasks.tales.task import split_of
@@ -217,3 +217,10 @@ def test_the_rule_of_every_verb_is_true_in_its_own_meaning_only(verb):
 
 def test_the_task_can_be_inspected():
     assert isinstance(tasks.load("tales"), Inspectable)
+
+
+def test_a_step_turns_on_the_verb_of_its_event():
+    task = Tales(length=3)
+    (problem,) = task.problems("train", 1)
+    assert isinstance(task, Conceptual)
+    assert [task.concept(problem, step) for step in (0, 1, 2, 3, 4)] == [None, *problem.metadata["verbs"], None]
