@@ -151,3 +151,9 @@ def test_text_that_looks_like_such_a_number_is_recorded_as_text(tmp_path: Path) 
 def test_a_seed_that_is_no_whole_number_is_refused_by_its_key(change: str, shown: str) -> None:
     with pytest.raises(ValueError, match=f"trainer.seed: expected a whole number from 0 to 4294967295, got {shown}"):
         load_recipe("recommended", [change])
+
+
+def test_a_recipe_recorded_when_a_constant_weight_measured_gradients_by_default_is_still_read() -> None:
+    then = load_recipe("paper").resolved()
+    then["auxiliaries"][0]["weight"]["every"] = 1
+    assert parse_recipe(then).sha256() == load_recipe("paper").sha256()
