@@ -152,7 +152,7 @@ def test_a_worker_cannot_grow_beyond_its_memory_limit() -> None:
     with WorkerPool(Limits(timeout_s=30, memory_mb=512, workers=1)) as pool:
         with pytest.raises(MemoryError):
             pool._started().schedule(bytearray, args=(2**30,)).result(30)
-        assert pool._failure(MemoryError(), is_done=True)[:2] == (False, "memory")
+        assert pool._failure(MemoryError())[:2] == (False, "memory")
         assert MathVerifier(pool=pool).verify([problem(r"\frac12")], [r"\boxed{0.5}"])[0].is_correct
 
 
