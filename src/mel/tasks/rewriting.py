@@ -1,8 +1,9 @@
 """Rewriting: a string puzzle in which every step can be checked and every misconception has a name.
 
 A problem is five different letters and moves (``start b a d e c 1) flim 2) zost``). Each of 30 made-up words is a move
-of one of five kinds: it turns the string round, moves its letters ahead or behind (around its ends), or swaps its first two letters
-or its ends. A solution says what each move is and what results (``1) flim reverse = c e d a b ... answer c e d a b``).
+of one of five kinds: it turns the string round, moves all letters ahead or behind by one (who falls off one end comes
+back at the other), or swaps the first two letters or the ends. A solution says what each move is and what results
+(``1) flim reverse = c e d a b ... answer c e d a b``).
 """
 
 from __future__ import annotations
