@@ -62,3 +62,13 @@ def test_a_policy_of_the_kind_is_built_with_its_own_vocabulary(kind, tmp_path):
     directory = build(tmp_path / "a", kind=kind, settings=WarmUp(steps=1, solving=2, comparing=1))
     model = AutoModelForCausalLM.from_pretrained(directory)
     assert model.config.vocab_size == len(vocabulary_of(kind)) == len(AutoTokenizer.from_pretrained(directory))
+
+
+def test_a_task_without_a_small_world_is_refused_with_the_nearest_name(tmp_path):
+    from commands import mel
+
+    error = mel("miniature", "build", str(tmp_path / "a"), "--task", "rewritting", fails=True)
+    assert (
+        "expected one of story_counts, rewriting, straight_line; got 'rewritting'; did you mean 'rewriting'?" in error
+    )
+    assert not (tmp_path / "a").exists()
