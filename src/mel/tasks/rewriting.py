@@ -1,8 +1,9 @@
 """Rewriting: a string puzzle in which every step can be checked and every misconception has a name.
 
 A problem is five different letters and moves (``start b a d e c 1) flim 2) zost``). Each of 30 made-up words is a move
-of one of five kinds: it turns the string round, rotates it to the left or to the right, or swaps its first two letters
-or its ends. A solution says what each move is and what results (``1) flim reverse = c e d a b ... answer c e d a b``).
+of one of five kinds: it turns the string round, moves all letters ahead or behind by one (who falls off one end comes
+back at the other), or swaps the first two letters or the ends. A solution says what each move is and what results
+(``1) flim reverse = c e d a b ... answer c e d a b``).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ LETTERS = ("a", "b", "c", "d", "e")
 
 _WORDS: Mapping[str, str] = {
     "reverse": "flim dorn quab zost melk brin",
-    "left": "trav gump nesk yorl pibs klat",
-    "right": "wusk jarn fople teg sliv hunz",
+    "ahead": "trav gump nesk yorl pibs klat",
+    "behind": "wusk jarn fople teg sliv hunz",
     "front": "krob vint moxel druv snep zeft",
     "ends": "plon hesk wirn jub taft grel",
 }
@@ -28,8 +29,8 @@ TRUE_MEANING: Mapping[str, str] = {word: meaning for meaning, words in _WORDS.it
 
 _MOVES: Mapping[str, Callable[[str], str]] = {
     "reverse": lambda s: s[::-1],
-    "left": lambda s: s[1:] + s[0],
-    "right": lambda s: s[-1] + s[:-1],
+    "ahead": lambda s: s[1:] + s[0],
+    "behind": lambda s: s[-1] + s[:-1],
     "front": lambda s: s[1] + s[0] + s[2:],
     "ends": lambda s: s[-1] + s[1:-1] + s[0],
 }

@@ -12,10 +12,10 @@ from mel.tasks.small_world import misconceptions_of, solution_text, split_of
 from mel.tasks.straight_line import PROGRAMS, straight_line
 from mel.types import Problem
 
-# flim turns round, trav rotates to the left, plon swaps the ends.
+# flim turns round, trav moves all letters ahead, plon swaps the ends.
 PUZZLE = Problem(id="p", text="start b a d e c 1) flim 2) trav 3) plon", answer="c d a b e")
-# b a d e c reversed; then rotated to the left; then with c and e swapped.
-PUZZLE_SOLUTION = "1) flim reverse = c e d a b 2) trav left = e d a b c 3) plon ends = c d a b e answer c d a b e"
+# b a d e c reversed; then moved ahead; then with c and e swapped.
+PUZZLE_SOLUTION = "1) flim reverse = c e d a b 2) trav ahead = e d a b c 3) plon ends = c d a b e answer c d a b e"
 
 # 50 + 3 = 53, less 4 is 49.
 PROGRAM = Problem(id="p", text="start a 50 b 3 c 2 d 4 1) e = a zam b 2) f = e plo d", answer="49")
@@ -47,7 +47,7 @@ def test_an_operator_does_what_it_is_taken_for(meaning, result):
         (rewriting(length=3), PUZZLE, PUZZLE_SOLUTION, None),
         # The meaning is right, two letters of what results are not.
         (rewriting(length=3), PUZZLE, PUZZLE_SOLUTION.replace("= c e d a b", "= c e d b a"), 1),
-        (rewriting(length=3), PUZZLE, PUZZLE_SOLUTION.replace("trav left = e d a b c", "trav right = b c e d a"), 2),
+        (rewriting(length=3), PUZZLE, PUZZLE_SOLUTION.replace("trav ahead = e d a b c", "trav behind = b c e d a"), 2),
         (rewriting(length=3), PUZZLE, PUZZLE_SOLUTION.replace(" 3) plon ends = c d a b e", ""), 3),
         (straight_line(length=2), PROGRAM, PROGRAM_SOLUTION, None),
         # A number that was never assigned, a wrong operand, an operator taken for another.
