@@ -88,7 +88,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(need_python)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,math,code,puzzles,report,gguf,browser,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,math,code,report,gguf,browser,dev]"
 	-@$(BIN)/pyright --version >/dev/null  # fetches pyright's own program, so that `make check` works offline later
 	@touch $@
 
