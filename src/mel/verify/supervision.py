@@ -107,7 +107,7 @@ class _Run:
 
     def start(self) -> None:
         """Become its supervisor and start it on pipes in the place of the standard streams."""
-        _become_supervisor()
+        _become_supervisor(self._at.folder)
         pairs = [os.pipe(), os.pipe(), os.pipe()]
         ours = [pairs[0][1], pairs[1][0], pairs[2][0]]
         for number, (read, write) in enumerate(pairs):
@@ -196,12 +196,12 @@ class _Run:
             out.write(head + bytes(self._written[1]))
 
 
-def _become_supervisor() -> None:
+def _become_supervisor(folder: str) -> None:
     """Adopt what the program's children leave behind, and end with the worker, everything with it."""
     os.setsid()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGTERM, _end_everything)
+    signal.signal(signal.SIGTERM, lambda *_: _end_everything(folder))
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     _die_with_worker()
 
@@ -210,9 +210,11 @@ def _die_with_worker() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _end_everything(*_: object) -> NoReturn:
+def _end_everything(folder: str) -> NoReturn:
+    """For a worker that is gone: nobody else would remove its directory."""
     with suppress(BaseException):
         _end_all()
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

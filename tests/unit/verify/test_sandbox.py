@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_what_does_not_end_is_ended_within_a_second_and_leaves_nothing(sandbox: 
 
 def left_over() -> list[str]:
     """Processes and folders of a sandbox that are still there."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if "mel-sandbox-" in line and "main.py" in line]
 
 
@@ -160,3 +161,21 @@ def test_the_probe_finds_every_way_out_where_there_is_no_sandbox(tmp_path: Path,
     found = set(end.stdout.split())
     assert {"read_outside", "read_passwd", "read_by_link", "write_outside", "create_outside", "done"} <= found
     assert {"tcp", "datagram", "signal_host", "limit_of_host", "priority_of_host"} <= found
+
+
+def test_a_run_whose_worker_is_killed_ends_and_leaves_nothing(sandbox: Sandbox):
+    before = set(Path(tempfile.gettempdir()).glob("mel-sandbox-*"))
+    worker = os.fork()
+    if not worker:
+        sandbox.run(Program(source="import time\ntime.sleep(1000)", limits=ProgramLimits(timeout_s=500.0)))
+        os._exit(0)
+    until = time.monotonic() + 20.0
+    while not left_over() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert left_over()
+    os.kill(worker, 9)
+    os.waitpid(worker, 0)
+    while (left_over() or set(Path(tempfile.gettempdir()).glob("mel-sandbox-*")) - before) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left_over()
+    assert set(Path(tempfile.gettempdir()).glob("mel-sandbox-*")) <= before
