@@ -45,6 +45,10 @@ class JudgeName(NamedTuple):
     extra: str
 
 
+EXITED = 70
+"""Exit code of a worker that an answer ended with code 0."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallLimits:
     """What one call of a judge may use, by the worker's own clocks.
@@ -84,7 +88,7 @@ def prepare(module: str) -> None:
 def judge_all(judge: JudgeName, jobs: Sequence[Any], limits: CallLimits) -> list[Judgment]:
     """One judgment per job, in order; the process ends by a signal if they outrun the limits of one call."""
     function: Callable[[Any], Judgment] = importlib.import_module(judge.module).judge
-    with _clocks(limits):
+    with _clocks(limits), _exits_are_failures():
         judged = [function(job) for job in jobs]
     return [j._replace(detail=j.detail[: limits.detail_chars]) for j in judged]
 
@@ -99,6 +103,17 @@ def _clocks(limits: CallLimits) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+@contextmanager
+def _exits_are_failures() -> Iterator[None]:
+    """An answer that ends the process with code 0 would pass for a worker that has done its work, and be waited for."""
+    leave = os._exit
+    os._exit = lambda status: leave(status or EXITED)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 def _die_with_host() -> None:

@@ -1,5 +1,6 @@
 """Judges for the tests of the pool, which finds them by the name of this module."""
 
+import os
 import time
 
 from mel.verify.worker import Judgment
@@ -18,4 +19,6 @@ def judge(job: tuple[str, float]) -> Judgment:
     if kind == "compute":
         while time.process_time() < end:
             pass
+    if kind == "exit":
+        os._exit(int(amount))
     return Judgment(True, "right", "x" * int(amount) if kind == "talk" else kind, score=1.0)

@@ -48,3 +48,12 @@ def test_a_host_too_busy_to_listen_does_not_make_a_right_answer_a_timeout(strict
 
 def test_a_detail_is_cut_at_its_limit(strict_pool: WorkerPool):
     assert len(strict_pool.judge([("talk", 5000.0)])[0].detail) == 2000
+
+
+def test_an_answer_that_ends_its_worker_with_code_0_is_noticed_at_once(strict_pool: WorkerPool):
+    began = time.monotonic()
+    quiet, loud, good = strict_pool.judge([("exit", 0.0), ("exit", 3.0), ("talk", 2.0)])
+    assert (quiet.reason, quiet.detail) == ("crash", "the worker ended with exit code 70")
+    assert (loud.reason, loud.detail) == ("crash", "the worker ended with exit code 3")
+    assert good.is_correct
+    assert time.monotonic() - began < 60  # it took 140 s
