@@ -22,15 +22,14 @@ from mel.methods.declaration import (
     CarrierSettings,
     CreditSettings,
     Expected,
-    LearnedReward,
     Limits,
     Longest,
     Needs,
-    RewardModel,
     Surroundings,
 )
 from mel.methods.diagnostics import MEASURES, WHOLE_COPY, Diagnosis, DiagnosticsSettings
 from mel.methods.drive import GenerationError, adrive, drive
+from mel.methods.reward_models import LearnedReward, RewardModel
 from mel.naming import known
 from mel.ports import Auxiliary, Carrier, Credit
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mel.methods.reward_models import LearnedReward, RewardModel
 from mel.ports import Ask, Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
@@ -175,33 +176,6 @@ class Expected:
     row_tokens: float = 0.0
     row_context: float = 0.0
     sequences: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RewardModel:
-    """A process reward model that a host loads beside the policy and answers `Rate` by.
-
-    Args:
-        path: directory or hub id of a model for token classification with two classes, the second being "right", as
-            TRL's PRMTrainer leaves it.
-        separator: text that its training put behind each step.
-    """
-
-    path: str
-    separator: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LearnedReward:
-    """An implicit process reward model (PRIME, 2502.01456) that a host keeps beside the policy to answer `Reward`.
-
-    Args:
-        beta: factor of the log-ratio between its weights and those before training.
-        learning_rate: of its AdamW.
-    """
-
-    beta: float
-    learning_rate: float
 
 
 class Settings(BaseModel):

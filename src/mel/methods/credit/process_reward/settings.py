@@ -10,13 +10,12 @@ from mel.methods.declaration import (
     Assumptions,
     CreditSettings,
     Expected,
-    LearnedReward,
     Limits,
     Longest,
     Needs,
-    RewardModel,
     Surroundings,
 )
+from mel.methods.reward_models import LearnedReward, RewardModel
 from mel.ports import Credit
 from mel.stages.process_reward import Combine
 
