@@ -24,8 +24,8 @@ class GroupedHelp(TyperGroup):
         """Print the help page."""
         options = [name for parameter in self.get_params(ctx) for name in parameter.opts if name.startswith("--")]
         console = Console(highlight=False)
-        console.print(Text("Usage: mel COMMAND\n", style="bold"))
-        console.print(Text(f"{self.help or ''}\n"))
+        console.print(Text("Usage: mel COMMAND", style="bold"))
+        console.print(Text(f"{(self.help or '').split(':')[0]}\n"))
         console.print(self._table())
         console.print(Text(f"\nOptions: {', '.join(options)}", style="dim"))
         console.print(Text(HINT, style="dim"))

@@ -117,5 +117,5 @@ def test_scores_are_the_log_probabilities_of_the_plain_forward_pass_whatever_is_
         with torch.no_grad():
             expected = model(ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
         assert logps == pytest.approx(expected[len(context) - 1 :].tolist(), abs=1e-5)
-    with pytest.raises(ValueError, match="there is no other"):
+    with pytest.raises(ValueError, match="initial policy need a trainer"):
         scorer.score(Score(contexts=contexts, targets=targets, policy="initial"))

