@@ -172,8 +172,8 @@ class WeightSection(Section):
     Args:
         kind: `constant`: lambda as it is (paper: 1). `grad_norm`: lambda_t keeps the norm of the rows'
             gradient at `share` times that of the policy gradient.
-        every: `grad_norm`: gradients are measured every so many optimizer steps; null: in each. With a constant weight
-            1 is read as null: it was the default once, and stands in every recipe that was recorded then.
+        every: `grad_norm`: gradients are measured every so many optimizer steps; null: in each. 1 is read as null: it
+            was the default once, for constant weights too, and stands in every recipe that was recorded then.
         decay: of the exponential mean of the measured ratio.
         schedule: of lambda over the run: `constant` (paper), `linear` or `cosine`, from all of it down to `final`.
         final: what is left of lambda at the end, 0 to 1.
@@ -195,10 +195,7 @@ class WeightSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _former_default(cls, values: Any) -> Any:
-        is_constant = isinstance(values, dict) and values.get("kind") == "constant"
-        if is_constant and values.get("every") == 1 and values.get("conflict", "keep") == "keep":
-            return {**values, "every": None}
-        return values
+        return {**values, "every": None} if isinstance(values, dict) and values.get("every") == 1 else values
 
     @model_validator(mode="after")
     def _is_measured(self) -> WeightSection:

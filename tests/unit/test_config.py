@@ -153,7 +153,8 @@ def test_a_seed_that_is_no_whole_number_is_refused_by_its_key(change: str, shown
         load_recipe("recommended", [change])
 
 
-def test_a_recipe_recorded_when_a_constant_weight_measured_gradients_by_default_is_still_read() -> None:
-    then = load_recipe("paper").resolved()
+@pytest.mark.parametrize("name", ["paper", "recommended"])  # a constant weight, and one that follows gradients
+def test_a_recipe_recorded_when_every_step_was_measured_by_default_is_the_same_recipe(name: str) -> None:
+    then = load_recipe(name).resolved()
     then["auxiliaries"][0]["weight"]["every"] = 1
-    assert parse_recipe(then).sha256() == load_recipe("paper").sha256()
+    assert parse_recipe(then).sha256() == load_recipe(name).sha256()
