@@ -94,7 +94,14 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
     positions = context_length(prepared.model_path)
     at = _surroundings(prepared, problems, choice, positions)
     batch_size = engine.batch_size or engine.responses_per_call(BATCH_SIZE)
-    opened = open_engine(engine, prepared, batch_size=batch_size, longest=positions or 0)
+    opened = open_engine(
+        engine,
+        prepared.model_path,
+        prepared.tokenizer,
+        batch_size=batch_size,
+        longest=positions or 0,
+        attention=recipe.model.attention,
+    )
     setting = setting_of(
         [auxiliary.settings for auxiliary in recipe.auxiliaries],
         samples=choice.samples,
