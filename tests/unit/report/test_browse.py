@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,7 +118,15 @@ def test_nothing_can_be_written(server: BrowseServer) -> None:
 def test_a_port_in_use_is_one_line_and_ctrl_c_ends_well(run: Path) -> None:
     command = [sys.executable, "-m", "mel", "browse", str(run), "--port"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True, env=environment) as running:
+    # A test run in the background of a shell ignores Ctrl-C, and its children would too.
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with (
+        subprocess.Popen(
+            [*command, "0"], stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=hears
+        ) as running,
+        ExitStack() as end,
+    ):
+        end.callback(running.kill)
         assert running.stdout
         line = running.stdout.readline()
         port = line.split("http://127.0.0.1:")[1].split("/")[0]
