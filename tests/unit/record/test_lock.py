@@ -54,7 +54,7 @@ def test_a_killed_writer_leaves_a_directory_that_the_next_one_takes(tmp_path: Pa
 
 
 def test_a_forked_worker_that_outlives_its_killed_writer_does_not_keep_the_lock(tmp_path: Path) -> None:
-    # The worker holds the other end of the pipe, so that its life can be seen here; and it runs before the writer goes on.
+    # The worker holds the other end of stdout, so that its life can be seen here. The writer waits until it runs.
     runs = "r, w = os.pipe(); os.fork() or (os.write(w, b'.'), time.sleep(3), os._exit(0)); os.read(r, 1)"
     with holder(tmp_path, then=runs) as first:
         os.kill(first.pid, signal.SIGKILL)
