@@ -26,6 +26,15 @@ LIMITS = ProgramLimits(timeout_s=TIMEOUT_S, cpu_s=5, output_kb=256)
 PYTHON = os.environ.get("MEL_TEST_INTERPRETER")
 
 
+@pytest.fixture
+def folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where sandboxes make their folders during one test, apart from those of tests that run beside it."""
+    with tempfile.TemporaryDirectory(prefix="mel-test-") as folder:
+        os.chmod(folder, 0o755)  # whoever a program becomes
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module")
 def offered() -> dict[str, str]:
     """Why each level is not offered; empty if it is."""
@@ -102,21 +111,21 @@ def test_what_lies_outside_is_as_it_was(attacked: dict[str, str], outside: dict[
 
 
 @pytest.mark.parametrize("name", attacks.HUNGRY)
-def test_what_does_not_end_is_ended_within_a_second_and_leaves_nothing(sandbox: Sandbox, name: str):
+def test_what_does_not_end_is_ended_within_a_second_and_leaves_nothing(sandbox: Sandbox, folders: Path, name: str):
     source, ends = attacks.HUNGRY[name]
-    mark = f"mel_mark_{os.getpid()}_{abs(hash(name))}"
     started = time.monotonic()
-    end = ran(sandbox, f"{source}\n# {mark}")
+    end = ran(sandbox, source)
     assert time.monotonic() - started < TIMEOUT_S + 1.0
     assert end.end in ends
     assert b"ESCAPED" not in end.stdout
-    assert not left_over()
+    assert not left_over(folders)
 
 
-def left_over() -> list[str]:
-    """Processes and folders of a sandbox that are still there."""
+def left_over(folders: Path) -> list[str]:
+    """Processes of a sandbox that are still there, and their folders."""
     listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if "mel-sandbox-" in line and "main.py" in line]
+    lines = [line for line in listed.splitlines() if f"{folders}/mel-sandbox-" in line and "main.py" in line]
+    return lines + [str(folder) for folder in folders.glob("mel-sandbox-*")]
 
 
 def test_a_program_gets_its_input_and_its_output_comes_back_whole(sandbox: Sandbox):
@@ -163,19 +172,17 @@ def test_the_probe_finds_every_way_out_where_there_is_no_sandbox(tmp_path: Path,
     assert {"tcp", "datagram", "signal_host", "limit_of_host", "priority_of_host"} <= found
 
 
-def test_a_run_whose_worker_is_killed_ends_and_leaves_nothing(sandbox: Sandbox):
-    before = set(Path(tempfile.gettempdir()).glob("mel-sandbox-*"))
+def test_a_run_whose_worker_is_killed_ends_and_leaves_nothing(sandbox: Sandbox, folders: Path):
     worker = os.fork()
     if not worker:
         sandbox.run(Program(source="import time\ntime.sleep(1000)", limits=ProgramLimits(timeout_s=500.0)))
         os._exit(0)
     until = time.monotonic() + 20.0
-    while not left_over() and time.monotonic() < until:
+    while not any("main.py" in found for found in left_over(folders)) and time.monotonic() < until:
         time.sleep(0.05)
-    assert left_over()
+    assert any("main.py" in found for found in left_over(folders))
     os.kill(worker, 9)
     os.waitpid(worker, 0)
-    while (left_over() or set(Path(tempfile.gettempdir()).glob("mel-sandbox-*")) - before) and time.monotonic() < until:
+    while left_over(folders) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not left_over()
-    assert set(Path(tempfile.gettempdir()).glob("mel-sandbox-*")) <= before
+    assert not left_over(folders)
