@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mel import __version__, cli_miniature, cli_models, cli_tales
 from mel.cli_help import DATA, EVALUATE, MACHINE, MODELS, RUNS, TRAIN, GroupedHelp
+from mel.cli_models import Json
 from mel.launch import end_with_parent, num_processes
 from mel.naming import comma_separated
 from mel.visible import visible
@@ -45,7 +46,6 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # pyright: ignore[r
 """What a wrong command line raises; typer brings it, from click or from its own copy of that."""
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")]
 Format = Literal["parquet", "jsonl"]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 

@@ -10,6 +10,12 @@ import typer
 from rich.console import Console
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="With --recipe: change a key, section.key=value.")]
+ChatTemplate = Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")]
+EngineName = Annotated[str | None, typer.Option(help="transformers (default) or vllm.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, or auto (default): bfloat16 on a GPU.")]
+TensorParallel = Annotated[int | None, typer.Option(min=1, help="GPUs that share the model (vllm).")]
+GpuMemory = Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")]
 
 
 def evaluate(
@@ -21,12 +27,12 @@ def evaluate(
     k: Annotated[int | None, typer.Option(min=0, help="With --benchmarks: samples per problem; 8.")] = None,
     temperature: Annotated[float | None, typer.Option(help="With --benchmarks: of the samples; 0.6.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="With --benchmarks: per response; 4096.")] = None,
-    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
-    engine: Annotated[str | None, typer.Option(help="transformers (default) or vllm.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, or auto (default): bfloat16 on a GPU.")] = None,
+    chat_template: ChatTemplate = None,
+    engine: EngineName = None,
+    dtype: Dtype = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Responses per engine call.")] = None,
-    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs that share the model (vllm).")] = None,
-    gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
+    tensor_parallel: TensorParallel = None,
+    gpu_memory: GpuMemory = None,
     overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
     responses: Annotated[
         Path | None,
@@ -44,7 +50,7 @@ def evaluate(
     ] = None,
     changes: Changes = None,
     output: Annotated[Path | None, typer.Option(help="Run directory; default runs/eval/<model>.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")] = False,
+    json: Json = False,
 ) -> None:
     """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
     from mel.config import load_recipe
@@ -122,14 +128,14 @@ def localize(
     count: Annotated[int | None, typer.Option(min=1, help="Only the first so many solutions.")] = None,
     prompts: Annotated[str | None, typer.Option(help="Prompt set, by name or directory; math.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Per answer; 2048.")] = None,
-    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
-    engine: Annotated[str | None, typer.Option(help="transformers (default) or vllm.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, or auto (default): bfloat16 on a GPU.")] = None,
+    chat_template: ChatTemplate = None,
+    engine: EngineName = None,
+    dtype: Dtype = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Answers per engine call.")] = None,
-    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs that share the model (vllm).")] = None,
-    gpu_memory: Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")] = None,
+    tensor_parallel: TensorParallel = None,
+    gpu_memory: GpuMemory = None,
     output: Annotated[Path | None, typer.Option(help="Directory; default runs/localize/<model>/<data>.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")] = False,
+    json: Json = False,
 ) -> None:
     """Score who names the first wrong step, against free localizers; goes on where it was interrupted."""
     from mel.report.plain import as_json
@@ -193,7 +199,7 @@ def probe(
     samples: Annotated[int, typer.Option(min=2, help="Solutions sampled of each.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the pairs and of all sampling.")] = 0,
     split: Annotated[str | None, typer.Option(help="Of the task; by default that of training.")] = None,
-    chat_template: Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")] = None,
+    chat_template: ChatTemplate = None,
     engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on a GPU.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts per engine call.")] = None,
@@ -201,7 +207,7 @@ def probe(
         list[str] | None, typer.Option("--set", help="Change a recipe key: task.options.length=8. Repeatable.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Also write probe.json into this directory.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")] = False,
+    json: Json = False,
 ) -> None:
     """Before training: can MEL help this policy? Solving, notes, localization, and attempts with and without notes."""
     from mel.report.plain import as_json

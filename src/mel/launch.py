@@ -49,7 +49,13 @@ def end_with_parent() -> None:
     parent = os.environ.pop(_PARENT, None)
     if parent is None or sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+    signal_when_parent_ends(signal.SIGKILL)
     if os.getppid() != int(parent):
         # It ended before the kernel was asked.
         sys.exit(128 + signal.SIGKILL)
+
+
+def signal_when_parent_ends(number: signal.Signals) -> None:
+    """Have the kernel send this process that signal when its parent ends, however that ends (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, number, 0, 0, 0)  # 1 is PR_SET_PDEATHSIG

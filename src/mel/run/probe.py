@@ -93,7 +93,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
     prepared = replace(prepared, prompt_set=prompt_set, ask=PlainAsk(prompts=prompt_set, opening=recipe.task.turns))
     positions = context_length(prepared.model_path)
     at = _surroundings(prepared, problems, choice, positions)
-    batch_size = engine.batch_size or engine.responses_per_call(BATCH_SIZE)
+    batch_size = engine.responses_per_call(BATCH_SIZE)
     opened = open_engine(
         engine,
         prepared.model_path,

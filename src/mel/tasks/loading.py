@@ -101,6 +101,25 @@ class Splits:
         return found
 
 
+class RecordTask:
+    """What every task does that reads records: problems by split, and the account of what was left out."""
+
+    _splits: Splits
+
+    def problems(self, split: str, count: int | None = None) -> Sequence[Problem]:
+        """The first `count` problems of a split, all if None.
+
+        Raises:
+            ValueError: no such split, a source that cannot be read, or a row count that was not published.
+        """
+        found = self.loaded(split).problems
+        return found if count is None else found[:count]
+
+    def loaded(self, split: str) -> Loaded:
+        """The problems of a split and what was dropped; read once."""
+        return self._splits.loaded(split)
+
+
 def splits_of(source: str | None, splits: Mapping[str, str]) -> Mapping[str, str]:
     """The splits that this source serves in the place of the published one: a single file serves the first alone."""
     return dict([next(iter(splits.items()))]) if source is not None and is_single_file(source) else splits

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mel.column_text import gold_text
-from mel.tasks.account import Loaded, Read, digest
+from mel.tasks.account import Read, digest
 from mel.tasks.columns import extractor, first_filled, question_text, value
-from mel.tasks.loading import Place, Splits, published_by, splits_of
+from mel.tasks.loading import Place, RecordTask, Splits, published_by, splits_of
 from mel.tasks.records import Record
 from mel.tasks.segmentation import prose_steps
 from mel.types import Problem, Step, Verdict
@@ -82,7 +82,7 @@ class Definition:
     metadata: Callable[[Mapping[str, Any]], dict[str, object]] = no_metadata
 
 
-class MathTask:
+class MathTask(RecordTask):
     """Fills `mel.ports.Task` for problems whose answer Math-Verify can compare.
 
     Args:
@@ -136,15 +136,6 @@ class MathTask:
             is_benchmark=True,
         )
 
-    def problems(self, split: str, count: int | None = None) -> Sequence[Problem]:
-        """The first `count` problems of a split, all if None.
-
-        Raises:
-            ValueError: no such split, a source that cannot be read, or a row count that was not published.
-        """
-        found = self.loaded(split).problems
-        return found if count is None else found[:count]
-
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         """One verdict per response, in order."""
         return self.verifier.verify(problems, responses)
@@ -161,10 +152,6 @@ class MathTask:
     def metrics(self) -> dict[str, float]:
         """`verifier/<reason>` since the last call."""
         return self.verifier.metrics()
-
-    def loaded(self, split: str) -> Loaded:
-        """The problems of a split and what was dropped; read once."""
-        return self._splits.loaded(split)
 
     def _refuses(self, problem: Problem) -> str:
         is_chinese = bool(_CHINESE.search(problem.text))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mel.tasks.account import Loaded, Read
-from mel.tasks.loading import Place, Splits, published_by, splits_of
+from mel.tasks.account import Read
+from mel.tasks.loading import Place, RecordTask, Splits, published_by, splits_of
 from mel.tasks.program_steps import program_steps
 from mel.tasks.records import Record
 from mel.types import Problem, Step, Verdict
@@ -67,7 +67,7 @@ class Running:
         )
 
 
-class ProgramTask:
+class ProgramTask(RecordTask):
     """Fills `mel.ports.Task` for problems that a program solves.
 
     Raises:
@@ -98,15 +98,6 @@ class ProgramTask:
         """The same task to evaluate on: every problem counts, also those that occur more than once."""
         return ProgramTask(self._definition, running=self._running, holdout=self._holdout, is_benchmark=True)
 
-    def problems(self, split: str, count: int | None = None) -> Sequence[Problem]:
-        """The first `count` problems of a split, all if None.
-
-        Raises:
-            ValueError: no such split, a source that cannot be read, or a row count that was not published.
-        """
-        found = self.loaded(split).problems
-        return found if count is None else found[:count]
-
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
         """One verdict per response, in order."""
         return self.verifier.verify(problems, responses)
@@ -118,10 +109,6 @@ class ProgramTask:
     def metrics(self) -> dict[str, float]:
         """`verifier/<reason>` since the last call."""
         return self.verifier.metrics()
-
-    def loaded(self, split: str) -> Loaded:
-        """The problems of a split and what was dropped; read once."""
-        return self._splits.loaded(split)
 
     def _read(self, records: Sequence[Record]) -> list[Read]:
         found: list[Read] = []

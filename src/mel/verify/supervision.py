@@ -19,10 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from mel.launch import signal_when_parent_ends
 from mel.verify.confinement import NOBODY, UNSTARTED, Level, Start
 from mel.verify.sandbox import End, Interpreter, Program, Ran
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_CHILD_SUBREAPER = 36
 _STDERR_CHARS = 4000
 _PIPE = 65536
 
@@ -119,7 +120,7 @@ class _Run:
                     os.close(number)
         self._in, self._out, self._err = ours
         self._child = self._level.start(self._at)
-        _die_with_worker()  # again, for a level that changed the user
+        signal_when_parent_ends(signal.SIGTERM)  # again, for a level that changed the user
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
@@ -203,11 +204,7 @@ def _become_supervisor(folder: str) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGTERM, lambda *_: _end_everything(folder))
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    _die_with_worker()
-
-
-def _die_with_worker() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    signal_when_parent_ends(signal.SIGTERM)
 
 
 def _end_everything(folder: str) -> NoReturn:

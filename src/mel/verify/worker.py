@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mel.launch import signal_when_parent_ends
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -124,7 +126,6 @@ def _die_with_host() -> None:
     """
     if sys.platform != "linux":
         return
-    import ctypes
     from multiprocessing import forkserver
 
     server = getattr(forkserver, "_forkserver", None)
@@ -132,4 +133,4 @@ def _die_with_host() -> None:
     if life_line is not None:
         os.close(life_line)
         setattr(server, "_forkserver_alive_fd", None)  # noqa: B010  # a private name that typing does not know
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+    signal_when_parent_ends(signal.SIGKILL)
