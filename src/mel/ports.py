@@ -12,7 +12,19 @@ from collections.abc import Generator as PyGenerator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mel.requests import Rate, Request, Reward, Score
-from mel.types import Completion, Group, Message, MetaExperience, Outcome, Problem, Sampling, Step, TokenIds, Verdict
+from mel.types import (
+    Completion,
+    Group,
+    Message,
+    MetaExperience,
+    Outcome,
+    Problem,
+    Sampling,
+    Step,
+    StepProgress,
+    TokenIds,
+    Verdict,
+)
 
 T = TypeVar("T")
 
@@ -195,6 +207,18 @@ class Observer(Protocol):
 
         Args:
             step: number of optimizer steps done.
+        """
+        ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """An observer that also hears how far a step is while it lasts."""
+
+    def on_progress(self, progress: StepProgress) -> None:
+        """When a phase begins, and within it as often as once for every generated token: it must return at once.
+
+        Called on the main process only, and about what that process does.
         """
         ...
 

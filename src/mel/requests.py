@@ -84,3 +84,8 @@ class Reward:
 
 
 Request = Generate | Verify | Score | Rate | Reward
+
+
+def phase_of(request: Request) -> str:
+    """The word under which a request's tokens and seconds are counted; verification has one for all."""
+    return "verify" if isinstance(request, Verify) else request.phase

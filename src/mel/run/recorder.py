@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mel.ports import Conceptual, Counting, Task
 from mel.record.concepts import ConceptCounts
 from mel.record.run_directory import RunDirectory
 from mel.record.totals import Totals
-from mel.types import Group, Outcome
+from mel.run.progress import SHOWN_AFTER_S, StepLine, TrainingBar
+from mel.types import Group, Outcome, StepProgress
 
 
 class Recorder:
@@ -23,6 +23,7 @@ class Recorder:
         task: its own counts join the metrics if it has any.
         total_steps: of the run, for the time left.
         keeps_rollouts: write every rollout with its verdict to the log of the run directory.
+        shown_after_s: from when on the progress within a step is shown.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Recorder:
         total_steps: int,
         console: Console,
         keeps_rollouts: bool = False,
+        shown_after_s: float = SHOWN_AFTER_S,
     ) -> None:
         self._directory = directory
         self._task = task
@@ -47,7 +49,8 @@ class Recorder:
         self._tried, self._kept = 0, 0
         self._first: int | None = None
         self._mixed = [row["reward/groups_mixed"] for row in logged if "reward/groups_mixed" in row]
-        self._progress = _bar(console) if console.is_terminal else None
+        self._line = StepLine(total_steps=total_steps, shown_after_s=shown_after_s)
+        self._progress = TrainingBar(self._line, console) if console.is_terminal else None
         self._bar = self._progress.add_task("train", total=total_steps, note="") if self._progress else None
 
     def __enter__(self) -> Recorder:
@@ -56,6 +59,7 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._line.end()
         if self._progress:
             self._progress.stop()
 
@@ -89,6 +93,12 @@ class Recorder:
         if "reward/mean" in row:
             self._show(step, row)
 
+    def on_progress(self, progress: StepProgress) -> None:
+        """Show how far a step is that takes long: below the bar, or as a line now and then."""
+        line = self._line.hear(progress)
+        if line and self._progress is None:
+            self._console.print(line, highlight=False)
+
     def warning(self) -> str:
         """A warning about a run that learned nothing, with the reason; empty if it could learn."""
         if not self._mixed or any(self._mixed):
@@ -100,6 +110,7 @@ class Recorder:
         )
 
     def _show(self, step: int, metrics: Mapping[str, Any]) -> None:
+        self._line.end()
         note = f"reward {metrics['reward/mean']:.2f}"
         if self._tried:
             note += f"  kept {self._kept / self._tried:.0%}"
@@ -112,8 +123,3 @@ class Recorder:
         done, elapsed = step - self._first, time.monotonic() - self._started
         left = f"  {elapsed / done * (self._total - step):.0f} s left" if done else ""
         self._console.print(f"step {step}/{self._total}  {note}{left}", highlight=False)
-
-
-def _bar(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)

@@ -12,7 +12,7 @@ from rich.console import Console
 from mel.config import Recipe
 from mel.launch import is_main, num_processes
 from mel.methods import Method
-from mel.prepared import Checkpoint, Host, Prepared, RefusedError
+from mel.prepared import Checkpoint, Host, Log, Prepared, RefusedError
 from mel.record.lock import only_writer
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory, State
 from mel.report.terminal import evaluation_table
@@ -20,6 +20,7 @@ from mel.run.evaluation.within_training import Evaluator
 from mel.run.prepare import build_method, environment, host_of, prepare
 from mel.run.recorder import Recorder
 from mel.run.resuming import Resumption, clear, latest, other_keys, other_processes
+from mel.types import StepProgress
 
 
 def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, console: Console | None = None) -> Path:
@@ -87,13 +88,19 @@ def _train(
         console=console,
         keeps_rollouts=prepared.recipe.output.rollouts and is_main(),
     ) as recorder:
+
+        def between(step: int, model: Any, log: Log) -> None:
+            if evaluator.is_due(step):
+                recorder.on_progress(StepProgress(step=step, phase="evaluation"))
+                log(evaluator.greedy(model))
+
         fitted = host.fit(
             prepared,
             method,
             recorder,
             policy=policy,
             checkpoint=checkpoint,
-            between=evaluator.between,
+            between=between,
             save_to=directory.path / "model" if prepared.recipe.output.save_final else None,
         )
     if fitted.is_stopped:

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from mel.ports import Requests
-from mel.requests import Generate, Verify
+from mel.requests import Generate, phase_of
 from mel.types import Completion
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Accounting:
             while True:
                 begin = perf_counter()
                 answers = yield request
-                phase = "verify" if isinstance(request, Verify) else request.phase
+                phase = phase_of(request)
                 self.add_seconds(phase, begin)
                 if isinstance(request, Generate):
                     self.tokens[phase] += sum(len(a.token_ids) for a in answers if isinstance(a, Completion))

@@ -16,6 +16,7 @@ from mel.hosts.trl.implicit_reward import ImplicitReward
 from mel.hosts.trl.initial_policy import initial_policy
 from mel.hosts.trl.policy_rows import PolicyScale
 from mel.hosts.trl.problems import Scored, opening_of, problem_of
+from mel.hosts.trl.progress import ProgressReporter
 from mel.hosts.trl.ranks import TrainerRanks
 from mel.hosts.trl.row_losses import with_sampling_logprobs
 from mel.hosts.trl.scorer import TrainerScorer
@@ -60,6 +61,7 @@ class Learner:
         source: says which rollouts and replays are right.
         learning: how each auxiliary's rows enter the optimizer step, by its name.
         observers: hear of every outcome, on the main process.
+        progress: hears of every request that is answered.
         rater: the process reward model, where the method declares one.
         rewarder: the reward model that is learned beside the policy, where the method declares one.
     """
@@ -73,6 +75,7 @@ class Learner:
         source: RolloutVerifier,
         learning: Mapping[str, RowLearning],
         observers: Sequence[Observer],
+        progress: ProgressReporter,
         rater: Rater | None = None,
         rewarder: ImplicitReward | None = None,
     ) -> None:
@@ -82,12 +85,15 @@ class Learner:
         self._source = source
         self._learning = learning
         self._observers = observers
+        self._progress = progress
         _check_verdicts(method, source)
         self._rater = rater
         self.rewarder = rewarder
         self._generator = TrainerGenerator(trainer, tokenizer)
         needs_initial = method.diagnosis is not None and method.diagnosis.settings.needs_initial_policy
-        self._scorer = TrainerScorer(trainer, initial=initial_policy(trainer) if needs_initial else None)
+        self._scorer = TrainerScorer(
+            trainer, progress=progress, initial=initial_policy(trainer) if needs_initial else None
+        )
         self._ranks = TrainerRanks(trainer.accelerator)
         self._patience = Patience()
         self.gathering = Gathering.of(method.settings)
@@ -131,7 +137,8 @@ class Learner:
         )
 
     def _answer(self, requests: Requests[T]) -> T:
-        return drive(requests, self._generator, self._source, self._scorer, self._rater, self.rewarder)
+        watched = self._progress.watch(requests)
+        return drive(watched, self._generator, self._source, self._scorer, self._rater, self.rewarder)
 
     def _groups(self, scored: Scored, output: Mapping[str, Any]) -> list[Group]:
         masks = output["prompt_mask"].bool()

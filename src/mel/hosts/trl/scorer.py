@@ -12,6 +12,7 @@ from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import use_adapter
 
+from mel.hosts.trl.progress import ProgressReporter
 from mel.hosts.trl.ranks import max_over_ranks
 from mel.hosts.trl.row_losses import row_logprobs, whole_logprobs
 from mel.objective.score import ScoreBatch, in_order, score_batches
@@ -26,11 +27,13 @@ class TrainerScorer:
     dummies through. No generation engine takes part.
 
     Args:
+        progress: hears of every forward pass.
         initial: a copy of the policy before training; None where the trainer has it, or nobody asks for it.
     """
 
-    def __init__(self, trainer: GRPOTrainer, *, initial: Any = None) -> None:
+    def __init__(self, trainer: GRPOTrainer, *, progress: ProgressReporter, initial: Any = None) -> None:
         self._trainer: Any = trainer
+        self._progress = progress
         self._initial = initial
 
     def score(self, request: Score) -> list[Logprobs]:
@@ -47,7 +50,7 @@ class TrainerScorer:
             most=max_over_ranks(len(request.targets), trainer.accelerator),
         )
         with self._model_of(request) as model, torch.no_grad():
-            found = [self._logprobs(model, batch) for batch in batches]
+            found = [self._logprobs(model, batch) for batch in self._progress.passes(batches)]
         return in_order(request, batches, found)
 
     def _logprobs(self, model: Any, batch: ScoreBatch) -> Tensor:

@@ -36,6 +36,7 @@ from mel.hosts.trl.observer import MetricsToObserver
 from mel.hosts.trl.policy_loss import check_own_loss, policy_loss_of
 from mel.hosts.trl.precision import cast_once
 from mel.hosts.trl.problems import Scored
+from mel.hosts.trl.progress import ProgressReporter
 from mel.hosts.trl.surrogates import own_surrogate
 from mel.hosts.trl.trackers import experience_tables
 from mel.hosts.trl.update import RowUpdate, Slot
@@ -106,6 +107,7 @@ class MELTrainer(GRPOTrainer):
             check_window(window_of(self, method.settings, own_prompts, tokenizer), self.train_dataset, tokenizer)
         tables = experience_tables(self, setting(self.args, "tracked_experiences"))
         observers = [o for o in (observer, tables) if o is not None]
+        self._progress = ProgressReporter(self, observers)
         self._learner = Learner(
             self,
             method,
@@ -121,6 +123,7 @@ class MELTrainer(GRPOTrainer):
             ),
             learning=learned,
             observers=observers,
+            progress=self._progress,
             rater=rater_of(method.credit_settings.reward_model, self.accelerator.device),
             rewarder=rewarder_of(self, method.credit_settings.learned_reward),
         )
@@ -175,13 +178,16 @@ class MELTrainer(GRPOTrainer):
             )
         return rewards
 
-    def _generate_single_turn(self, *positional: Any, **keywords: Any) -> Any:
+    def _generate_single_turn(self, prompt_ids: Any, *positional: Any, **keywords: Any) -> Any:
+        followed = self._progress.generating(len(prompt_ids)) if self._is_training else nullcontext()
         # vLLM casts by itself.
-        with nullcontext() if self.use_vllm else cast_once(self.accelerator):
-            return super()._generate_single_turn(*positional, **keywords)
+        with followed, nullcontext() if self.use_vllm else cast_once(self.accelerator):
+            return super()._generate_single_turn(prompt_ids, *positional, **keywords)
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         begin = perf_counter()
+        if self._is_training:
+            self._progress.enter("rollout")
         output = super()._generate_and_score_completions(inputs)
         if not self._is_training or self._scored is None:
             return output
@@ -215,6 +221,7 @@ class MELTrainer(GRPOTrainer):
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
         if not self._is_training:
             return super()._compute_loss(model, inputs)
+        self._progress.micro_batch()
         self._update.before_policy(model, self._slots_ahead())
         loss = (
             super()._compute_loss(model, inputs)
@@ -230,6 +237,7 @@ class MELTrainer(GRPOTrainer):
         self._note(self._update.after_micro_step(model))
         self._seconds["update"] += perf_counter() - begin
         if self.accelerator.sync_gradients:
+            self._progress.end_step()
             self._note({"time_s/update": self._seconds["update"] - self._seconds["generation"]})
             self._seconds = {"update": 0.0, "generation": 0.0}
         return loss

@@ -9,7 +9,7 @@ from rich.console import Console
 from mel.config import EvaluationSection
 from mel.evaluate.evaluation import SEED
 from mel.evaluate.result import EvaluationResult
-from mel.prepared import Log, Prepared
+from mel.prepared import Prepared
 from mel.record.provenance import fingerprint
 from mel.record.run_directory import AFTER, BEFORE, RunDirectory
 from mel.run.evaluation.engines import Engine
@@ -54,14 +54,14 @@ class Evaluator:
             for suite in self._prepared.suites
         ]
 
-    def between(self, step: int, model: Any, log: Log) -> None:
-        """Greedy Pass@1 every so many steps, unless it is known already: a resumed run asks for its first step too."""
+    def is_due(self, step: int) -> bool:
+        """Whether the policy is evaluated after that step and its score is not known yet, as it may be to a run that is
+        resumed there."""
         every = self.settings.every
         if every is None or step % every:
-            return
+            return False
         rows = [row for row in self._directory.metrics.read() if row["step"] == step]
-        if not any(name.startswith("evaluation/") for row in rows for name in row):
-            log(self.greedy(model))
+        return not any(name.startswith("evaluation/") for row in rows for name in row)
 
     def greedy(self, model: Any) -> dict[str, float]:
         """Greedy Pass@1 on the first suite, as a metric; nothing is kept of the responses."""
