@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from peft import LoraConfig, get_peft_model
 
 from mel import prompts
 from mel.hosts.trl import MELTrainer
@@ -39,7 +40,15 @@ class KnowsTheFirstWord:
         return None
 
 
-def trained(path: Any, measures: Sequence[str], backward: str = "separate") -> MELTrainer:
+def trained(
+    path: Any,
+    measures: Sequence[str],
+    backward: str = "separate",
+    *,
+    policy: Any = None,
+    resume: Any = None,
+    **more: Any,
+) -> MELTrainer:
     auxiliary = tiny.RowsFrom(tiny.some_rows, prompts=lambda call: 2)
     at = Surroundings(
         tokenizer=ChatTokenizer(tiny.tokenizer()),
@@ -56,12 +65,13 @@ def trained(path: Any, measures: Sequence[str], backward: str = "separate") -> M
         diagnosis=Diagnosis(settings, at, has_auxiliaries=True) if measures else None,
     )
     learning = {auxiliary.name: RowLearning(weight=Constant(0.7), backward=backward)}  # type: ignore[arg-type]
-    model = tiny.model()
-    model.config.attention_dropout = 0.1  # a pass that drew from the trainer's stream would be seen
+    model = policy or tiny.model()
+    for layer in model.get_submodule("base_model.model.model" if policy else "model").layers:
+        layer.self_attn.attention_dropout = 0.1  # a pass that drew from the trainer's stream would be seen
     layout = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4, "max_completion_length": 40}
-    args = tiny.config(path, max_steps=3, **layout)
-    trainer = tiny.trainer(MELTrainer, args, model=model, method=method, learning=learning)
-    trainer.train()
+    args = tiny.config(path, max_steps=3, save_strategy="steps", save_steps=2, beta=more.pop("beta", 0.0), **layout)
+    trainer = tiny.trainer(MELTrainer, args, model=model, method=method, learning=learning, **more)
+    trainer.train(resume_from_checkpoint=resume)
     return trainer
 
 
@@ -82,6 +92,39 @@ def test_with_every_measure_the_trained_weights_and_metrics_are_bit_for_bit_thos
     assert first["diagnostics/initial_kl"] == pytest.approx(0.0, abs=1e-6)
     assert third["diagnostics/initial_kl"] > 1e-4
     assert first["tokens/diagnostics"] > 0 == second["tokens/diagnostics"]
+
+
+ADAPTER = {"r": 2, "lora_alpha": 64, "target_modules": ["q_proj", "v_proj"], "lora_dropout": 0.1}
+
+
+def already_trained() -> Any:
+    """A policy whose adapter is another than a new one."""
+    torch.manual_seed(5)
+    return get_peft_model(tiny.model(), LoraConfig(**ADAPTER, init_lora_weights=False))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        dict,
+        lambda: {"peft_config": LoraConfig(**ADAPTER)},
+        lambda: {"peft_config": LoraConfig(**ADAPTER, init_lora_weights=False)},
+        lambda: {"policy": already_trained()},
+        lambda: {"policy": already_trained(), "beta": 0.01},
+    ],
+    ids=["all weights", "a new adapter", "one with weights", "one trained before", "one that TRL keeps a copy of"],
+)
+def test_the_initial_policy_is_that_of_the_first_step_also_after_a_resume(tmp_path: Any, start: Any) -> None:
+    whole = trained(tmp_path / "whole", ["initial_kl"], **start())
+    checkpoint = str(tmp_path / "whole" / "checkpoint-2")
+    resumed = trained(tmp_path / "resumed", ["initial_kl"], resume=checkpoint, **start())
+    first, third, last = (
+        next(line["diagnostics/initial_kl"] for line in trainer.state.log_history if line["step"] == step)
+        for trainer, step in ((whole, 1), (whole, 3), (resumed, 3))
+    )
+    assert first == pytest.approx(0.0, abs=1e-6)
+    assert third == pytest.approx(last, rel=1e-6)
+    assert third > 1e-4
 
 
 def test_compared_gradients_are_those_that_a_measurement_sets_aside(tmp_path):

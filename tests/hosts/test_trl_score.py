@@ -106,6 +106,14 @@ def test_the_initial_policy_is_the_one_without_the_adapter(tmp_path):
     assert max(moved) > 0.01
 
 
+def test_a_score_has_no_dropout(tmp_path):
+    request = Score(contexts=CONTEXTS, targets=TARGETS)
+    dropping = LoraConfig(r=2, lora_alpha=64, lora_dropout=0.5, target_modules=["q_proj"], init_lora_weights=False)
+    trainer, (first, second) = asked(tiny.config(tmp_path, max_steps=1), request, request, peft_config=dropping)
+    assert first == second
+    assert trainer.model.training
+
+
 def with_trained_adapter():
     from peft import get_peft_model
 

@@ -12,23 +12,26 @@ from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import use_adapter
 
+from mel.hosts.trl.initial_policy import InitialWeights
 from mel.hosts.trl.progress import ProgressReporter
 from mel.hosts.trl.ranks import max_over_ranks
 from mel.hosts.trl.row_losses import row_logprobs, whole_logprobs
+from mel.hosts.trl.stepwise import evaluating
 from mel.objective.score import ScoreBatch, in_order, score_batches
 from mel.ports import Logprobs
 from mel.requests import Score
 
 
 class TrainerScorer:
-    """Log-probabilities of targets under the trained model, or under the one before training, at temperature 1.
+    """Log-probabilities of targets under the trained model, or under the one before training, at temperature 1 and
+    without dropout.
 
     Every rank makes the same number of forward passes, which sharded models need: a rank with fewer sequences passes
     dummies through. No generation engine takes part.
 
     Args:
         progress: hears of every forward pass.
-        initial: a copy of the policy before training; None where the trainer has it, or nobody asks for it.
+        initial: what `initial_policy` keeps of the policy before training; None where nobody is known to ask for it.
     """
 
     def __init__(self, trainer: GRPOTrainer, *, progress: ProgressReporter, initial: Any = None) -> None:
@@ -49,7 +52,7 @@ class TrainerScorer:
             rows_per_batch=trainer.args.per_device_train_batch_size,
             most=max_over_ranks(len(request.targets), trainer.accelerator),
         )
-        with self._model_of(request) as model, torch.no_grad():
+        with self._model_of(request) as model, evaluating(model), torch.no_grad():
             found = [self._logprobs(model, batch) for batch in self._progress.passes(batches)]
         return in_order(request, batches, found)
 
@@ -62,6 +65,8 @@ class TrainerScorer:
         trainer = self._trainer
         if request.policy == "current":
             return nullcontext(trainer.model)
+        if isinstance(self._initial, InitialWeights):
+            return _with_weights(trainer, self._initial)
         if self._initial is not None:
             return nullcontext(self._initial)
         if trainer.args.sync_ref_model:
@@ -80,11 +85,17 @@ class TrainerScorer:
 
 
 @contextmanager
+def _with_weights(trainer: Any, initial: InitialWeights) -> Iterator[Any]:
+    with initial.inside(trainer.accelerator.unwrap_model(trainer.model)):
+        yield trainer.model
+
+
+@contextmanager
 def _initial_adapter(trainer: Any) -> Iterator[Any]:
     """The trained model with its adapter as it was before training, as TRL finds its own reference.
 
     Where TRL was given a model with an adapter and beta is above 0, it keeps a copy of that adapter. Else the adapter
-    is off: a new one changes nothing before it is trained.
+    is off: a new one changes nothing before it is trained, unless its `init_lora_weights` say otherwise.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
     with use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None):
