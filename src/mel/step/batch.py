@@ -100,7 +100,7 @@ def learn(
     """
     accounting.expect(method.phases)
     asked = _Asked(method=method, step=step, answer=answer, accounting=accounting)
-    groups, outcomes = _auxiliaries(asked, rolled.groups, gathering or Gathering.of(()))
+    groups, outcomes = _auxiliaries(asked, rolled.groups, gathering or Gathering.of(()), ranks)
     advantages = _advantages(method, rolled, groups, outcomes, answer, ranks, accounting)
     rows = [replace(row, auxiliary=name) for name, outcome in outcomes.items() for row in outcome.rows]
     if advantages is not None:
@@ -156,7 +156,7 @@ class _Asked:
 
 
 def _auxiliaries(
-    asked: _Asked, groups: Sequence[Group], gathering: Gathering
+    asked: _Asked, groups: Sequence[Group], gathering: Gathering, ranks: Ranks
 ) -> tuple[tuple[Group, ...], dict[str, Outcome]]:
     """The groups as the last auxiliary left them, and what each handed back."""
     outcomes: dict[str, Outcome] = {}
@@ -164,7 +164,7 @@ def _auxiliaries(
     for auxiliary in asked.method.auxiliaries:
         ask = partial(asked.run, auxiliary)
         is_late = auxiliary.name in gathering.waiting
-        outcome = gathering.learn(declared[auxiliary.name], groups, ask) if is_late else ask(groups)
+        outcome = gathering.learn(declared[auxiliary.name], groups, ask, ranks=ranks) if is_late else ask(groups)
         if outcome.groups is not None:
             check_changes(groups, outcome.groups, auxiliary.name)
             groups = outcome.groups

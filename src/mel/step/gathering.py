@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from mel.methods import AuxiliarySettings
+from mel.step.ranks import Ranks
 from mel.types import Group, Outcome, Row
 
 
@@ -42,12 +43,18 @@ class Gathering:
         return cls(waiting={name: Waiting(batches=0, groups=(), rows=()) for name in names})
 
     def learn(
-        self, settings: AuxiliarySettings, groups: Sequence[Group], ask: Callable[[Sequence[Group]], Outcome]
+        self,
+        settings: AuxiliarySettings,
+        groups: Sequence[Group],
+        ask: Callable[[Sequence[Group]], Outcome],
+        *,
+        ranks: Ranks,
     ) -> Outcome:
         """What the auxiliary hands back in this batch: rows of this batch's share, and all else when it was asked.
 
         Args:
             ask: runs the auxiliary on groups.
+            ranks: tell each other how many rows they made, once whenever the auxiliary is asked.
 
         Raises:
             ValueError: rows whose samples must be learned in the step that drew them.
@@ -58,7 +65,9 @@ class Gathering:
         if now["batches"] % settings.gathers == 0:
             outcome = ask(now["groups"])
             _check(settings.name, outcome.rows)
-            now = Waiting(batches=now["batches"], groups=(), rows=spread(now["rows"], outcome.rows, settings))
+            before = sum(ranks.all_of(len(outcome.rows))[: ranks.index])
+            rows = spread(now["rows"], outcome.rows, settings, first=before)
+            now = Waiting(batches=now["batches"], groups=(), rows=rows)
         rows, later = (now["rows"][0], now["rows"][1:]) if now["rows"] else ((), ())
         self.waiting[settings.name] = Waiting(batches=now["batches"], groups=now["groups"], rows=later)
         counts = {"waiting/groups": len(now["groups"]), "waiting/rows": sum(map(len, later))}
@@ -66,12 +75,17 @@ class Gathering:
 
 
 def spread(
-    waiting: Sequence[Sequence[Row]], rows: Sequence[Row], settings: AuxiliarySettings
+    waiting: Sequence[Sequence[Row]], rows: Sequence[Row], settings: AuxiliarySettings, *, first: int = 0
 ) -> tuple[tuple[Row, ...], ...]:
-    """The rows dealt out to as many batches as were gathered, in turn, behind what these were to learn already."""
+    """The rows dealt out to as many batches as were gathered, in turn, behind what these were to learn already.
+
+    Args:
+        first: rows of the ranks before this one. Ranks that each began with the next batch would together give it a
+            row each and the last batch none, where each has few.
+    """
     count = settings.gathers
     before = [tuple(of_batch) for of_batch in waiting] + [()] * (count - len(waiting))
-    return tuple((*of_batch, *rows[i::count]) for i, of_batch in enumerate(before))
+    return tuple((*of_batch, *rows[(i - first) % count :: count]) for i, of_batch in enumerate(before))
 
 
 def _check(name: str, rows: Sequence[Row]) -> None:
