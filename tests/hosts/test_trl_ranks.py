@@ -11,8 +11,8 @@ import tiny
 import torch
 import two_ranks
 import whole_table
+from alike import GROUP
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from two_ranks import GROUP
 
 HERE = Path(__file__).parent
 CASES = two_ranks.cases()

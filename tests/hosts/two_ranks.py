@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,9 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ranks_diagnostics
+import ranks_gathering
 import tiny
 import torch
 import whole_table
+from alike import GROUP, fixed_completions, rewards_by_place, rows_of, still, word_by_word
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
@@ -35,9 +37,8 @@ from mel.ports import Requests
 from mel.prompts.chat import ChatTokenizer
 from mel.requests import Score
 from mel.step import RowLearning
-from mel.types import Group, Outcome, Row, Step
+from mel.types import Group, Outcome
 
-GROUP = 4
 LAYOUTS = {
     "accumulate_1": {"gradient_accumulation_steps": 1},
     "accumulate_2": {"gradient_accumulation_steps": 2},
@@ -60,40 +61,12 @@ def cases() -> dict[str, tuple[dict[str, Any], tuple[int, int], dict[str, Any]]]
     return {f"{layout}-{rows}-{rule}": (LAYOUTS[layout], ROWS[rows], WEIGHTS[rule]) for layout, rows, rule in chosen}
 
 
-def fixed_completions(prompts: list[Any], trainer: Any) -> dict[str, Any]:
-    """Completions that depend on the prompt and the place in its group alone, not on the rank or its random state."""
-    ids = trainer._tokenize_prompts(prompts)[0]
-    completions = []
-    for i, prompt in enumerate(ids):
-        place = i % GROUP
-        words = [5 + (sum(prompt) * (place + 2) + 7 * k * k + place) % 40 for k in range(2 + (sum(prompt) + place) % 4)]
-        completions.append([*words, 1] if place % 2 else words)
-    return {"prompt_ids": ids, "completion_ids": completions, "logprobs": None}
-
-
-def rows_of(rank: int, counts: tuple[int, int]) -> list[Row]:
-    """The rows of one of two ranks; all different."""
-    start = 0 if rank == 0 else counts[0]
-    return [
-        Row(
-            context_ids=tuple(5 + (3 * i + k) % 40 for k in range(2 + i % 3)),
-            target_ids=tuple(5 + (5 * i + k) % 40 for k in range(1 + i % 4)),
-        )
-        for i in range(start, start + counts[rank])
-    ]
-
-
 LOSSES = {
     "grpo": {"loss_type": "grpo"},
     "dapo": {"loss_type": "dapo"},
     "dr_grpo": {"loss_type": "dr_grpo"},
     "gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
 }
-
-
-def rewards_by_place(completions: list[Any], **kwargs: Any) -> list[float]:
-    """Differ within every group."""
-    return [len(c[0]["content"].split()) % 3 + 0.25 * (i % GROUP) for i, c in enumerate(completions)]
 
 
 def changed(groups: Sequence[Group], prompt: tuple[int, ...]) -> list[Group]:
@@ -147,20 +120,6 @@ def change_groups(folder: Path, rank: int, world: int) -> None:
         torch.save(recorder.steps, folder / f"changed-{name}-{accumulation}-rank{rank}.pt")
 
 
-def still(folder: Path, world: int, accumulation: int, **changes: Any) -> Any:
-    return tiny.config(
-        folder / "out",
-        learning_rate=0.0,
-        max_grad_norm=0.0,
-        max_steps=1,
-        num_generations=GROUP,
-        gradient_accumulation_steps=accumulation,
-        # Four rollouts of a group at least must lie on each rank.
-        per_device_train_batch_size=8 // world // accumulation,
-        **changes,
-    )
-
-
 def score(folder: Path, rank: int, world: int) -> None:
     """The answers of both ranks, and how many forward passes and gathers each made for them."""
     auxiliary = Scores(requests_of(rank, world))
@@ -210,12 +169,6 @@ CREDITS: dict[str, dict[str, Any]] = {
     "step_values": {"source": "monte_carlo", "samples": 2},
 }
 """Rules that ask for what every rank must take part in, and their settings."""
-
-
-def word_by_word(solution: str) -> tuple[Step, ...]:
-    """A step per word."""
-    words = list(re.finditer(r"\S+", solution))
-    return tuple(Step(number=i, start=word.start(), end=word.end()) for i, word in enumerate(words, 1))
 
 
 def credit_rules(folder: Path, rank: int, world: int) -> None:
@@ -364,6 +317,8 @@ def run(folder: Path) -> None:
     credit_rules(folder, rank, world)
     whiten(folder, rank, world)
     conflicting(folder, rank, world)
+    ranks_gathering.train_each(folder, rank, world)
+    ranks_diagnostics.train_each(folder, rank, world)
     if world == 2:
         refill(folder, rank, world)
         compare_shards()
