@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as parquet
 import pytest
 import tiny
 import torch
@@ -180,3 +181,74 @@ def test_ranks_with_unequal_numbers_of_steps_continue_them_in_the_same_calls(fol
     assert all(torch.equal(left[name], right[name]) for name in left)
     logged = [credit(folders[world], "step_values")["generated"]["tokens/step_values"] for world in (1, 2)]
     assert min(logged) > 0
+
+
+def relative_distance(one, two):
+    assert one.norm() > 0
+    return ((one - two).norm() / one.norm()).item()
+
+
+def test_gathered_rows_of_two_ranks_have_the_gradient_of_one_rank_on_the_union_batch(folders):
+    one, two = (load(folders[world], "late-still") for world in (1, 2))
+    assert relative_distance(*(generation_batch_mean(found["steps"]) for found in (one, two))) < 1e-5
+    # One row of the first rank and three of the second, of groups of two batches: two in each of two steps.
+    for log in (one["log"], two["log"]):
+        assert [line["rows/real"] for line in log] == [0, 2, 2, 2, 2]
+        assert [line["rows_from/waiting/groups"] for line in log] == [2, 0, 2, 0, 2]
+        assert [line["rows_from/waiting/rows"] for line in log] == [0, 2, 0, 2, 0]
+
+
+@pytest.mark.parametrize("case", ["late-whole", "measured-everything", "measured-adapter"])
+def test_ranks_whose_groups_and_rows_differ_make_the_same_collective_calls(folders, case):
+    left, right = (load(folders[2], case, rank)["calls"] for rank in (0, 1))
+    assert left == right
+    assert left
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("step", [2, 3], ids=["rows wait", "groups wait"])
+def test_two_ranks_that_are_resumed_while_something_waits_end_as_undisturbed_ones(folders, step, rank):
+    whole, resumed = (load(folders[2], case, rank) for case in ("late-whole", f"late-after{step}"))
+    # What came before the checkpoint is the main process's own log on every rank.
+    assert resumed["log"][step:] == whole["log"][step:]
+    assert all(torch.equal(whole["weights"][name], resumed["weights"][name]) for name in whole["weights"])
+
+
+def logged_rollouts(folder, case):
+    files = sorted((folder / f"late-{case}" / "rollouts").glob("*.parquet"))
+    return [row for file in files for row in parquet.read_table(file).to_pylist()]
+
+
+def test_the_rollout_log_of_two_ranks_is_that_of_one_rank_on_the_union_batch(folders):
+    one, two = (logged_rollouts(folders[world], "still") for world in (1, 2))
+    assert one == two
+    places = [(row["step"], row["batch"], row["group"], row["rollout"]) for row in two]
+    assert places == [(s, 0, g, r) for s in range(1, 6) for g in range(2) for r in range(GROUP)]
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_after_a_resume_every_rollout_of_both_ranks_is_in_the_log_once(folders, step):
+    assert logged_rollouts(folders[2], f"after{step}") == logged_rollouts(folders[2], "whole")
+
+
+def test_the_main_process_alone_tells_of_the_progress_within_a_step(folders):
+    assert [load(folders[2], "late-whole", rank)["followed"] for rank in (0, 1)] == [{1, 2, 3, 4, 5}, set()]
+
+
+@pytest.mark.parametrize("case", ["everything", "adapter"])
+def test_two_ranks_measure_of_themselves_what_one_rank_does(folders, case):
+    sampled = ("recovery/before", "recovery/after", "recovery/gain")
+    for one, two in zip(*(load(folders[world], f"measured-{case}")["log"] for world in (1, 2)), strict=True):
+        names = {name for name in one if name.startswith(("diagnostics/", "objective/"))}
+        assert {"diagnostics/initial_kl", "objective/cosine", "diagnostics/localization/pairs"} <= names
+        for name in names:
+            if not name.endswith(sampled):
+                assert two[name] == pytest.approx(one[name], rel=1e-4, abs=1e-6), name
+    assert two["diagnostics/initial_kl"] > 1e-4
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_two_ranks_measure_changes_no_bit_of_their_gradients(folders, rank):
+    without, measured = (load(folders[2], f"measured-{case}", rank)["steps"] for case in ("nothing", "everything"))
+    for a, b in zip(without, measured, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in a)
