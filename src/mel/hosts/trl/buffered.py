@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from mel.hosts.trl.rank_files import own_file, save_own
 from mel.objective.rows import RowBatch
 
 ROWS = "mel_rows"
@@ -21,8 +22,7 @@ ROWS = "mel_rows"
 def save_batch(folder: Path, trainer: Any) -> None:
     """Writes this rank's share of the batch, where one is in use."""
     if _is_in_use(trainer):
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save([_plain(slot) for slot in trainer._buffered_inputs], _file(folder, trainer))
+        save_own(folder, trainer, "batch", [_plain(slot) for slot in trainer._buffered_inputs])
 
 
 def load_batch(folder: Path, trainer: Any, *, processes: int | None) -> None:
@@ -36,12 +36,14 @@ def load_batch(folder: Path, trainer: Any, *, processes: int | None) -> None:
     """
     if not _is_in_use(trainer, is_loaded=True):
         return
-    file, now = _file(folder, trainer), trainer.accelerator.num_processes
-    if processes != now or not file.is_file():
-        raise ValueError(
-            f"{folder}: expected {file.name} of {now} processes, for the checkpoint lies inside a generation batch; "
-            f"it was written by {processes or 'unknown'}. Resume with as many processes, or from another checkpoint"
-        )
+    file = own_file(
+        folder,
+        trainer,
+        "batch",
+        processes=processes,
+        why="the checkpoint lies inside a generation batch",
+        advice="Resume with as many processes, or from another checkpoint",
+    )
     device = trainer.accelerator.device
     # A CPU has a number under several ranks, "cpu:0", which torch cannot restore to.
     slots = torch.load(file, map_location="cpu" if device.type == "cpu" else device, weights_only=True)
@@ -51,10 +53,6 @@ def load_batch(folder: Path, trainer: Any, *, processes: int | None) -> None:
 def _is_in_use(trainer: Any, *, is_loaded: bool = False) -> bool:
     lasts = (trainer.args.steps_per_generation or 1) * trainer.num_iterations
     return trainer._step % lasts != 0 and (is_loaded or trainer._buffered_inputs is not None)
-
-
-def _file(folder: Path, trainer: Any) -> Path:
-    return folder / f"mel_batch_{trainer.accelerator.process_index}.pt"
 
 
 def _plain(slot: dict[str, Any]) -> dict[str, Any]:

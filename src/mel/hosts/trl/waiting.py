@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from mel.hosts.trl.rank_files import own_file, save_own
 from mel.step import Gathering
 from mel.types import Group, Problem, Reference, Rollout, Row, Verdict
 
@@ -17,8 +18,7 @@ _VALUES = [Group, Problem, Reference, Rollout, Row, Verdict, range]
 def save_waiting(folder: Path, trainer: Any, gathering: Gathering) -> None:
     """Writes what waits on this rank, if any auxiliary gathers."""
     if gathering.waiting:
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(gathering.waiting, _file(folder, trainer))
+        save_own(folder, trainer, "waiting", gathering.waiting)
 
 
 def load_waiting(folder: Path, trainer: Any, gathering: Gathering, *, processes: int | None) -> None:
@@ -32,15 +32,13 @@ def load_waiting(folder: Path, trainer: Any, gathering: Gathering, *, processes:
     """
     if not gathering.waiting:
         return
-    file, now = _file(folder, trainer), trainer.accelerator.num_processes
-    if processes != now or not file.is_file():
-        raise ValueError(
-            f"{folder}: expected {file.name} of {now} processes, for an auxiliary gathers batches; it was written by "
-            f"{processes or 'unknown'}. Resume with as many processes and the same auxiliaries"
-        )
+    file = own_file(
+        folder,
+        trainer,
+        "waiting",
+        processes=processes,
+        why="an auxiliary gathers batches",
+        advice="Resume with as many processes and the same auxiliaries",
+    )
     with torch.serialization.safe_globals(_VALUES):
         gathering.waiting |= torch.load(file, weights_only=True)
-
-
-def _file(folder: Path, trainer: Any) -> Path:
-    return folder / f"mel_waiting_{trainer.accelerator.process_index}.pt"
