@@ -74,3 +74,16 @@ def test_a_student_that_reads_what_its_teacher_reads_has_nothing_to_learn(tmp_pa
     ]
     (found,) = tiny.gradients_of(still(tmp_path), tiny.RowsFrom(lambda call: rows), reward_funcs=tiny.constant)
     assert torch.allclose(tiny.flat(found), torch.zeros((), dtype=torch.float64), atol=1e-6)
+
+
+def test_a_teacher_has_no_dropout_and_its_student_has_that_of_training(tmp_path):
+    rows = rows_of("forward_kl", None)
+    trainer = tiny.mel_trainer(still(tmp_path), tiny.RowsFrom(lambda call: rows), reward_funcs=tiny.constant)
+    passes = []
+    of = trainer.model.register_forward_pre_hook(
+        lambda model, args, kwargs: passes.append((model.training, torch.is_grad_enabled())), with_kwargs=True
+    )
+    trainer.train()
+    of.remove()
+    # The rows' pair of passes, then that of the policy.
+    assert passes[-3:] == [(False, False), (True, True), (True, True)]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mel.hosts.trl.stepwise import evaluating
 from mel.objective.distill import distill_loss
 from mel.objective.losses import mean_nll_R, policy_loss, row_loss
 from mel.objective.rows import RowBatch
@@ -91,7 +92,7 @@ def _distill(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
     assert batch.divergence is not None
     width = batch.num_targets
     # The teacher first: without a graph of its own its activations are gone before the student's are made.
-    with torch.no_grad():
+    with evaluating(model), torch.no_grad():
         teacher_RTV = _logits(trainer, model, batch.reference_ids_RM, batch.reference_attention_RM, width)
     student_RTV = _logits(trainer, model, batch.ids_RL, batch.attention_RL, width)
     return distill_loss(
