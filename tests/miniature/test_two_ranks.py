@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as parquet
 import pytest
 from safetensors.numpy import load_file
 
@@ -28,6 +29,7 @@ CHANGES = [
     "evaluation.suites=[{name: L5, count: 8, k: 0, max_tokens: 44}]",
     "evaluation.before=false",
     "evaluation.every=null",
+    "output.rollouts=true",
 ]
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mel"]
 
@@ -46,6 +48,14 @@ def ranks_of(launcher: subprocess.Popen[str]) -> dict[int, int]:
     """Rank -> process id of the workers."""
     children = psutil.Process(launcher.pid).children()
     return {int(c.environ()["RANK"]): c.pid for c in children if "RANK" in c.environ()}
+
+
+def logged_rollouts(run: Path) -> list[tuple[tuple[int, ...], str]]:
+    """Place (step, batch, group, rollout) and response of every rollout in the log, in its order."""
+    rows = [
+        row for file in sorted((run / "rollouts").glob("*.parquet")) for row in parquet.read_table(file).to_pylist()
+    ]
+    return [(tuple(row[name] for name in ("step", "batch", "group", "rollout")), row["response"]) for row in rows]
 
 
 def stop_rank_1_in_step(output: Path, step: int) -> str:
@@ -78,6 +88,10 @@ def test_two_processes_train_one_policy(undisturbed: Path) -> None:
     assert [row["step"] for row in rows] == [1, 3, 5], "a generation batch lasts for two steps"
     assert all(row["experience/groups"] == 8 for row in rows), "of 2 ranks, each with 2 x 16 rollouts in groups of 8"
     assert run.experiences.ledger().candidates == sum(row["experience/candidates"] for row in rows)
+    # Two ranks with 4 groups each, in the batches of steps 1, 3 and 5.
+    assert [place for place, _ in logged_rollouts(undisturbed)] == [
+        (step, 0, group, rollout) for step in (1, 3, 5) for group in range(8) for rollout in range(8)
+    ]
     assert read_result(run.evaluation("after-L5")).problems == 8, "evaluated by one of the ranks"
 
 
@@ -96,3 +110,4 @@ def test_a_signal_to_one_rank_stops_both_after_the_same_step_and_the_resumed_run
     ledgers = [RunDirectory.open(path).experiences.ledger() for path in (undisturbed, stopped)]
     assert ledgers[0] == ledgers[1]
     assert ledgers[0].candidates > 0
+    assert logged_rollouts(stopped) == logged_rollouts(undisturbed)
