@@ -144,7 +144,7 @@ def test_experiences_get_what_the_rest_of_the_page_leaves(
 ) -> None:
     path, out = make_run("recommended"), tmp_path / "report.html"
     everything = build([path], out).stat().st_size
-    for limit in (everything - 1_000, everything // 2):
+    for limit in (everything - 1_000, everything - 20_000):
         monkeypatch.setattr("mel.report.page.PAGE_BYTES", limit)
         html = build([path], out).read_text()
         assert len(html.encode()) <= limit + 200  # the sentence that says how many are shown
