@@ -119,8 +119,8 @@ def _page() -> dict[str, Any]:
     for name, row in found["texts"].items():
         for window, opened in row["opened_s"].items():
             print(
-                f"  {name:6}{row['mb']:6.2f}{row['made_s']['cpu']:13.1f}  {window:9}{opened['wall']:8.2f}{opened['cpu']:7.2f}"
-                f"{opened['thread']:23.2f}"
+                f"  {name:6}{row['mb']:6.2f}{row['made_s']['cpu']:13.1f}  {window:9}{opened['wall']:8.2f}"
+                f"{opened['cpu']:7.2f}{opened['thread']:23.2f}"
             )
     return found
 

@@ -73,6 +73,10 @@ class StoredAttempt:
     detail: Annotated[str, Column("verdict.detail")]
 
 
+def _later(_: Made) -> None:
+    """What is not known when a candidate is written."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredExperience:
     """One candidate, kept or not, as it was written.
@@ -95,6 +99,9 @@ class StoredExperience:
         first_error: the true first wrong step; None if the task does not know.
         rule_truth: whether the heuristic is true; None if the task cannot tell.
         concept: what the true first wrong step turns on; None if the task does not know.
+        nll_then, nll_now: of `raw` after the prompt that asked for it, in nats per token, under a policy from before it
+            was learned and under a later one; None until `mel experiences score`.
+        nll_then_of, nll_now_of: which policies these are.
     """
 
     id: int
@@ -126,6 +133,10 @@ class StoredExperience:
     first_error: Annotated[int | None, Column("replayed.truth.first_error", tracked=False, page="drawn")]
     rule_truth: Annotated[bool | None, Column("replayed.truth.is_true_rule", tracked=False, page="drawn")]
     concept: Annotated[str | None, Column("replayed.truth.concept", tracked=False, page="drawn")]
+    nll_then: Annotated[float | None, Column(_later, tracked=False, page="drawn")] = None
+    nll_then_of: Annotated[str | None, Column(_later, tracked=False, page="drawn")] = None
+    nll_now: Annotated[float | None, Column(_later, tracked=False, page="drawn")] = None
+    nll_now_of: Annotated[str | None, Column(_later, tracked=False, page="drawn")] = None
     attempts: tuple[StoredAttempt, ...] = ()
 
     @property
