@@ -6,12 +6,26 @@ annotated field here and a line in docs/run_directory.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from mel.record.columns import Column, Spans
-from mel.types import Attempt, Candidate, MetaExperience, Pair, Replayed, Truth
+from mel.types import (
+    Attempt,
+    Candidate,
+    Group,
+    Message,
+    MetaExperience,
+    Pair,
+    Problem,
+    Replayed,
+    Rollout,
+    Step,
+    TokenIds,
+    Truth,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +161,32 @@ class StoredExperience:
     def is_located(self) -> bool | None:
         """Whether s* is the true first wrong step; None if that cannot be said."""
         return Truth(first_error=self.first_error).locates(self.bifurcation)
+
+
+def pair_of(experience: StoredExperience, *, prompt_ids: TokenIds, opening: Sequence[Message] = ()) -> Pair:
+    """The pair that it is about, as far as it is recorded: of its group these two rollouts, without their tokens.
+
+    Args:
+        prompt_ids, opening: of the group, which the store does not hold.
+    """
+    e = experience
+    right, wrong = (
+        Rollout(token_ids=(), text=text, verdict=Verdict(is_correct=is_right, reason=reason), reward=float(is_right))
+        for text, is_right, reason in ((e.right, True, "right"), (e.wrong, False, e.wrong_reason))
+    )
+    problem = Problem(id=e.problem_id, text=e.problem, answer=e.answer)
+    return Pair(
+        group=Group(problem=problem, prompt_ids=prompt_ids, rollouts=(right, wrong), opening=tuple(opening)),
+        right=right,
+        wrong=wrong,
+        wrong_index=1,
+        right_steps=_steps(e.right_steps),
+        wrong_steps=_steps(e.wrong_steps),
+    )
+
+
+def _steps(spans: Spans) -> tuple[Step, ...]:
+    return tuple(Step(number=number, start=start, end=end) for number, (start, end) in enumerate(spans, 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

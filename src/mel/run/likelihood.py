@@ -16,13 +16,13 @@ from mel.methods import AuxiliarySettings
 from mel.ports import Scorer
 from mel.prepared import Prepared
 from mel.record import RunDirectory, StoredExperience
+from mel.record.experience import pair_of
 from mel.record.lock import only_writer
 from mel.record.run_directory import RECIPE
 from mel.record.store import When
 from mel.requests import Score
-from mel.run.evaluation.target import Target
 from mel.run.prepare import model_directory, prepare_evaluation
-from mel.types import Group, Pair, Problem, Rollout, Step, TokenIds, Verdict
+from mel.types import Problem, TokenIds
 
 BEFORE_TRAINING = "before training"
 
@@ -84,8 +84,7 @@ def score_experiences(run: Path, *, model: str | None = None, batch_size: int = 
             raise ValueError(
                 f"{run}: expected a run that kept experiences; it holds none, so there is nothing to score"
             )
-        now = Policy(step=directory.status.step, name=f"step {directory.status.step}", path="")
-        now = replace(now, path=Target.of(str(run)).model) if model is None else replace(now, name=model, path=model)
+        now = _trained(directory) if model is None else Policy(step=directory.status.step, name=model, path=model)
         prepared, settings = _prepared(directory)
         rows = {e.id: row for e in kept if (row := _row(e, prepared, settings)) is not None}
         found: dict[When, dict[int, float]] = {"then": {}, "now": {}}
@@ -119,6 +118,16 @@ def _prepared(directory: RunDirectory) -> tuple[Prepared, AuxiliarySettings]:
     return replace(prepared, prompt_set=prompt_set), settings
 
 
+def _trained(directory: RunDirectory) -> Policy:
+    path, step = directory.path / "model", directory.status.step
+    if not path.is_dir():
+        raise ValueError(
+            f"{directory.path}: expected a run with its trained model in {path}; there is none. Finish the run, or "
+            f"give --model PATH, such as a checkpoint of it"
+        )
+    return Policy(step=step, name=f"step {step}", path=str(path))
+
+
 def _before(directory: RunDirectory, prepared: Prepared) -> list[Policy]:
     """The saved policies by step, the one before training first."""
     found = [Policy(step=0, name=BEFORE_TRAINING, path=prepared.model_path)]
@@ -148,35 +157,14 @@ def _row(
     experience: StoredExperience, prepared: Prepared, settings: AuxiliarySettings
 ) -> tuple[TokenIds, TokenIds] | None:
     """The prompt that asked for the experience and its tokens; None if there is no such prompt any more."""
+    problem = Problem(id=experience.problem_id, text=experience.problem, answer=experience.answer)
+    prompt_ids = prepared.chat.chat(prepared.ask(problem))
+    pair = pair_of(experience, prompt_ids=prompt_ids, opening=prepared.recipe.task.turns)
     context = settings.writing_context(
-        _pair(experience, prepared), experience.bifurcation, tokenizer=prepared.chat, prompts=prepared.prompt_set
+        pair, experience.bifurcation, tokenizer=prepared.chat, prompts=prepared.prompt_set
     )
     target = prepared.chat.encode(experience.raw)
     return (context, target) if context and target else None
-
-
-def _pair(experience: StoredExperience, prepared: Prepared) -> Pair:
-    """The pair that it is about, as far as the prompt depends on it."""
-    e = experience
-    problem = Problem(id=e.problem_id, text=e.problem, answer=e.answer)
-    right, wrong = (
-        Rollout(token_ids=(), text=text, verdict=Verdict(is_correct=ok, reason=reason), reward=float(ok))
-        for text, ok, reason in ((e.right, True, "right"), (e.wrong, False, e.wrong_reason))
-    )
-    prompt_ids = prepared.chat.chat(prepared.ask(problem))
-    opening = prepared.recipe.task.turns
-    return Pair(
-        group=Group(problem=problem, prompt_ids=prompt_ids, rollouts=(right, wrong), opening=opening),
-        right=right,
-        wrong=wrong,
-        wrong_index=1,
-        right_steps=_steps(e.right_steps),
-        wrong_steps=_steps(e.wrong_steps),
-    )
-
-
-def _steps(spans: Sequence[tuple[int, int]]) -> tuple[Step, ...]:
-    return tuple(Step(number=number, start=start, end=end) for number, (start, end) in enumerate(spans, 1))
 
 
 def _scorer(policy: Policy, prepared: Prepared, batch_size: int) -> Scorer:
