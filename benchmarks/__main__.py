@@ -1,6 +1,6 @@
 """`make bench`: what mel costs, as a table on the terminal and as JSON under runs/bench/.
 
-python -m benchmarks [--only overhead,recipes,rollouts,search] [--steps 40] [--output runs/bench]
+python -m benchmarks [--only overhead,recipes,rollouts,search,page] [--steps 40] [--output runs/bench]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PARTS = ("overhead", "recipes", "rollouts", "search")
+PARTS = ("overhead", "recipes", "rollouts", "search", "page")
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
         found["rollouts"] = _rollouts()
     if "search" in chosen:
         found["search"] = _search()
+    if "page" in chosen:
+        found["page"] = _page()
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
     path.write_text(json.dumps(found, indent=2) + "\n")
@@ -104,6 +106,22 @@ def _search() -> dict[str, Any]:
     print(f"\nOne page of full-text search over {size} (target: at most 100 ms)")
     for name, row in found["ms"].items():
         print(f"  {name:26}{row['median']:7.1f} ms{row['matches']:10,} matches")
+    return found
+
+
+def _page() -> dict[str, Any]:
+    from benchmarks.page import page
+
+    found = page()
+    runs = f"{found['arms']} arms x {found['seeds']} seeds, {found['steps']} steps"
+    print(f"\nThe page of {runs} in Chromium (targets: below 5 MB, open in less than 2 s)")
+    print("  texts     MB  made: cpu s  opened at  wall s  cpu s  its own thread: cpu s")
+    for name, row in found["texts"].items():
+        for window, opened in row["opened_s"].items():
+            print(
+                f"  {name:6}{row['mb']:6.2f}{row['made_s']['cpu']:13.1f}  {window:9}{opened['wall']:8.2f}"
+                f"{opened['cpu']:7.2f}{opened['thread']:23.2f}"
+            )
     return found
 
 

@@ -70,20 +70,21 @@ def _milliseconds(library: Library, query: Query) -> dict[str, float]:
     return {"median": statistics.median(times), "most": max(times), "matches": total}
 
 
-def write(store: ExperienceStore, count: int, *, seed: int = 0) -> None:
-    """Fill a store with so many made-up experiences of verbs."""
+def write(store: ExperienceStore, count: int, *, seed: int = 0, per_step: int = PER_STEP, lines: int = 3) -> None:
+    """Fill a store with so many made-up experiences of verbs, about solutions of so many steps."""
     rng = random.Random(seed)
     verbs = [verb for of_meaning in VERBS.values() for verb in of_meaning]
-    for first in range(0, count, PER_STEP):
-        items = [_experience(rng, rng.choice(verbs), first + i) for i in range(min(PER_STEP, count - first))]
-        store.write_step(first // PER_STEP + 1, items)
+    for first in range(0, count, per_step):
+        items = [_experience(rng, rng.choice(verbs), first + i, lines) for i in range(min(per_step, count - first))]
+        store.write_step(first // per_step + 1, items)
 
 
-def _experience(rng: random.Random, verb: str, number: int) -> Replayed:
+def _experience(rng: random.Random, verb: str, number: int, lines: int) -> Replayed:
     name, start, amount = rng.choice(["Max", "Ada", "Ida", "Zoe"]), rng.randrange(40, 60), rng.randrange(1, 6)
     text = f"{name} has {start} books. Then {name} {verb} {amount} books. How many books does {name} have now?"
     steps = [
-        f"Step {i}: {name} {rng.choice(['finds', 'sorts', verb])} {amount}, that makes {start + i}." for i in (1, 2, 3)
+        f"Step {i}: {name} {rng.choice(['finds', 'sorts', verb])} {amount}, that makes {start + i}."
+        for i in range(1, lines + 1)
     ]
     wrong, right = "\n".join(steps), "\n".join(reversed(steps))
     spans = tuple(Step(number=i, start=20 * i - 20, end=20 * i) for i in (1, 2, 3))

@@ -31,7 +31,7 @@ app.add_typer(
     experiences,
     name="experiences",
     rich_help_panel=RUNS,
-    short_help="list, show, export: the meta-experiences of a run",
+    short_help="list, show, score, export: the meta-experiences of a run",
 )
 app.add_typer(data, name="data", rich_help_panel=DATA, short_help="check: rows, lengths, overlap with benchmarks")
 app.add_typer(
@@ -320,6 +320,27 @@ def show_experience(
         typer.echo(as_json(experience(run, number)))
     else:
         Console().print(experience_panel(run, number))
+
+
+@experiences.command("score")
+def score_experiences(
+    run: RunPath,
+    model: Annotated[
+        str | None, typer.Option(help="Whose NLL is the one now; default the trained model of the run.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Experiences per forward pass.")] = 16,
+    json: Json = False,
+) -> None:
+    """Add to every kept experience its NLL under the policy from before it was learned and under the trained one."""
+    from mel.report.plain import as_json
+    from mel.run.likelihood import score_experiences as score
+
+    console = Console(stderr=json)
+    found = score(run, model=model, batch_size=batch_size, console=console)
+    if json:
+        typer.echo(as_json(found))
+    else:
+        console.print(found.sentence, highlight=False, soft_wrap=True)
 
 
 @experiences.command("export")

@@ -84,6 +84,30 @@ def test_experiences_can_be_listed_and_shown(run: RunDirectory) -> None:
     assert "replay 1" in shown
 
 
+def test_experiences_are_scored_by_the_policy_from_before_and_by_the_trained_one(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    path = tmp_path / "scored"
+    shutil.copytree(run.path, path)
+    said = mel("experiences", "score", str(path))
+    with RunDirectory.open(path) as scored:
+        kept = scored.experiences.list(kept=True, limit=-1).items
+        dropped = scored.experiences.list(kept=False, limit=-1).items
+    assert {(e.nll_then_of, e.nll_now_of) for e in kept} == {("before training", f"step {STEPS}")}
+    assert all(e.nll_then is None for e in dropped)
+    then, now = (fmean(getattr(e, name) for e in kept) for name in ("nll_then", "nll_now"))
+    assert f"NLL of {len(kept)} kept experiences, mean in nats per token: {then:.3f} before" in said
+    assert f"{now:.3f} now" in said
+    assert then != now
+    # What the policy wrote greedily is likely to it, in the prompt that asked for it.
+    assert 0 < fmean(e.nll_then or 0 for e in kept if e.step == 1) < 0.2
+    assert f"{kept[0].nll_then:.2f} before training" in mel("experiences", "show", str(path), str(kept[0].id))
+    again = mel("experiences", "score", str(path), "--model", "miniature:0")
+    assert f"{then:.3f} before each was learned, {then:.3f} now" in again
+    shutil.rmtree(path / "model")
+    assert "there is none. Finish the run, or give --model PATH" in mel("experiences", "score", str(path), fails=True)
+
+
 def test_a_trained_model_is_evaluated_like_any_other(run: RunDirectory, tmp_path: Path) -> None:
     suite = "evaluation.suites=[{name: L5, options: {length: 5}, count: 128, k: 0, max_tokens: 44}]"
     mel("eval", str(run.path / "model"), "--recipe", "recommended", "--set", suite, "--output", str(tmp_path / "apart"))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import repeat
+from functools import cache
+from itertools import combinations_with_replacement, repeat
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -69,6 +71,40 @@ def bootstrap_macro_mean(
         for _ in repeat(None, resamples)
     )
     return _percentiles(math.fsum(math.fsum(g) / len(g) for g in groups) / len(groups), means, level)
+
+
+def exact_bootstrap_mean(values: Sequence[float], *, level: float = LEVEL) -> Interval:
+    """Mean with the percentile interval over all draws of so many values with replacement, not over a sample of them.
+
+    Of n values there are n^n draws, but only C(2n-1, n) different ones: 126 for five seeds, 92,378 for ten.
+
+    Raises:
+        ValueError: no value.
+    """
+    if not values:
+        raise ValueError("bootstrap: expected at least one value; got none")
+    sums = map(sum, combinations_with_replacement(values, len(values)))
+    ordered = sorted(zip(sums, _shares_of_draws(len(values)), strict=True))
+    tail = (1.0 - level) / 2.0
+    low, high = _first_beyond(ordered, tail), _first_beyond(reversed(ordered), tail)
+    return Interval(value=math.fsum(values) / len(values), low=low / len(values), high=high / len(values))
+
+
+@cache
+def _shares_of_draws(n: int) -> list[float]:
+    """Which share of the n^n ordered draws each different draw of n values stands for."""
+    draws = combinations_with_replacement(range(n), n)
+    return [math.factorial(n) / math.prod(map(math.factorial, Counter(d).values())) / n**n for d in draws]
+
+
+def _first_beyond(draws: Iterable[tuple[float, float]], share: float) -> float:
+    """The first sum at which so much of the draws is behind."""
+    behind = 0.0
+    for total, weight in draws:
+        behind += weight
+        if behind >= share:
+            return total
+    raise ValueError(f"bootstrap: expected a level from 0 to 1, got one that leaves {share:g} at each end")
 
 
 def macro_paired_difference(

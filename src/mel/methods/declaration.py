@@ -17,7 +17,7 @@ from mel.methods.reward_models import LearnedReward, RewardModel
 from mel.ports import Ask, Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
-from mel.types import Problem, Sampling
+from mel.types import Pair, Problem, Sampling, TokenIds
 from mel.value_check import faults
 
 
@@ -349,6 +349,15 @@ class AuxiliarySettings(AskingSettings):
         Raises:
             ValueError: what it needs, what there is, and what to change.
         """
+
+    def writing_context(self, pair: Pair, step: int | None, *, tokenizer: Tokenizer, prompts: PromptSet) -> TokenIds:
+        """The prompt after which an experience about this pair is written; empty if none is, or it would be too long.
+
+        Args:
+            step: s* of the experience, for those that are told it.
+        """
+        del pair, step, tokenizer, prompts
+        return ()
 
     def build(self, at: Surroundings) -> Auxiliary:
         """The auxiliary with these settings."""

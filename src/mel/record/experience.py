@@ -6,12 +6,26 @@ annotated field here and a line in docs/run_directory.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from mel.record.columns import Column, Spans
-from mel.types import Attempt, Candidate, MetaExperience, Pair, Replayed, Truth
+from mel.types import (
+    Attempt,
+    Candidate,
+    Group,
+    Message,
+    MetaExperience,
+    Pair,
+    Problem,
+    Replayed,
+    Rollout,
+    Step,
+    TokenIds,
+    Truth,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +87,10 @@ class StoredAttempt:
     detail: Annotated[str, Column("verdict.detail")]
 
 
+def _later(_: Made) -> None:
+    """What is not known when a candidate is written."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredExperience:
     """One candidate, kept or not, as it was written.
@@ -95,6 +113,9 @@ class StoredExperience:
         first_error: the true first wrong step; None if the task does not know.
         rule_truth: whether the heuristic is true; None if the task cannot tell.
         concept: what the true first wrong step turns on; None if the task does not know.
+        nll_then, nll_now: of `raw` after the prompt that asked for it, in nats per token, under a policy from before it
+            was learned and under a later one; None until `mel experiences score`.
+        nll_then_of, nll_now_of: which policies these are.
     """
 
     id: int
@@ -126,6 +147,10 @@ class StoredExperience:
     first_error: Annotated[int | None, Column("replayed.truth.first_error", tracked=False, page="drawn")]
     rule_truth: Annotated[bool | None, Column("replayed.truth.is_true_rule", tracked=False, page="drawn")]
     concept: Annotated[str | None, Column("replayed.truth.concept", tracked=False, page="drawn")]
+    nll_then: Annotated[float | None, Column(_later, tracked=False, page="drawn")] = None
+    nll_then_of: Annotated[str | None, Column(_later, tracked=False, page="drawn")] = None
+    nll_now: Annotated[float | None, Column(_later, tracked=False, page="drawn")] = None
+    nll_now_of: Annotated[str | None, Column(_later, tracked=False, page="drawn")] = None
     attempts: tuple[StoredAttempt, ...] = ()
 
     @property
@@ -136,6 +161,32 @@ class StoredExperience:
     def is_located(self) -> bool | None:
         """Whether s* is the true first wrong step; None if that cannot be said."""
         return Truth(first_error=self.first_error).locates(self.bifurcation)
+
+
+def pair_of(experience: StoredExperience, *, prompt_ids: TokenIds, opening: Sequence[Message] = ()) -> Pair:
+    """The pair that it is about, as far as it is recorded: of its group these two rollouts, without their tokens.
+
+    Args:
+        prompt_ids, opening: of the group, which the store does not hold.
+    """
+    e = experience
+    right, wrong = (
+        Rollout(token_ids=(), text=text, verdict=Verdict(is_correct=is_right, reason=reason), reward=float(is_right))
+        for text, is_right, reason in ((e.right, True, "right"), (e.wrong, False, e.wrong_reason))
+    )
+    problem = Problem(id=e.problem_id, text=e.problem, answer=e.answer)
+    return Pair(
+        group=Group(problem=problem, prompt_ids=prompt_ids, rollouts=(right, wrong), opening=tuple(opening)),
+        right=right,
+        wrong=wrong,
+        wrong_index=1,
+        right_steps=_steps(e.right_steps),
+        wrong_steps=_steps(e.wrong_steps),
+    )
+
+
+def _steps(spans: Spans) -> tuple[Step, ...]:
+    return tuple(Step(number=number, start=start, end=end) for number, (start, end) in enumerate(spans, 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

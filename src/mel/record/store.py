@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from mel.record.columns import columns_of, definitions, insertion, row_of, value_of
 from mel.record.errors import StoreError
@@ -12,6 +13,9 @@ from mel.record.experience import SEARCHED, Made, Page, StoredAttempt, StoredExp
 from mel.record.ledger import COUNTED, Ledger
 from mel.record.sqlite_file import check, connect, make_tables, mode_of, sqlite_errors
 from mel.types import Replayed
+
+When = Literal["then", "now"]
+"""Which of its two NLLs: under a policy from before an experience was learned, or under a later one."""
 
 ATTEMPT_KEYS = ("experience_id", "attempt")
 
@@ -109,6 +113,20 @@ class ExperienceStore:
                 number = self._connection.execute(insert, row_of(made, self._of)).lastrowid
                 attempts = [(number, i, *row_of(a, StoredAttempt)) for i, a in enumerate(item.attempts)]
                 self._connection.executemany(insert_attempt, attempts)
+
+    def set_nll(self, when: When, of: str, nlls: Mapping[int, float]) -> None:
+        """Write the NLL of experiences under a policy of that name, in one transaction; what was there is replaced.
+
+        Args:
+            nlls: number of an experience -> nats per token.
+
+        Raises:
+            DiskFullError, StoreBusyError: nothing was written.
+        """
+        self._complete()
+        update = f"UPDATE experiences SET nll_{when} = ?, nll_{when}_of = ? WHERE id = ?"
+        with sqlite_errors(self.path, "writing the likelihood of experiences"), self._connection:
+            self._connection.executemany(update, [(nll, of, number) for number, nll in nlls.items()])
 
     def truncate_after(self, step: int) -> int:
         """Drop the experiences of every later step; returns how many were dropped."""

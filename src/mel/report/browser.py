@@ -15,7 +15,7 @@ MAX_EXPERIENCES = 2_000
 """Per page, shared evenly by the runs; the page says when it shows a part."""
 
 MAX_BYTES = 3_000_000
-"""Of the JSON, shared evenly by the runs; so the page of a run stays below 5 MB, however long it is."""
+"""Of the JSON, shared evenly by the runs."""
 
 MAX_ATTEMPTS = 8
 """Replays that are shown of one experience; all are counted."""
@@ -23,14 +23,20 @@ MAX_ATTEMPTS = 8
 _FEW = 50
 
 
-def experiences_json(runs: Sequence[Run], of: type[StoredExperience] = StoredExperience) -> tuple[str, int, int]:
+def experiences_json(
+    runs: Sequence[Run], of: type[StoredExperience] = StoredExperience, *, room: int | None = None
+) -> tuple[str, int, int]:
     """The JSON, how many experiences it holds, and how many the runs hold.
 
     Of a run with more than its share, experiences evenly spread over its steps are taken, as many as there is room for.
+
+    Args:
+        room: bytes for the experiences of all runs, where less than `MAX_BYTES` is left.
     """
     found, total = [], 0
+    most = MAX_BYTES if room is None else max(0, min(MAX_BYTES, room))
     for number, run in enumerate(runs):
-        taken, count = _of_run(number, run, share=1 / len(runs))
+        taken, count = _of_run(number, run, share=1 / len(runs), max_bytes=most)
         found += taken
         total += count
     values = {"runs": [visible(r.label) for r in runs], "listed": listed_columns(of), "experiences": found}
@@ -42,7 +48,7 @@ def listed_columns(of: type[StoredExperience] = StoredExperience) -> list[str]:
     return [c.field for c in columns_of(of) if c.meant.page == "listed"]
 
 
-def _of_run(number: int, run: Run, *, share: float) -> tuple[list[dict[str, object]], int]:
+def _of_run(number: int, run: Run, *, share: float, max_bytes: int) -> tuple[list[dict[str, object]], int]:
     """What is shown of one run, and how many experiences it has."""
     with RunDirectory.open(run.path) as directory:
         total = directory.experiences.list(limit=0).total
@@ -52,7 +58,7 @@ def _of_run(number: int, run: Run, *, share: float) -> tuple[list[dict[str, obje
             found = [compact(number, e) for e in directory.experiences.at(places)]
             return found, sum(len(script_json(e)) + 1 for e in found)
 
-        most, room = min(total, max(1, int(share * MAX_EXPERIENCES))), share * MAX_BYTES
+        most, room = min(total, max(1, int(share * MAX_EXPERIENCES))), share * max_bytes
         # A few say how many there is room for, so that few are read in vain.
         few, size = taken(min(most, _FEW))
         count = min(most, int(len(few) * room / max(1, size)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import combinations_with_replacement
-from math import comb, factorial, prod
+from math import comb
 
+from mel.evaluate.scores import exact_bootstrap_mean
 from mel.record.metric_names import EVALUATION, GENERATED, SECONDS, STEP
 from mel.report import charts
 from mel.report.arms import Arm
@@ -122,41 +120,8 @@ def _band(runs: Sequence[charts.Points]) -> list[tuple[float, float, float]]:
     thinned = [charts.thin(run[:shortest], BAND_POINTS) for run in runs]
     found = []
     for points in zip(*thinned, strict=True):
-        low, high = bootstrap_bounds([y for _, y in points])
-        found.append((sum(x for x, _ in points) / len(points), low, high))
-    return found
-
-
-def bootstrap_bounds(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of the mean over all draws of so many values with replacement, not over a sample.
-
-    Of n values there are n^n draws, but only C(2n-1, n) different ones: 126 for five seeds.
-    """
-    draws = _draws(len(values))
-    means = sorted((sum(n * v for n, v in zip(counts, values, strict=True)), share) for counts, share in draws)
-    tail = (1.0 - level) / 2.0
-    low = _first_beyond(means, tail)
-    high = -_first_beyond([(-mean, share) for mean, share in reversed(means)], tail)
-    return low / len(values), high / len(values)
-
-
-def _first_beyond(means: Iterable[tuple[float, float]], share: float) -> float:
-    seen = 0.0
-    for mean, weight in means:
-        seen += weight
-        if seen >= share:
-            return mean
-    raise ValueError("bootstrap: expected weights that sum to 1")
-
-
-@cache
-def _draws(n: int) -> list[tuple[tuple[int, ...], float]]:
-    """How often each of n values is drawn, and the share of the n^n draws that draw them so."""
-    found = []
-    for drawn in combinations_with_replacement(range(n), n):
-        counts = Counter(drawn)
-        share = factorial(n) / prod(factorial(c) for c in counts.values()) / n**n
-        found.append((tuple(counts.get(i, 0) for i in range(n)), share))
+        interval = exact_bootstrap_mean([y for _, y in points])
+        found.append((sum(x for x, _ in points) / len(points), interval.low, interval.high))
     return found
 
 

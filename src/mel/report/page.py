@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from mel.report.words import Words, declared_by
 from mel.visible import visible
 
 STYLES, SCRIPTS = ("base.css", "page.css"), ("charts.js", "experiences.js")
+
+PAGE_BYTES = 4_900_000
+"""Of the whole page; the experiences get what the rest leaves."""
 
 FEW_RUNS = 8
 """Runs up to which the recipe and environment of each stand in the page; of more, those of each arm's first."""
@@ -105,9 +109,9 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
     """The page as text."""
     all_runs = [run for arm in arms for run in arm.runs]
     words = Words(declared={path: w for run in all_runs for path, w in declared_by(run.environment).items()})
-    embedded, num_shown, num_total = experiences_json(all_runs)
     detailed = all_runs if len(all_runs) <= FEW_RUNS else [arm.runs[0] for arm in arms]
-    return render_template(
+    template = partial(
+        render_template,
         "page.html",
         styles=STYLES,
         scripts=SCRIPTS,
@@ -123,9 +127,6 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
         costs=costs(arms, words),
         ledger=ledgers(arms),
         others=other_measurements(arms, words),
-        experiences=embedded,
-        num_shown=num_shown,
-        num_total=num_total,
         max_text=TEXT,
         max_attempts=MAX_ATTEMPTS,
         changes=recipe_changes(arms),
@@ -134,6 +135,10 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
             (run, recipe_yaml.dump(dict(run.recipe)), recipe_yaml.dump(dict(run.environment))) for run in detailed
         ],
     )
+    total = sum(run.ledger.candidates for run in all_runs)
+    rest = template(experiences="", num_shown=0, num_total=total)
+    embedded, num_shown, num_total = experiences_json(all_runs, room=PAGE_BYTES - len(rest.encode()))
+    return template(experiences=embedded, num_shown=num_shown, num_total=num_total)
 
 
 def _title(names: Sequence[str]) -> str:

@@ -131,6 +131,9 @@ def experience_panel(run: str | Path, number: int) -> Panel:
         ]
     else:
         parts.append(Text.assemble((f"not parsed ({item.failure}): ", "yellow"), visible(item.raw)))
+    if item.nll_then is not None and item.nll_now is not None:
+        said = f"{item.nll_then:.2f} {item.nll_then_of}, {item.nll_now:.2f} {item.nll_now_of} (nats per token)"
+        parts.append(Text.assemble(("NLL       ", "dim"), visible(said)))
     for number_, attempt in enumerate(item.attempts, 1):
         mark = ("right", "green") if attempt.is_correct else (attempt.reason, "red")
         parts += [Text(), Text.assemble((f"replay {number_}  ", "dim"), mark, "  ", visible(attempt.response))]

@@ -1,5 +1,6 @@
 import json
 import random
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from mel.evaluate.scores import (
     average_at_k,
     bootstrap_macro_mean,
+    exact_bootstrap_mean,
     macro_paired_difference,
     pass_at_k,
 )
@@ -138,3 +140,26 @@ def test_intervals_are_those_of_scipy_within_what_sampling_leaves_open() -> None
     assert (mean.low, mean.high) == expected
     assert (paired.low, paired.high) == expected
     assert mean.value == paired.value == pytest.approx(float(numpy.mean(differences)))
+
+
+def bounds(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    interval = exact_bootstrap_mean(values, level=level)
+    return interval.low, interval.high
+
+
+def test_an_exact_bootstrap_counts_every_draw() -> None:
+    # Of (0, 1) a quarter of the draws is (0, 0), half is mixed, a quarter (1, 1).
+    assert bounds([0.0, 1.0]) == (0.0, 1.0)
+    assert bounds([0.0, 1.0], level=0.4) == (0.5, 0.5)
+    assert bounds([0.3, 0.3, 0.3]) == (pytest.approx(0.3), pytest.approx(0.3))
+    assert exact_bootstrap_mean([0.0, 1.0]).value == 0.5
+
+
+def test_an_exact_bootstrap_agrees_with_scipy() -> None:
+    stats, numpy = pytest.importorskip("scipy.stats"), pytest.importorskip("numpy")
+    values = [0.52, 0.61, 0.57, 0.7, 0.49]
+    theirs = stats.bootstrap(
+        (values,), numpy.mean, method="percentile", n_resamples=20_000, rng=numpy.random.default_rng(0)
+    ).confidence_interval
+    # 126 means lie on a grid of at least 0.002; a draw of 20,000 may end in the neighbor.
+    assert bounds(values) == (pytest.approx(theirs.low, abs=0.006), pytest.approx(theirs.high, abs=0.006))

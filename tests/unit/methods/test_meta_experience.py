@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ from stories import (
 )
 
 from mel.methods import PAPER, MetaExperienceLearning, MetaExperienceSettings, Surroundings, adrive, drive
+from mel.record import ExperienceStore
+from mel.record.experience import pair_of
 from mel.requests import Generate, Request
 from mel.types import Completion, Group, Outcome, Row, Sampling, Verdict
 
@@ -95,6 +98,20 @@ def test_the_papers_point_teaches_all_that_was_written_in_its_own_context() -> N
     assert generator.asked[1][0] == (ids(f"<user> {PROBLEM.text} note {M_AT_2} <assistant>"),)
     assert outcome.rows == (Row(context_ids=ids(PAIR_TURN), target_ids=ended(f"{WALK} {M_AT_2}")),)
     assert outcome.replayed[0].prefix_ids == ()
+
+
+@pytest.mark.parametrize("changes", [{}, {"construct_from": "wrong"}, {"localizer": "oracle"}])
+def test_the_prompt_of_an_experience_can_be_made_again_from_what_is_stored(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    outcome, generator = learn([MIXED], [ANALYSIS], [CONTINUED], **changes)
+    with ExperienceStore.create(tmp_path / "experiences.db") as store:
+        store.write_step(1, outcome.replayed)
+        (stored,) = store.list().items
+    again = pair_of(stored, prompt_ids=MIXED.prompt_ids, opening=MIXED.opening)
+    settings = MetaExperienceSettings(**changes)
+    context = settings.writing_context(again, stored.bifurcation, tokenizer=words(), prompts=PROMPTS)
+    assert (context,) == generator.asked[0][0]
 
 
 def test_a_failed_replay_teaches_nothing_and_stays_in_the_ledger() -> None:

@@ -78,6 +78,29 @@ def test_a_step_without_candidates_writes_nothing(store: ExperienceStore) -> Non
     assert store.ledger().candidates == 0
 
 
+def test_likelihoods_are_added_later_also_to_a_store_from_before_there_were_any(
+    tmp_path: Path, store: ExperienceStore, make_replayed: Make
+) -> None:
+    store.write_step(1, [make_replayed(), make_replayed()])
+    first, second = store.list().items
+    assert (first.nll_then, first.nll_now_of) == (None, None)
+    store.close()
+    with sqlite3.connect(store.path) as older:
+        for name in ("nll_then", "nll_then_of", "nll_now", "nll_now_of"):
+            older.execute(f"ALTER TABLE experiences DROP COLUMN {name}")
+    older.close()
+    with ExperienceStore.open(store.path) as again:
+        assert again.show(first.id) == first
+        again.set_nll("then", "before training", {first.id: 1.5, second.id: 2.0})
+        again.set_nll("now", "step 60", {first.id: 0.25})
+        again.set_nll("now", "step 90", {first.id: 0.125})
+        found = again.show(first.id)
+        assert (found.nll_then, found.nll_then_of, found.nll_now, found.nll_now_of) == (
+            1.5, "before training", 0.125, "step 90"
+        )  # fmt: skip
+        assert again.show(second.id).nll_now is None
+
+
 def test_truncating_drops_later_steps_with_their_replays(store: ExperienceStore, make_replayed: Make) -> None:
     for step in (1, 2, 3):
         store.write_step(step, [make_replayed(), make_replayed()])

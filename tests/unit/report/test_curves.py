@@ -9,7 +9,7 @@ import pytest
 from mel.record import RunDirectory
 from mel.report.arms import Arm, read_run
 from mel.report.concept_charts import concept_charts
-from mel.report.curves import bootstrap_bounds, curve_groups, other_measurements
+from mel.report.curves import curve_groups, other_measurements
 from mel.report.tables import PRESENT, costs, recipe_changes, versions
 from mel.report.words import Words
 
@@ -68,23 +68,6 @@ def test_curves_are_grouped_and_declared_rates_are_drawn(arm: Rows) -> None:
         "Rates of the auxiliaries": ["hints/taken_share"],
         "Objective and gradients": ["objective/cosine"],
     }
-
-
-def test_the_bootstrap_over_seeds_counts_every_draw() -> None:
-    # Of (0, 1) a quarter of the draws is (0, 0), half is mixed, a quarter (1, 1).
-    assert bootstrap_bounds([0.0, 1.0]) == (0.0, 1.0)
-    assert bootstrap_bounds([0.0, 1.0], level=0.4) == (0.5, 0.5)
-    assert bootstrap_bounds([0.3, 0.3, 0.3]) == (pytest.approx(0.3), pytest.approx(0.3))
-
-
-def test_the_bootstrap_over_seeds_agrees_with_scipy() -> None:
-    stats, numpy = pytest.importorskip("scipy.stats"), pytest.importorskip("numpy")
-    values = [0.52, 0.61, 0.57, 0.7, 0.49]
-    theirs = stats.bootstrap(
-        (values,), numpy.mean, method="percentile", n_resamples=20_000, rng=numpy.random.default_rng(0)
-    ).confidence_interval
-    # 126 means lie on a grid of at least 0.002; a draw of 20,000 may end in the neighbor.
-    assert bootstrap_bounds(values) == (pytest.approx(theirs.low, abs=0.006), pytest.approx(theirs.high, abs=0.006))
 
 
 def test_what_was_not_counted_has_no_cost(arm: Rows) -> None:

@@ -139,6 +139,18 @@ def test_a_page_stays_as_small_as_it_may_be_however_long_the_texts(
     assert (len(last["attempts"]), last["num_attempts"], last["num_right"]) == (8, 10, 10)
 
 
+def test_experiences_get_what_the_rest_of_the_page_leaves(
+    make_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = make_run("recommended"), tmp_path / "report.html"
+    everything = build([path], out).stat().st_size
+    for limit in (everything - 1_000, everything - 20_000):
+        monkeypatch.setattr("mel.report.page.PAGE_BYTES", limit)
+        html = build([path], out).read_text()
+        assert len(html.encode()) <= limit + 200  # the sentence that says how many are shown
+        assert f"Holds {len(_data(html)['experiences'])} of {read_run(path).ledger.candidates} experiences" in html
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_json_in_a_script_element_cannot_end_it(text: str) -> None:
     embedded = script_json({"text": text})

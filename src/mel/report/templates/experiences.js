@@ -167,6 +167,13 @@
   const said = (title, text, className) =>
     text === null ? null : make("div", "said " + className, make("h4", "", title), make("p", "", text));
   const truth = { true: ["good", "true"], false: ["bad", "false"] };
+  // Nats per token of what was written, under the policy from before it was learned and under a later one.
+  const nll = (e) => {
+    if (e.nll_then === null && e.nll_now === null) return "-";
+    const one = (value) => (value === null ? "-" : value.toFixed(2));
+    const of = [e.nll_then_of, e.nll_now_of].filter((name) => name !== null).join(", ");
+    return make("span", "", `${one(e.nll_then)} → ${one(e.nll_now)} `, make("small", "soft", of));
+  };
   const known = (e) => {
     const uplift = e.num_attempts ? 100 * (e.num_right / e.num_attempts - e.pass_rate) : null;
     const facts = [
@@ -178,7 +185,7 @@
       ["Rollouts right", percent(e.pass_rate)], ["Replays right", e.num_attempts ? `${replayed(e)}, ${e.prefix_tokens > 0 ? "from just before s*" : "from the start"}` : "-"],
       ["Uplift", uplift === null ? "-" : `${uplift >= 0 ? "+" : "−"}${Math.abs(Math.round(uplift))} points`],
       ["States the answer", e.states_answer ? make("span", "bad", "yes") : "no"],
-      ["NLL then, now", "-"], ["Problem", link("", { ...EMPTY, problem: e.problem_id }, e.problem_id)],
+      ["NLL then, now", nll(e)], ["Problem", link("", { ...EMPTY, problem: e.problem_id }, e.problem_id)],
       ...data.listed.filter((name) => e[name] !== null).map((name) => [words(name), e[name]]),
     ];
     const list = make("dl", "known");

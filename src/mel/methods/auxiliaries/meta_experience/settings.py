@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 
 from mel.methods.auxiliaries.meta_experience import costs, idleness
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Needs, Surroundings
-from mel.ports import Auxiliary
+from mel.ports import Auxiliary, Tokenizer
+from mel.prompts import PromptSet
 from mel.stages.internalize import ALLOWED, Context, Objective, Target
 from mel.stages.localize import Localizer
 from mel.stages.pairs import Choose
 from mel.stages.replay import Accept, Start
-from mel.types import Divergence
+from mel.types import Divergence, Pair, TokenIds
 
 Guard = Literal["count", "reject"]
 LongPairs = Literal["drop", "cut"]
@@ -219,6 +220,14 @@ class MetaExperienceSettings(AuxiliarySettings):
     @classmethod
     def idle(cls, counts: Mapping[str, float]) -> Mapping[str, str] | None:
         return idleness.idle(counts)
+
+    def writing_context(self, pair: Pair, step: int | None, *, tokenizer: Tokenizer, prompts: PromptSet) -> TokenIds:
+        """C_retro as tokens (eq. 7)."""
+        from mel.methods.auxiliaries.meta_experience.construction import construction
+
+        given = step if self.is_step_given else None
+        found = construction(pair, tokenizer, prompts, self, step=given)
+        return () if found is None else found.context_ids
 
     def build(self, at: Surroundings) -> Auxiliary:
         from mel.methods.auxiliaries.meta_experience.learner import MetaExperienceLearning
