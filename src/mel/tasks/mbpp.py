@@ -1,4 +1,7 @@
-"""MBPP (arXiv 2108.07732), its sanitized part by default: 427 functions to write from a sentence, with assertions."""
+"""MBPP (arXiv 2108.07732), its sanitized part by default: 427 functions to write from a sentence, with assertions.
+
+Its splits are ranges of `task_id`, so that a published file, which holds all of them, serves the same splits as the hub.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,15 @@ from mel.tasks.loading import Place
 from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
 from mel.types import Problem
 from mel.verify import FunctionTests, as_metadata
+
+SPLITS = {"prompt": range(1, 11), "test": range(11, 511), "validation": range(511, 601), "train": range(601, 975)}
+"""Split -> the `task_id`s that belong to it, as published."""
+
+
+def split_of(record: dict[str, Any]) -> str:
+    """The published split of a record; `train` for an id that was not published."""
+    given = str(record.get("task_id"))
+    return next((name for name, ids in SPLITS.items() if given.isdecimal() and int(given) in ids), "train")
 
 
 def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
@@ -76,7 +88,7 @@ def mbpp(
     """The problems, from the hub or a published file.
 
     Args:
-        source: hub id or path instead of the hub's; a file of the whole set serves the split `train`.
+        source: hub id or path instead of the hub's; a single file serves every split, by `task_id`.
         config: `sanitized` or `full` (974 problems) on the hub.
         rows: row count to expect; `any` for no check.
         shown_tests: assertions in the problem's text; all judge.
@@ -91,8 +103,9 @@ def mbpp(
             location="google-research-datasets/mbpp",
             config="sanitized",
             splits={name: name for name in ("train", "test", "validation", "prompt")},
-            # The hub's splits, or the whole of the published file.
-            published_records={"train": (120, 427), "test": (257,), "validation": (43,), "prompt": (7,)},
+            # Of the sanitized part, and of the whole.
+            published_records={"train": (120, 374), "test": (257, 500), "validation": (43, 90), "prompt": (7, 10)},
+            split_of=split_of,
         ),
         read=lambda record: read_record(record, shown=shown_tests),
         is_deduplicated=True,

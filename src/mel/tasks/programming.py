@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mel.tasks.account import Read
 from mel.tasks.loading import Place, RecordTask, Splits, published_by, splits_of
@@ -132,18 +132,15 @@ def benchmark(
 ) -> ProgramTask:
     """The task as a recipe asks for it: the definition with its source and row count replaced."""
     base = definition.place
-    splits = splits_of(source, base.splits)
-    place = Place(
+    splits = base.splits if base.split_of else splits_of(source, base.splits)
+    place = replace(
+        base,
         location=source or base.location,
         config=config if source or config else base.config,
         splits=splits,
         published_records=published_by(definition.name, rows, splits, base.published_records),
     )
-    return ProgramTask(
-        Definition(name=definition.name, place=place, read=definition.read, is_deduplicated=definition.is_deduplicated),
-        running=running,
-        holdout=holdout,
-    )
+    return ProgramTask(replace(definition, place=place), running=running, holdout=holdout)
 
 
 def as_response(program: str) -> str:
