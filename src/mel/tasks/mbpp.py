@@ -1,18 +1,17 @@
 """MBPP (arXiv 2108.07732), its sanitized part by default: 427 functions to write from a sentence, with assertions.
 
-Its splits are ranges of `task_id`, so that a published file, which holds all of them, serves the same splits as the hub.
+Its splits are ranges of `task_id`, so that a published file, which holds all, serves the same splits as the hub.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
 from typing import Any
 
 from mel.column_text import plain_text
 from mel.tasks.account import Read
 from mel.tasks.loading import Place
-from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
+from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, called
 from mel.types import Problem
 from mel.verify import FunctionTests, as_metadata
 
@@ -50,20 +49,6 @@ def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
         answer=code,
         metadata={"tests": as_metadata(tests), "solution": as_response(code)},
     )
-
-
-def called(asserted: Sequence[str], code: str) -> tuple[str, ...]:
-    """The functions of the reference program that the tests call, in the order of its text.
-
-    Raises:
-        ValueError: one of the two is no Python.
-    """
-    try:
-        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
-        used = {node.id for test in asserted for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
-    except SyntaxError as error:
-        raise ValueError(f"expected a program and assertions in Python: {error}") from error
-    return tuple(dict.fromkeys(name for name in defined if name in used))
 
 
 def imports(code: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -146,3 +147,17 @@ def benchmark(
 def as_response(program: str) -> str:
     """A response that states this program, as the tasks want it."""
     return f"```python\n{program.rstrip()}\n```"
+
+
+def called(asserted: Sequence[str], code: str) -> tuple[str, ...]:
+    """The functions of the reference program that the tests call, in the order of its text.
+
+    Raises:
+        ValueError: one of the two is no Python.
+    """
+    try:
+        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+        used = {node.id for test in asserted for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    except SyntaxError as error:
+        raise ValueError(f"expected a program and assertions in Python: {error}") from error
+    return tuple(dict.fromkeys(name for name in defined if name in used))
