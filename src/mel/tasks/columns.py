@@ -21,7 +21,7 @@ _DAPO_TAIL = re.compile(r"\n\s*Remember to put your answer on its own line after
 
 
 def value(record: Mapping[str, Any], field: str) -> Any:
-    """Value of a column, or of a nested one (`reward_model.ground_truth`), also in JSON text; None if it is not there."""
+    """Value of a column, or of a nested one (`reward_model.ground_truth`), also in JSON text; None if not there."""
     found: Any = record
     for key in (field,) if field in record else field.split("."):
         found = _object(found)

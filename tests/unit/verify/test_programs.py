@@ -206,6 +206,13 @@ def test_a_failed_test_is_told_with_what_the_program_answered(verifier: ProgramV
     ]
 
 
+def test_equal_programs_for_one_problem_are_run_once(verifier: ProgramVerifier):
+    coin = FunctionTests(tests=("assert f()",), names=("f",))
+    toss = fenced("import os\ndef f(): return os.urandom(1)[0] % 2")
+    responses = [f"Attempt {i}. {toss}" for i in range(20)]
+    assert len({v.reason for v in verifier.verify([problem(coin)] * 20, responses)}) == 1
+
+
 def test_a_test_may_compare_what_an_error_says(verifier: ProgramVerifier):
     says = "try:\n    f(-1)\n    found = ''\nexcept {} as error:\n    found = error.args[0]\nassert found == 'negative'"
     tests = [FunctionTests(tests=(says.format(kind),), names=("f",)) for kind in ("ValueError", "KeyError")]
