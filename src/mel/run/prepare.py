@@ -24,6 +24,7 @@ from mel.record import provenance
 from mel.run import refusals
 from mel.run.checked import CheckedVerifier
 from mel.run.evaluation.suites import check_suites, suites_of
+from mel.run.recalling import recall_of
 from mel.types import Problem
 
 
@@ -45,6 +46,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     problems = training_problems(recipe, task)
     for auxiliary in recipe.auxiliaries:
         auxiliary.settings.check(rollouts=group_size(recipe), problems=problems, inspector=_inspector(task))
+    recall = recall_of(recipe)
     recipe.diagnostics.check(has_auxiliaries=bool(recipe.auxiliaries), inspector=_inspector(task))
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
@@ -66,6 +68,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
         tokenizer=tokenizer,
         chat=chat,
         trainer=host_of(recipe).arguments(recipe, path),
+        recall=recall,
     )
 
 
@@ -148,6 +151,7 @@ def build_method(prepared: Prepared) -> methods.Method:
         inspector=_inspector(task),
         problems=prepared.problems,
         ask=prepared.ask,
+        recall=prepared.recall,
     )
     return methods.build(
         at=at,
