@@ -38,9 +38,8 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     refusals.refuse_batch(recipe)
     refusals.refuse_missing_packages(recipe)
     task = tasks.load(recipe.task.name, **recipe.task.options)
-    asking = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
-    read = dict.fromkeys(name for settings in asking for name in settings.prompts)
-    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, list(read))
+    read = files_read(recipe)
+    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, read)
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
     model_path = model_directory(recipe.model.path)
     problems = training_problems(recipe, task)
@@ -102,6 +101,12 @@ def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool) -> Prepared:
         tokenizer=tokenizer,
         chat=chat,
     )
+
+
+def files_read(recipe: Recipe) -> list[str]:
+    """The files of its prompt set that the parts of the recipe read, besides the one that asks for a solution."""
+    asking = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
+    return list(dict.fromkeys(name for settings in asking for name in settings.prompts))
 
 
 def training_problems(recipe: Recipe, task: Task) -> tuple[Problem, ...]:
