@@ -36,9 +36,9 @@ OPERATORS = {
 
 def loaded(args: argparse.Namespace) -> Iterator[tuple[str, object, list[Problem]]]:
     """Each task with its problems."""
-    for name, split in (("humaneval", "test"), ("mbpp", "train")):
+    for name in ("humaneval", "mbpp"):
         task = tasks.load(name, source=getattr(args, name), sandbox=args.sandbox, workers=args.workers)
-        yield name, task, list(task.problems(split, args.count))
+        yield name, task, [problem for split in task.splits for problem in task.problems(split)][: args.count]
 
 
 def references(args: argparse.Namespace) -> None:

@@ -127,6 +127,14 @@ class Ask(Protocol):
         ...
 
 
+class Recall(Protocol):
+    """What runs before this one learned: the heuristics of their kept experiences."""
+
+    def __call__(self, run: str, problem: str, k: int) -> Sequence[str]:
+        """At most k heuristics of that run, all different, about the problems most like this one first."""
+        ...
+
+
 class Task(Verifier, Protocol):
     """What is asked: where problems come from, who says a response is right, where its steps are."""
 

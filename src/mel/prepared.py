@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from mel.config import EvaluationSection, Recipe, SuiteSection
 from mel.methods import Method
-from mel.ports import Ask, Observer, Task, Tokenizer, Verifier
+from mel.ports import Ask, Observer, Recall, Task, Tokenizer, Verifier
 from mel.prompts import PromptSet
 from mel.types import Problem
 
@@ -39,6 +39,7 @@ class Prepared:
         suites: those that are evaluated.
         tokenizer: the model's own, as Hugging Face has it; `chat` is the port over it.
         trainer: what the host made of the recipe; None where nothing is trained.
+        recall: the experiences of earlier runs that auxiliaries name.
     """
 
     recipe: Recipe
@@ -54,6 +55,7 @@ class Prepared:
     tokenizer: Any
     chat: Tokenizer
     trainer: Any = None
+    recall: Recall | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

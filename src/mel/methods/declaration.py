@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mel.methods.reward_models import LearnedReward, RewardModel
-from mel.ports import Ask, Auxiliary, Carrier, Credit, Inspectable, Steps, Tokenizer
+from mel.ports import Ask, Auxiliary, Carrier, Credit, Inspectable, Recall, Steps, Tokenizer
 from mel.prompts import PromptSet
 from mel.record.metric_names import RESERVED_PHASES as RESERVED_PHASES
 from mel.types import Pair, Problem, Sampling, TokenIds
@@ -34,6 +34,7 @@ class Surroundings:
         inspector: a task that knows true errors and rules; its counts are kept if given.
         problems: the training set, for what draws further problems; empty where nobody has it as a whole.
         ask: how these are put to the model; given wherever `problems` are.
+        recall: the experiences of the runs that auxiliaries name (`recalls`); None where nobody can open them.
     """
 
     tokenizer: Tokenizer
@@ -46,6 +47,7 @@ class Surroundings:
     inspector: Inspectable | None = None
     problems: Sequence[Problem] = ()
     ask: Ask | None = None
+    recall: Recall | None = None
 
     def rollout_sampling(self, max_tokens: int | None = None) -> Sampling:
         """How the host samples rollouts, with another limit if one is given."""
@@ -332,6 +334,11 @@ class AuxiliarySettings(AskingSettings):
     def compares_groups(self) -> bool:
         """Whether it compares groups with each other: hosts refuse it where they show it one group at a time."""
         return False
+
+    @property
+    def recalls(self) -> str | None:
+        """The directory of an earlier run whose experiences it asks `Surroundings.recall` for; None if it does not."""
+        return None
 
     @property
     def gathers(self) -> int:

@@ -47,6 +47,7 @@ class Plan:
         arms: what the ratios of tokens compare, in words: the recipe with its auxiliaries and without; empty if it
             has none.
         notes: what a person should know before starting.
+        about_prompts: where the lengths of prompts and instructions are from, in words.
     """
 
     recipe: str
@@ -68,6 +69,7 @@ class Plan:
     tokens: Tokens
     assumptions: Assumptions
     notes: tuple[str, ...]
+    about_prompts: str
 
     @property
     def moments(self) -> dict[str, dict[str, float]]:
@@ -104,6 +106,7 @@ def estimate(
     assumptions: Assumptions | None = None,
     prompt_tokens: int | None = None,
     instruction_tokens: int | None = None,
+    about_prompts: str = "",
 ) -> Plan:
     """What the recipe needs on each of the GPUs that train.
 
@@ -112,6 +115,7 @@ def estimate(
         layout: from an accelerate configuration; None for one process, or FSDP2 over all GPUs (half of them if a
             vLLM server needs the others).
         prompt_tokens: the longest problem in its solve prompt; like `instruction_tokens`, see `check_context`.
+        about_prompts: where these are from, or why they are not given.
 
     Raises:
         DoesNotFit: with the numbers and which knob to turn.
@@ -155,12 +159,21 @@ def estimate(
         tokens=tokens_per_step(recipe, batch, at),
         assumptions=at,
         notes=tuple(notes(recipe, layout, n, batch)),
+        about_prompts=_about(about_prompts, prompt_tokens, prompt, at),
     )
     if not plan.fits:
         moment, parts = max(plan.moments.items(), key=lambda item: sum(item[1].values()))
         why = refusal(parts, recipe, layout, batch, moment=moment, limit=limit, engine=engine.kind, rows=rows)
         raise DoesNotFit(why, plan)
     return plan
+
+
+def _about(told: str, given: int | None, longest: int, at: Assumptions) -> str:
+    """What was told of the prompts, with what is assumed where nobody measured them."""
+    if given is not None:
+        return told
+    assumed = f"assumed: prompts of {at.prompt_tokens:g} tokens on average and {longest:,} at most"
+    return f"{assumed} ({told})" if told else assumed
 
 
 def peak_activations(

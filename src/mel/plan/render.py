@@ -92,7 +92,7 @@ def _phases(t: Tokens) -> Iterator[tuple[str, float]]:
 
 
 def _context(plan: Plan) -> Table:
-    table = Table(title="Longest sequences in tokens (worst case)")
+    table = Table(title="Longest sequences in tokens (worst case)", caption=plan.about_prompts)
     for name in ("phase", "prompt", "completion", "sum"):
         table.add_column(name, justify="left" if name == "phase" else "right")
     for item in (*plan.longest, *filter(None, plan.rows)):

@@ -24,6 +24,7 @@ from mel.record import provenance
 from mel.run import refusals
 from mel.run.checked import CheckedVerifier
 from mel.run.evaluation.suites import check_suites, suites_of
+from mel.run.recalling import recall_of
 from mel.types import Problem
 
 
@@ -37,14 +38,14 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     refusals.refuse_batch(recipe)
     refusals.refuse_missing_packages(recipe)
     task = tasks.load(recipe.task.name, **recipe.task.options)
-    asking = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
-    read = dict.fromkeys(name for settings in asking for name in settings.prompts)
-    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, list(read))
+    read = files_read(recipe)
+    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, read)
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
     model_path = model_directory(recipe.model.path)
     problems = training_problems(recipe, task)
     for auxiliary in recipe.auxiliaries:
         auxiliary.settings.check(rollouts=group_size(recipe), problems=problems, inspector=_inspector(task))
+    recall = recall_of(recipe)
     recipe.diagnostics.check(has_auxiliaries=bool(recipe.auxiliaries), inspector=_inspector(task))
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask) if recipe.evaluation.is_within_run else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
@@ -66,6 +67,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
         tokenizer=tokenizer,
         chat=chat,
         trainer=host_of(recipe).arguments(recipe, path),
+        recall=recall,
     )
 
 
@@ -99,6 +101,12 @@ def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool) -> Prepared:
         tokenizer=tokenizer,
         chat=chat,
     )
+
+
+def files_read(recipe: Recipe) -> list[str]:
+    """The files of its prompt set that the parts of the recipe read, besides the one that asks for a solution."""
+    asking = (*(auxiliary.settings for auxiliary in recipe.auxiliaries), recipe.credit.settings)
+    return list(dict.fromkeys(name for settings in asking for name in settings.prompts))
 
 
 def training_problems(recipe: Recipe, task: Task) -> tuple[Problem, ...]:
@@ -148,6 +156,7 @@ def build_method(prepared: Prepared) -> methods.Method:
         inspector=_inspector(task),
         problems=prepared.problems,
         ask=prepared.ask,
+        recall=prepared.recall,
     )
     return methods.build(
         at=at,

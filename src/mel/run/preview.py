@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import takewhile
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -12,11 +13,12 @@ from rich.text import Text
 
 from mel.config import Recipe, load_recipe
 from mel.evaluate.training_data import Benchmark, TrainingData, examine_training_data
-from mel.plan import DoesNotFit, Plan, estimate, load_layout, render, shape_of
+from mel.plan import Assumptions, DoesNotFit, Plan, estimate, load_layout, render, shape_of
 from mel.prepared import Suite
 from mel.recipe_files import PLAIN_WORD, find_recipe, lineage, recipes_directory, shipped_bases, shipped_recipes
 from mel.recipe_text import recipe_text
 from mel.report.data_table import training_data_table
+from mel.run.measuring import measure_prompts
 from mel.run.prepare import model_directory, prepare_evaluation
 from mel.tasks.account import left_out
 
@@ -85,17 +87,31 @@ def show_plan(
 ) -> Plan:
     """`mel plan`: memory per GPU and tokens per step, printed whether it fits or not.
 
+    Prompts are measured where model and data are on this machine; else their lengths are assumed, and the plan says
+    why.
+
     Raises:
         DoesNotFit: after printing, with the numbers and which knob to turn.
     """
+    shape = shape_of(model_directory(recipe.model.path))
+    given: dict[str, Any] = {}
+    try:
+        measured = measure_prompts(recipe)
+        about = f"measured: the prompts of all {measured.problems:,} problems, {measured.mean:.0f} tokens on average"
+        given = {"prompt_tokens": measured.longest, "instruction_tokens": measured.instruction}
+        given["assumptions"] = Assumptions(prompt_tokens=measured.mean)
+    except ValueError as error:
+        about = f"prompts were not measured: {error}"
     try:
         found = estimate(
             recipe,
-            shape_of(model_directory(recipe.model.path)),
+            shape,
             gpus=gpus,
             gpu_memory_gib=gpu_memory_gib,
             nodes=nodes,
             layout=load_layout(accelerate_config) if accelerate_config else None,
+            about_prompts=about,
+            **given,
         )
     except DoesNotFit as error:
         console.print(render(error.plan))

@@ -49,6 +49,7 @@ class Recorder:
         self._tried, self._kept = 0, 0
         self._first: int | None = None
         self._mixed = [row["reward/groups_mixed"] for row in logged if "reward/groups_mixed" in row]
+        self._has_varied = any(map(_varies, logged))
         self._line = StepLine(total_steps=total_steps, shown_after_s=shown_after_s)
         self._progress = TrainingBar(self._line, console) if console.is_terminal else None
         self._bar = self._progress.add_task("train", total=total_steps, note="") if self._progress else None
@@ -85,6 +86,7 @@ class Recorder:
         row = {name: value for name, value in metrics.items() if isinstance(value, float | int | str)}
         if "reward/mean" in row:
             self._mixed.append(float(row.get("reward/groups_mixed", 0.0)))
+            self._has_varied = self._has_varied or _varies(row)
             row |= self._totals.after(step, row)
             row |= self._task.metrics() if isinstance(self._task, Counting) else {}
             row |= self._concepts.take() if self._concepts else {}
@@ -100,12 +102,14 @@ class Recorder:
             self._console.print(line, highlight=False)
 
     def warning(self) -> str:
-        """A warning about a run that learned nothing, with the reason; empty if it could learn."""
+        """A warning about a run without a contrast to learn from, with the reason; empty if it had one."""
         if not self._mixed or any(self._mixed):
             return ""
+        missing = "a contrast of rollouts" if self._has_varied else "the rewards or from a contrast of rollouts"
         return (
             f"no group was mixed in {len(self._mixed)} logged steps: every problem was solved by all of its rollouts "
-            "or by none, so there was nothing to learn from the rewards or from a contrast of rollouts. Look at "
+            f"or by none, so there was nothing to learn from {missing}"
+            f"{', only from rewards between right and wrong' if self._has_varied else ''}. Look at "
             "responses and verdicts (mel eval), the chat template and max_completion_length"
         )
 
@@ -123,3 +127,8 @@ class Recorder:
         done, elapsed = step - self._first, time.monotonic() - self._started
         left = f"  {elapsed / done * (self._total - step):.0f} s left" if done else ""
         self._console.print(f"step {step}/{self._total}  {note}{left}", highlight=False)
+
+
+def _varies(row: Mapping[str, Any]) -> bool:
+    """Whether rewards within a group differed, as shares of passed tests may where no rollout is right."""
+    return float(row.get("reward_std", 0.0)) > 0.0

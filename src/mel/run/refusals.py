@@ -104,19 +104,23 @@ def check_lengths(
     Raises:
         ValueError: the phases that do not fit, with the numbers and what to turn.
     """
-    turns = [chat.chat([{"role": "user", "content": turn}]) for turn in instructions]
     check_context(
         recipe,
         # A model of any family; one that names no limit has none to check.
         at or sys.maxsize,
         prompt_tokens=longest_prompt(problems, ask, chat),
-        instruction_tokens=max(map(len, turns), default=0),
+        instruction_tokens=longest_instruction(instructions, chat),
     )
 
 
 def longest_prompt(problems: Sequence[Problem], ask: Ask, chat: Tokenizer) -> int:
     """Tokens of the longest prompt that asks, chat template included; 0 for no problem."""
     return max((len(chat.chat(ask(p))) for p in problems), default=0)
+
+
+def longest_instruction(instructions: Sequence[str], chat: Tokenizer) -> int:
+    """Tokens of the longest of these user turns, chat template included; 0 for none."""
+    return max((len(chat.chat([{"role": "user", "content": turn}])) for turn in instructions), default=0)
 
 
 def check_memory(recipe: Recipe, model_path: str) -> None:

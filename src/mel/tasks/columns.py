@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,13 +21,24 @@ _DAPO_TAIL = re.compile(r"\n\s*Remember to put your answer on its own line after
 
 
 def value(record: Mapping[str, Any], field: str) -> Any:
-    """Value of a column, or of a nested one (`reward_model.ground_truth`); None if it is not there."""
+    """Value of a column, or of a nested one (`reward_model.ground_truth`), also in JSON text; None if not there."""
     found: Any = record
     for key in (field,) if field in record else field.split("."):
+        found = _object(found)
         if not isinstance(found, Mapping) or key not in found:
             return None
         found = found[key]
     return found
+
+
+def _object(held: Any) -> Any:
+    """The object that a text in JSON states; whatever else is held as it is."""
+    if not isinstance(held, str) or not held.lstrip().startswith("{"):
+        return held
+    try:
+        return json.loads(held)
+    except ValueError:
+        return held
 
 
 def first_filled(records: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> str | None:

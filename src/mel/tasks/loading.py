@@ -20,12 +20,32 @@ class Place:
         location: hub id or path; `{split}` in a path is replaced.
         splits: our split name -> the split's name at the source. A single local file serves the first one.
         published_records: split -> numbers of records that were published; checked at load. Empty: any count.
+        split_of: the split that a record of a single file belongs to, where the records themselves say it: such a file
+            serves every split. None where they do not.
     """
 
     location: str
     config: str | None = None
     splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train"})
     published_records: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    split_of: Callable[[Record], str] | None = None
+
+    def records(self, split: str) -> list[Record]:
+        """The records of a split, in the order of the source.
+
+        Raises:
+            ValueError: a source that cannot be read, or none of whose records belongs to the split.
+        """
+        found = load_records(self.location, split=self.splits[split], config=self.config)
+        if self.split_of is None or not is_single_file(self.location):
+            return found
+        ours = [record for record in found if self.split_of(record) == split]
+        if not ours:
+            raise ValueError(
+                f"{self.location!r}: expected records of split {split!r}; by their ids all {len(found):,} belong to "
+                + ", ".join(sorted({self.split_of(record) for record in found}))
+            )
+        return ours
 
 
 class Splits:
@@ -62,6 +82,11 @@ class Splits:
         self._advice = advice
         self._loaded: dict[str, Loaded] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every split that there is."""
+        return tuple(dict.fromkeys([*self._place.splits, *([VALIDATION] if self._holdout else [])]))
+
     def loaded(self, split: str) -> Loaded:
         """The problems of a split and what was dropped.
 
@@ -78,12 +103,11 @@ class Splits:
 
     def _load(self, split: str, asked: str) -> Loaded:
         place = self._place
-        if asked != split and not (asked == VALIDATION and self._holdout):
-            known = ", ".join([*place.splits, *([VALIDATION] if self._holdout else [])])
-            raise ValueError(
-                f"task {self._name}: expected a split among {known}; got {asked!r} (holdout makes validation)"
-            )
-        records = load_records(place.location, split=place.splits[split], config=place.config)
+        if split not in place.splits or (asked != split and not (asked == VALIDATION and self._holdout)):
+            known = ", ".join(self.names)
+            advice = " (holdout makes validation)" if "train" in place.splits else ""
+            raise ValueError(f"task {self._name}: expected a split among {known}; got {asked!r}{advice}")
+        records = place.records(split)
         published = place.published_records.get(split, ())
         if published and len(records) not in published:
             expected = " or ".join(f"{n:,}" for n in published)
@@ -105,6 +129,11 @@ class RecordTask:
     """What every task does that reads records: problems by split, and the account of what was left out."""
 
     _splits: Splits
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Every split that its source serves."""
+        return self._splits.names
 
     def problems(self, split: str, count: int | None = None) -> Sequence[Problem]:
         """The first `count` problems of a split, all if None.

@@ -1,17 +1,28 @@
-"""MBPP (arXiv 2108.07732), its sanitized part by default: 427 functions to write from a sentence, with assertions."""
+"""MBPP (arXiv 2108.07732), its sanitized part by default: 427 functions to write from a sentence, with assertions.
+
+Its splits are ranges of `task_id`, so that a published file, which holds all, serves the same splits as the hub.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
 from typing import Any
 
 from mel.column_text import plain_text
 from mel.tasks.account import Read
 from mel.tasks.loading import Place
-from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
+from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, called
 from mel.types import Problem
 from mel.verify import FunctionTests, as_metadata
+
+SPLITS = {"prompt": range(1, 11), "test": range(11, 511), "validation": range(511, 601), "train": range(601, 975)}
+"""Split -> the `task_id`s that belong to it, as published."""
+
+
+def split_of(record: dict[str, Any]) -> str:
+    """The published split of a record; `train` for an id that was not published."""
+    given = str(record.get("task_id"))
+    return next((name for name, ids in SPLITS.items() if given.isdecimal() and int(given) in ids), "train")
 
 
 def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
@@ -40,20 +51,6 @@ def read_record(record: dict[str, Any], *, shown: int = 1) -> Read:
     )
 
 
-def called(asserted: Sequence[str], code: str) -> tuple[str, ...]:
-    """The functions of the reference program that the tests call, in the order of its text.
-
-    Raises:
-        ValueError: one of the two is no Python.
-    """
-    try:
-        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
-        used = {node.id for test in asserted for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
-    except SyntaxError as error:
-        raise ValueError(f"expected a program and assertions in Python: {error}") from error
-    return tuple(dict.fromkeys(name for name in defined if name in used))
-
-
 def imports(code: str) -> list[str]:
     """The imports at the top of a program that parses, as text."""
     return [ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -76,7 +73,7 @@ def mbpp(
     """The problems, from the hub or a published file.
 
     Args:
-        source: hub id or path instead of the hub's; a file of the whole set serves the split `train`.
+        source: hub id or path instead of the hub's; a single file serves every split, by `task_id`.
         config: `sanitized` or `full` (974 problems) on the hub.
         rows: row count to expect; `any` for no check.
         shown_tests: assertions in the problem's text; all judge.
@@ -91,8 +88,9 @@ def mbpp(
             location="google-research-datasets/mbpp",
             config="sanitized",
             splits={name: name for name in ("train", "test", "validation", "prompt")},
-            # The hub's splits, or the whole of the published file.
-            published_records={"train": (120, 427), "test": (257,), "validation": (43,), "prompt": (7,)},
+            # Of the sanitized part, and of the whole.
+            published_records={"train": (120, 374), "test": (257, 500), "validation": (43, 90), "prompt": (7, 10)},
+            split_of=split_of,
         ),
         read=lambda record: read_record(record, shown=shown_tests),
         is_deduplicated=True,

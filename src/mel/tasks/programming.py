@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mel.tasks.account import Read
 from mel.tasks.loading import Place, RecordTask, Splits, published_by, splits_of
@@ -132,20 +133,31 @@ def benchmark(
 ) -> ProgramTask:
     """The task as a recipe asks for it: the definition with its source and row count replaced."""
     base = definition.place
-    splits = splits_of(source, base.splits)
-    place = Place(
+    splits = base.splits if base.split_of else splits_of(source, base.splits)
+    place = replace(
+        base,
         location=source or base.location,
         config=config if source or config else base.config,
         splits=splits,
         published_records=published_by(definition.name, rows, splits, base.published_records),
     )
-    return ProgramTask(
-        Definition(name=definition.name, place=place, read=definition.read, is_deduplicated=definition.is_deduplicated),
-        running=running,
-        holdout=holdout,
-    )
+    return ProgramTask(replace(definition, place=place), running=running, holdout=holdout)
 
 
 def as_response(program: str) -> str:
     """A response that states this program, as the tasks want it."""
     return f"```python\n{program.rstrip()}\n```"
+
+
+def called(asserted: Sequence[str], code: str) -> tuple[str, ...]:
+    """The functions of the reference program that the tests call, in the order of its text.
+
+    Raises:
+        ValueError: one of the two is no Python.
+    """
+    try:
+        defined = [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+        used = {node.id for test in asserted for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    except SyntaxError as error:
+        raise ValueError(f"expected a program and assertions in Python: {error}") from error
+    return tuple(dict.fromkeys(name for name in defined if name in used))

@@ -10,7 +10,7 @@ from mel.column_text import plain_text
 from mel.tasks.account import Read, digest
 from mel.tasks.columns import question_text, value
 from mel.tasks.loading import Place
-from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
+from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, called
 from mel.types import Problem
 from mel.verify import FunctionTests, StreamTests, as_metadata
 
@@ -30,7 +30,8 @@ def read_record(record: Mapping[str, Any], fields: Mapping[str, str], label: str
     """The problem of a record whose columns these are.
 
     Raises:
-        ValueError: tests of both kinds, as many inputs as outputs are not there, or tests without an entry point.
+        ValueError: tests of both kinds, as many inputs as outputs are not there, or tests that call nobody knows
+            what.
     """
 
     def text(name: str) -> str:
@@ -47,15 +48,17 @@ def read_record(record: Mapping[str, Any], fields: Mapping[str, str], label: str
         raise ValueError(f"expected one output per input, got {len(given)} inputs and {len(expected)} outputs")
     if not asserted and not given:
         return "no_answer"
-    names = tuple(text("entry_point").split())
-    if asserted and not names:
-        raise ValueError(f"expected the name of the function that the tests call in column {fields['entry_point']}")
-    tests = (
-        FunctionTests(tests=asserted, names=names, setup=text("setup"))
-        if asserted
-        else StreamTests(inputs=given, outputs=expected)
-    )
     solution = text("solution")
+    if asserted:
+        names = tuple(text("entry_point").split()) or called(asserted, solution)
+        if not names:
+            raise ValueError(
+                f"expected the name of the function that the tests call in column {fields['entry_point']}, or a "
+                f"program that defines it in column {fields['solution']}"
+            )
+        tests = FunctionTests(tests=asserted, names=names, setup=text("setup"))
+    else:
+        tests = StreamTests(inputs=given, outputs=expected)
     return Problem(
         id=f"{label}-{text('id') or digest(question)[:16]}",
         text=question,
@@ -100,8 +103,9 @@ def programs(
     Args:
         source: hub id, file or directory; `{split}` in a path is replaced.
         fields: columns by what they hold: `prompt`, `id`, `solution`; `tests` (assertions, a text or several) with
-            `entry_point` (the function that they call, or several) and `setup`; or `inputs` with `outputs`. Dots reach
-            into nested columns; each is looked for under its own name by default.
+            `entry_point` (the function that they call, or several; without it those that `solution` defines) and
+            `setup`; or `inputs` with `outputs`. Dots reach into nested columns and into text in JSON; each is looked
+            for under its own name by default.
         splits: our split name -> the source's; `{"train": "train", "test": "test"}` by default.
         label: prefix of the problem ids and name in the tables.
         holdout: so many problems of `train` become the split `validation`.

@@ -110,7 +110,7 @@ class ProgramVerifier:
         return choose_sandbox(*self._named)
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
-        """One verdict per response, in order.
+        """One verdict per response, in order; equal programs for one problem are run once.
 
         Raises:
             ValueError: the two sequences differ in length, a problem has no tests, or there is no sandbox.
@@ -120,8 +120,9 @@ class ProgramVerifier:
                 f"expected one problem per response, got {len(problems)} problems, {len(responses)} responses"
             )
         prepared = [self._prepare(p, r) for p, r in zip(problems, responses, strict=True)]
-        rest = iter(self.pool.judge([job for job in prepared if isinstance(job, ProgramJob)]))
-        verdicts = [verdict_of(next(rest) if isinstance(found, ProgramJob) else found) for found in prepared]
+        jobs = list(dict.fromkeys(job for job in prepared if isinstance(job, ProgramJob)))
+        judged = dict(zip(jobs, self.pool.judge(jobs), strict=True))
+        verdicts = [verdict_of(judged[found] if isinstance(found, ProgramJob) else found) for found in prepared]
         self._tally.add(verdicts)
         return verdicts
 

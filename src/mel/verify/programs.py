@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from mel.verify.sandbox import Program, ProgramLimits, Ran, Sandbox
@@ -103,8 +104,8 @@ def _judge_streams(sandbox: Sandbox, job: ProgramJob, tests: StreamTests) -> Jud
         ran = sandbox.run(Program(source=job.program, stdin=stdin, limits=job.limits))
         try:
             _ended_well(ran)
-            if _lines(ran.stdout.decode("utf-8", "replace")) != _lines(expected):
-                raise _WrongError("wrong", f"test {number}: another output")
+            if told := _difference(_lines(ran.stdout.decode("utf-8", "replace")), _lines(expected)):
+                raise _WrongError("wrong", told)
             passed += 1
         except _WrongError as error:
             first = first if first[1] else (error.judgment.reason, f"test {number}: {error.judgment.detail}")
@@ -137,6 +138,15 @@ def _ended_well(ran: Ran) -> None:
 def _lines(text: str) -> list[str]:
     """Lines without white space at their ends, and without empty ones behind the last."""
     return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def _difference(written: Sequence[str], expected: Sequence[str]) -> str:
+    """The first line in which an output differs from what is expected; empty if none does."""
+    for number, (line, wanted) in enumerate(zip_longest(written, expected), 1):
+        if line != wanted:
+            ours, theirs = ("nothing" if text is None else repr(text)[:120] for text in (line, wanted))
+            return f"expected {theirs} in line {number}, got {ours}"
+    return ""
 
 
 def _judge_functions(sandbox: Sandbox, job: ProgramJob, tests: FunctionTests) -> Judgment:

@@ -19,9 +19,11 @@ FIRST = "1) finds plus 3 = 53"
 RULE = "rule sorts means same"
 
 
-def learn(groups: Sequence[Group], *calls: list[str | None], **settings: object) -> tuple[Outcome, Canned]:
+def learn(
+    groups: Sequence[Group], *calls: list[str | None], at: Surroundings = AT, **settings: object
+) -> tuple[Outcome, Canned]:
     generator = Canned(list(calls))
-    auxiliary = AUXILIARIES["scaffold"](**settings).build(AT)
+    auxiliary = AUXILIARIES["scaffold"](**settings).build(at)
     return drive(auxiliary.learn(groups, step=1), generator, TASK), generator
 
 
@@ -65,6 +67,45 @@ def test_a_neighbor_that_was_solved_is_shown_with_its_solution() -> None:
     outcome, generator = learn([STUCK, other], [RIGHT], source="neighbor", levels=1, attempts=1)
     assert generator.asked[0][0] == (ids(f"<user> {PROBLEM.text} note {OTHER.text} {RIGHT} <assistant>"),)
     assert outcome.counts["rescued"] == 1
+
+
+LEARNED = ("rule sorts means same", "rule finds means plus", "= 48", "rule sorts means twice")
+"""Heuristics of an earlier run, those about the most similar problems first; the third states the answer."""
+
+
+def remembered(run: str, problem: str, k: int) -> Sequence[str]:
+    assert (run, problem) == ("runs/before", PROBLEM.text)
+    return LEARNED[:k]
+
+
+def test_what_an_earlier_run_learned_is_the_hint_one_heuristic_more_at_each_level() -> None:
+    at, settings = replace(AT, recall=remembered), {"source": "experience", "experiences_of": "runs/before"}
+    outcome, generator = learn([STUCK], [WRONG_AT_1], [RIGHT], [], at=at, attempts=1, levels=3, **settings)
+    # With the third heuristic a hint would state the answer, and nothing is tried at that level.
+    one, two = LEARNED[0], f"{LEARNED[0]} {LEARNED[1]}"
+    assert [prompts for prompts, _ in generator.asked] == [
+        *((ids(f"<user> {PROBLEM.text} note {hint} <assistant>"),) for hint in (one, two)),
+        (),
+    ]
+    assert outcome.groups is not None
+    assert outcome.groups[0].pass_rate == 0.5
+    expected = {"hints": 3, "leaks": 1, "attempts": 2, "right": 1, "rescued": 1}
+    assert {name: outcome.counts[name] for name in expected} == expected
+
+
+def test_heuristics_that_are_longer_than_a_hint_may_be_are_not_given() -> None:
+    at, settings = replace(AT, recall=remembered), {"source": "experience", "experiences_of": "runs/before"}
+    # The first heuristic has four tokens, the first two eight.
+    _, generator = learn([STUCK], [WRONG_AT_1], [], at=at, attempts=1, levels=2, hint_max_tokens=7, **settings)
+    assert [len(prompts) for prompts, _ in generator.asked] == [1, 0]
+
+
+@pytest.mark.parametrize("settings", [{"source": "experience"}, {"experiences_of": "runs/before"}])
+def test_experiences_and_the_run_they_are_from_are_named_together(settings: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="expected source: experience together with experiences_of: <directory of a"):
+        AUXILIARIES["scaffold"](**settings)
+    with pytest.raises(ValueError, match="needs surroundings with `recall`"):
+        AUXILIARIES["scaffold"](source="experience", experiences_of="runs/before").build(AT)
 
 
 def test_nothing_is_hinted_before_its_time() -> None:

@@ -90,3 +90,11 @@ def test_a_run_without_a_mixed_group_is_warned_of(directory: RunDirectory) -> No
     assert "no group was mixed in 1 logged steps" in told.warning()
     told.on_metrics(2, {"reward/mean": 0.5, "reward/groups_mixed": 0.5})
     assert told.warning() == ""
+
+
+def test_rewards_that_differ_among_wrong_rollouts_are_not_called_nothing(directory: RunDirectory) -> None:
+    told = recorder(directory)
+    told.on_outcome(1, Outcome(), [])
+    told.on_metrics(1, {"reward/mean": 0.2, "reward/groups_mixed": 0.0, "reward_std": 0.1, "tokens/rollout": 9.0})
+    assert "nothing to learn from a contrast of rollouts, only from rewards between right and wrong" in told.warning()
+    assert recorder(directory).warning() == told.warning(), "a resumed run knows it too"

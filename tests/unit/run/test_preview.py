@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from mel.config import load_recipe
+from mel.plan import Plan
 from mel.recipe_files import shipped_recipes
 from mel.run.doctor import EXTRAS
 from mel.run.preview import list_recipes, show_plan, show_recipe
@@ -68,6 +69,32 @@ def test_the_doctor_knows_every_extra_that_a_user_may_want() -> None:
     for name, (modules, _) in EXTRAS.items():
         packages = " ".join(project["optional-dependencies"][name]).replace("-", "_")
         assert all(module in packages for module in modules)
+
+
+def planned(name: str, *changes: str) -> tuple[Plan, str]:
+    console = Console(file=StringIO(), width=300)
+    found = show_plan(
+        load_recipe(name, changes), gpus=8, gpu_memory_gib=80.0, nodes=1, accelerate_config=None, console=console
+    )
+    return found, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_plan_counts_with_the_prompts_that_the_options_of_the_task_make() -> None:
+    (short, said), (long, _) = (planned("recommended", "task.count=20", f"task.options.length={n}") for n in (3, 6))
+    lengths = [next(x.prompt for x in plan.longest if x.phase == "rollout") for plan in (short, long)]
+    assert lengths[0] < lengths[1] < 60
+    assert short.assumptions.prompt_tokens <= lengths[0]
+    assert "measured: the prompts of all 20 problems" in " ".join(said.split())
+
+
+def test_a_plan_says_which_lengths_it_assumes_and_why() -> None:
+    found, said = planned("qwen3_4b_8gpu_code")
+    assert next(x.prompt for x in found.longest if x.phase == "rollout") == 1024
+    assert found.about_prompts == (
+        "assumed: prompts of 160 tokens on average and 1,024 at most "
+        "(prompts were not measured: the tokenizer of Qwen/Qwen3-4B-Base is not on this machine)"
+    )
+    assert found.about_prompts in " ".join(said.split())
 
 
 @pytest.mark.parametrize(("changes", "said"), [([], "44"), (["trainer.max_completion_length=30"], "30")])

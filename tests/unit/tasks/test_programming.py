@@ -76,15 +76,65 @@ def test_what_stands_before_a_function_is_all_but_the_function():
 
 def test_mbpp_shows_one_assertion_and_judges_by_all(tmp_path: Path):
     task = tasks.load("mbpp", source=write(tmp_path / "m.jsonl", MBPP), rows="any", workers=1)
-    (problem,) = task.problems("train")
+    (problem,) = task.problems("test")
     assert "add(1, 2) == 3" in problem.text
     assert "isclose" not in problem.text
     assert judged(task, problem, problem.answer) == "right"
     assert judged(task, problem, "def add(a, b): return 3") == "wrong"
-    hidden = tasks.load("mbpp", source=write(tmp_path / "m.jsonl", MBPP), rows="any", shown_tests=0).problems("train")[
-        0
-    ]
+    hidden = tasks.load("mbpp", source=write(tmp_path / "m.jsonl", MBPP), rows="any", shown_tests=0).problems("test")[0]
     assert hidden.text == "Write a function to add two numbers. Call it add."
+
+
+def test_a_file_of_mbpp_serves_the_published_splits_by_the_ids_of_its_problems(tmp_path: Path):
+    ids = [2, 10, 11, 510, 511, 600, 601, 974, "mine"]
+    path = write(tmp_path / "m.json", *({**MBPP, "task_id": n, "prompt": f"Add, number {n}."} for n in ids))
+    task = tasks.load("mbpp", source=path, rows="any")
+    assert {split: [p.id for p in task.problems(split)] for split in ("prompt", "test", "validation", "train")} == {
+        "prompt": ["mbpp-2", "mbpp-10"],
+        "test": ["mbpp-11", "mbpp-510"],
+        "validation": ["mbpp-511", "mbpp-600"],
+        "train": ["mbpp-601", "mbpp-974", "mbpp-mine"],
+    }
+    alone = tasks.load("mbpp", source=write(tmp_path / "one.jsonl", MBPP), rows="any")
+    with pytest.raises(ValueError, match=r"expected records of split 'train'; by their ids all 1 belong to test"):
+        alone.problems("train")
+
+
+def as_on_the_hub(directory: Path, folders: dict[str, dict], default: str = "") -> str:
+    """A clone of a data set's repository: a folder of Parquet files per configuration, which its card lists."""
+    import pyarrow
+    from pyarrow import parquet
+
+    card = ["---", "configs:"]
+    for folder, files in folders.items():
+        (directory / folder).mkdir(parents=True)
+        card += [f"- config_name: {folder}", *(["  default: true"] if folder == default else []), "  data_files:"]
+        for split, record in files.items():
+            file = f"{folder}/{split}-00000-of-00001.parquet"
+            parquet.write_table(pyarrow.Table.from_pylist([record]), directory / file)
+            card += [f"  - split: {split}", f"    path: {file}"]
+    (directory / "README.md").write_text("\n".join([*card, "---", ""]))
+    return str(directory)
+
+
+def test_a_clone_of_the_hubs_data_sets_is_read_as_the_files_are(tmp_path: Path):
+    sanitized = {**MBPP, "source_file": "Benchmark Questions Verification V2.ipynb"}
+    full = {"task_id": 602, "text": "Add two numbers.", "code": MBPP["code"], "test_list": MBPP["test_list"][:1],
+            "test_setup_code": "", "challenge_test_list": []}  # fmt: skip
+    mbpp = as_on_the_hub(tmp_path / "mbpp", {"full": {"train": full}, "sanitized": {"test": sanitized}}, "full")
+    humaneval = as_on_the_hub(tmp_path / "humaneval", {"openai_humaneval": {"test": HUMANEVAL}}, "openai_humaneval")
+    loaded = [
+        tasks.load("mbpp", source=mbpp, config="sanitized", rows="any").problems("test"),
+        tasks.load("mbpp", source=mbpp, config="full", rows="any").problems("train"),
+        tasks.load("humaneval", source=humaneval, rows="any").problems("test"),
+        tasks.load("humaneval", rows="any", source=f"{humaneval}/openai_humaneval/test-00000-of-00001.parquet")
+        .problems("test"),
+        tasks.load("programs", source=mbpp, config="sanitized", splits={"train": "test"},
+                   fields={"solution": "code", "tests": "test_list", "id": "task_id"}).problems("train"),
+    ]  # fmt: skip
+    assert [p.id for (p,) in loaded] == ["mbpp-11", "mbpp-602", "humaneval-7", "humaneval-7", "programs-11"]
+    file = tasks.load("mbpp", source=write(tmp_path / "m.jsonl", MBPP), rows="any").problems("test")
+    assert loaded[0] == file
 
 
 def test_programs_reads_calls_and_streams_by_a_map_of_fields(tmp_path: Path):
@@ -97,12 +147,20 @@ def test_programs_reads_calls_and_streams_by_a_map_of_fields(tmp_path: Path):
     assert judged(task, stream, STREAM["solution"]) == "right"
     assert judged(task, stream, "print(3)") == "wrong"
     assert judged(task, calls, "def neg(x): return -x") == "right"
+    # Several published sets hold their inputs and outputs as one text in JSON.
+    as_text = {**renamed, "io": json.dumps(renamed["io"]), "question": "Print the sum of both."}
     mapped = tasks.load(
         "programs",
-        source=write(tmp_path / "q.jsonl", renamed),
+        source=write(tmp_path / "q.jsonl", renamed, as_text),
         fields={"prompt": "question", "inputs": "io.in", "outputs": "io.out"},
     )
-    assert mapped.problems("train")[0].metadata["tests"] == stream.metadata["tests"]
+    assert [p.metadata["tests"] for p in mapped.problems("train")] == [stream.metadata["tests"]] * 2
+
+
+def test_without_an_entry_point_the_tests_call_what_the_solution_defines(tmp_path: Path):
+    record = {**CALLS, "entry_point": None, "solution": "def one(): return 1\ndef neg(x): return -x * one()"}
+    (problem,) = tasks.load("programs", source=write(tmp_path / "p.jsonl", record)).problems("train")
+    assert problem.metadata["tests"]["names"] == ["neg"]
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,42 @@ def test_with_a_score_all_tests_run_and_their_share_is_the_reward(verifier: Prog
     assert [v.reward for v in found] == [v.score for v in found]
 
 
+def test_a_failed_test_is_told_with_what_the_program_answered(verifier: ProgramVerifier):
+    raising = FunctionTests(tests=("assert f(1) == 1",), names=("f",))
+    hidden = fenced("def square(x): return 9" + "9" * 300)
+    asked = [
+        (problem(SQUARE), fenced("def square(x): return -x")),
+        (problem(SQUARE), hidden),
+        (problem(raising), fenced("def f(x): return x + 'a'")),
+        (problem(ECHO), fenced("print(3)")),
+        (problem(ECHO), fenced("print(3)\nif input() == '30 4': print(34)")),
+        (problem(ECHO), fenced("pass")),
+    ]
+    assert [v.detail for v in verifier.verify([p for p, _ in asked], [r for _, r in asked])] == [
+        "assert square(2) == 4; the program answered -2",
+        "assert square(2) == 4; the program answered a long value",
+        "TypeError: unsupported operand type(s) for +: 'int' and 'str' in assert f(1) == 1",
+        "test 2: expected '34' in line 1, got '3'",
+        "test 2: expected '34' in line 1, got '3'",
+        "test 1: expected '3' in line 1, got nothing",
+    ]
+
+
+def test_equal_programs_for_one_problem_are_run_once(verifier: ProgramVerifier):
+    coin = FunctionTests(tests=("assert f()",), names=("f",))
+    toss = fenced("import os\ndef f(): return os.urandom(1)[0] % 2")
+    responses = [f"Attempt {i}. {toss}" for i in range(20)]
+    assert len({v.reason for v in verifier.verify([problem(coin)] * 20, responses)}) == 1
+
+
+def test_a_test_may_compare_what_an_error_says(verifier: ProgramVerifier):
+    says = "try:\n    f(-1)\n    found = ''\nexcept {} as error:\n    found = error.args[0]\nassert found == 'negative'"
+    tests = [FunctionTests(tests=(says.format(kind),), names=("f",)) for kind in ("ValueError", "KeyError")]
+    program = fenced("def f(x): raise ValueError('negative')")
+    found = verifier.verify([problem(t) for t in tests], [program, program.replace("ValueError", "KeyError")])
+    assert [v.reason for v in found] == ["right", "right"]
+
+
 def test_tests_that_cannot_judge_are_the_datas_fault_and_nothing_passes_them(verifier: ProgramVerifier):
     empty = FunctionTests(tests=("for _ in ():\n    assert square(2) == 4",), names=("square",))
     unasked = FunctionTests(tests=("square(2)",), names=("square",))

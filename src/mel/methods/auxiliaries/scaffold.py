@@ -1,7 +1,8 @@
 """Scaffolding (Scaf-GRPO, arXiv 2510.19807; SAGE, arXiv 2602.03143): hints for problems that no rollout solved.
 
 Hint by hint is tried, the smallest first; the first right attempt takes the place of one failure, conditioned on its
-hint. The teacher's hints of Scaf-GRPO are replaced by the policy's own, by a worked solution, or by a solved neighbor.
+hint. The teacher's hints of Scaf-GRPO are replaced by the policy's own, by a worked solution, by a solved neighbor, or
+by what an earlier run learned from problems like this one.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mel.methods.attempts import Start, attempts
 from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
@@ -25,7 +26,7 @@ from mel.stages.join import has_sample, shortest_right, with_replaced
 from mel.stages.scaffold import first_lines, first_steps, nearest_solved
 from mel.types import Group, MetaExperience, Outcome, Problem, Sampling
 
-Source = Literal["self", "reference", "neighbor"]
+Source = Literal["self", "reference", "neighbor", "experience"]
 Hints = dict[int, list[str]]
 """Place of a group -> its hints, the smallest first."""
 
@@ -49,7 +50,11 @@ class ScaffoldSettings(AuxiliarySettings):
     source: Source = Field(
         default="self",
         description="self: the policy writes hints, from the worked solution if the task has one (SAGE). reference: "
-        "the first steps of that solution. neighbor: the batch's most similar problem with a right rollout.",
+        "the first steps of that solution. neighbor: the batch's most similar problem with a right rollout. "
+        "experience: heuristics that an earlier run kept from similar problems.",
+    )
+    experiences_of: str | None = Field(
+        default=None, min_length=1, description="With experience: the directory of that run."
     )
     given_in: Literal["prompt", "answer"] = Field(
         default="prompt", description="The hint stands in the prompt (papers), or is the beginning of the answer."
@@ -57,7 +62,22 @@ class ScaffoldSettings(AuxiliarySettings):
     levels: int = Field(default=3, ge=1, description="Hints per problem, each with more in it than the one before.")
     attempts: int = Field(default=2, ge=1, description="Attempts per level, until one is right.")
     after: int = Field(default=0, ge=0, description="Optimizer steps without hints (Scaf-GRPO: the first 15 percent).")
-    hint_max_tokens: int = Field(default=256, ge=1, description="Limit of the hints that the policy writes.")
+    hint_max_tokens: int = Field(
+        default=256, ge=1, description="Limit of the hints that the policy writes, and of those from experiences."
+    )
+
+    @model_validator(mode="after")
+    def _names_a_run(self) -> Self:
+        if (self.source == "experience") != (self.experiences_of is not None):
+            raise ValueError(
+                "expected source: experience together with experiences_of: <directory of a finished run>, got "
+                f"source {self.source!r} and experiences_of {self.experiences_of!r}"
+            )
+        return self
+
+    @property
+    def recalls(self) -> str | None:
+        return self.experiences_of
 
     def check(self, *, rollouts: int, problems: Sequence[Problem], inspector: Inspectable | None) -> None:
         if self.source == "reference" and problems and not any(map(_worked_solution, problems)):
@@ -67,10 +87,13 @@ class ScaffoldSettings(AuxiliarySettings):
             )
 
     def build(self, at: Surroundings) -> Auxiliary:
+        if self.recalls and at.recall is None:
+            raise ValueError("scaffold.source: 'experience' needs surroundings with `recall`, and there is none")
         return Scaffold(self, at)
 
     def needs(self, limits: Limits) -> Needs:
-        hint = self.hint_max_tokens if self.source == "self" else limits.prompt + limits.completion
+        is_bounded = self.source in ("self", "experience")
+        hint = self.hint_max_tokens if is_bounded else limits.prompt + limits.completion
         asked, most = limits.prompt + limits.instruction + hint, limits.completion
         attempt, row = (
             Longest(phase=name, prompt=asked, completion=most, knob="settings.levels", per_group=many)
@@ -146,6 +169,8 @@ class Scaffold:
         """The hints of each group that has any; those that state the answer, and all after them, are left out."""
         if self.settings.source == "self":
             texts = yield from self._written([groups[place] for place in stuck])
+        elif self.settings.experiences_of:
+            texts = [self._recalled(groups[place], self.settings.experiences_of) for place in stuck]
         else:
             texts = [self._known(groups[place], groups) for place in stuck]
         found: Hints = {}
@@ -166,6 +191,13 @@ class Scaffold:
         sampling = Sampling(max_tokens=self.settings.hint_max_tokens)
         answers = yield from completed(Generate(prompts=prompts, sampling=sampling, phase="write_hint"))
         return [first_lines(without_thinking(answer.text), self.settings.levels) for answer in answers]
+
+    def _recalled(self, group: Group, run: str) -> list[str]:
+        """The heuristic that fits best, the best two, and so on, as far as they are not too long."""
+        recall = self._at.recall
+        found = recall(run, group.problem.text, self.settings.levels) if recall is not None else ()
+        hints = ["\n".join(found[: level + 1]) for level in range(len(found))]
+        return [hint for hint in hints if len(self._at.tokenizer.encode(hint)) <= self.settings.hint_max_tokens]
 
     def _known(self, group: Group, groups: Sequence[Group]) -> list[str]:
         if self.settings.source == "reference":

@@ -12,7 +12,7 @@ from mel.config import Recipe, SuiteSection, load_recipe, parse_recipe
 from mel.naming import comma_separated
 from mel.ports import Task
 from mel.record.run_directory import RECIPE, RunDirectory
-from mel.tasks.mathematics import MathTask
+from mel.tasks.loading import RecordTask
 
 BATCH_SIZE = 32
 """Responses decoded together where no recipe says it: thousands of tokens each, of a model of any size."""
@@ -124,7 +124,7 @@ def _names_a_path(word: str) -> bool:
 
 def _split_of(task: Task) -> str:
     """`test`, or the only split of a file that somebody brings."""
-    splits = list(task.source.splits) if isinstance(task, MathTask) else []
+    splits = task.splits if isinstance(task, RecordTask) else ()
     return "test" if "test" in splits or not splits else splits[0]
 
 

@@ -13,6 +13,7 @@ import random
 import sys
 
 _LONGEST = 100_000
+_SHOWN = 200
 _EXACT = {list: "l", tuple: "t", set: "s", frozenset: "z"}
 _RAISED = (
     "ArithmeticError",
@@ -145,7 +146,7 @@ def answer_calls(spec, say):
             found = names[name](*arguments, **{k: decode(v) for k, v in by_name.items()})
             line = {"value": encode(found)}
         except BaseException as error:
-            line = {"raised": type(error).__name__, "detail": _told(error)}
+            line = {"raised": type(error).__name__, "detail": _message(error)}
         say(line)
     return None
 
@@ -155,6 +156,15 @@ def _told(error):
         return f"{type(error).__name__}: {error}"[:300]
     except BaseException:
         return type(error).__name__
+
+
+def _message(error):
+    """What the error says, without its kind: tests may compare it."""
+    try:
+        alone = error.args[0] if len(error.args) == 1 else None
+        return (alone if isinstance(alone, str) else str(error))[:300]
+    except BaseException:
+        return ""
 
 
 class Bench:
@@ -169,6 +179,7 @@ class Bench:
         self.first = None
         self.broken = ""
         self.has_raised = False
+        self.heard = []
 
     def function(self, name):
         """A stand-in for the program's function: known answers, and a note of the others."""
@@ -185,25 +196,37 @@ class Bench:
             if "raised" in found:
                 self.has_raised = True
                 raise _exception(found)
-            return decode(found["value"])
+            value = decode(found["value"])
+            self.heard.append(repr(value) if len(json.dumps(found["value"])) < _SHOWN else "a long value")
+            return value
 
         return call
 
     def good(self):
         self.passed += 1
+        self.heard = []
 
     def bad(self, error, text):
         self.failed += 1
         kind = "wrong" if isinstance(error, AssertionError) else "error"
-        self.first = self.first or [kind, text if kind == "wrong" else f"{_told(error)} in {text}"]
+        told = f"{text}{self._answered()}" if kind == "wrong" else f"{_told(error)} in {text}"
+        self.first = self.first or [kind, told]
+        self.heard = []
         if self.is_brief and not self.wanted:  # behind a pending answer a failure means nothing yet
             raise Enough
+
+    def _answered(self):
+        """What the program answered since the last assertion, in a few words."""
+        last = ", ".join(self.heard[-3:])
+        return f"; the program answered {last}" if last else ""
 
 
 def _exception(found):
     """What the program raised, if it is an error that cannot end a loop of the tests; else a RuntimeError about it."""
-    kind = found["raised"] if found["raised"] in _RAISED else "RuntimeError"
-    return getattr(__import__("builtins"), kind)(str(found.get("detail"))[:300])
+    kind, message = str(found["raised"])[:100], str(found.get("detail"))[:300]
+    if kind not in _RAISED:
+        return RuntimeError(f"{kind}: {message}")
+    return getattr(__import__("builtins"), kind)(message)
 
 
 class Counted(ast.NodeTransformer):
