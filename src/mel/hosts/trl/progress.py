@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 from accelerate.utils import is_peft_model
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from mel.ports import Following, Observer, Requests
+from mel.ports import Following, Observer, Requests, StepProgress
 from mel.requests import phase_of
-from mel.types import StepProgress
 
 T = TypeVar("T")
 
