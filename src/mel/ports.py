@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as PyGenerator
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from mel.requests import Rate, Request, Reward, Score
 from mel.types import (
@@ -21,7 +22,6 @@ from mel.types import (
     Problem,
     Sampling,
     Step,
-    StepProgress,
     TokenIds,
     Verdict,
 )
@@ -217,6 +217,26 @@ class Observer(Protocol):
             step: number of optimizer steps done.
         """
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepProgress:
+    """How far a host is within an optimizer step.
+
+    Args:
+        step: 1-based number of the optimizer step.
+        phase: the word under which its seconds are counted: `rollout`, `construct`, ..., `update`.
+        unit: what `done` and `total` count; empty where nothing is counted.
+        done, total: 0 where it is not known.
+        sequences: of this process that are worked on side by side; 0 where it is not known.
+    """
+
+    step: int
+    phase: str
+    unit: Literal["", "token", "pass", "micro-batch"] = ""
+    done: int = 0
+    total: int = 0
+    sequences: int = 0
 
 
 @runtime_checkable

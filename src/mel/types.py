@@ -393,23 +393,3 @@ class Outcome:
     replayed: tuple[Replayed, ...] = ()
     counts: Mapping[str, float] = field(default_factory=dict)
     groups: tuple[Group, ...] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepProgress:
-    """How far a host is within an optimizer step.
-
-    Args:
-        step: 1-based number of the optimizer step.
-        phase: the word under which its seconds are counted: `rollout`, `construct`, ..., `update`.
-        unit: what `done` and `total` count; empty where nothing is counted.
-        done, total: 0 where it is not known.
-        sequences: of this process that are worked on side by side; 0 where it is not known.
-    """
-
-    step: int
-    phase: str
-    unit: Literal["", "token", "pass", "micro-batch"] = ""
-    done: int = 0
-    total: int = 0
-    sequences: int = 0

@@ -19,13 +19,14 @@ from mel import prompts
 from mel.methods import Diagnosis, DiagnosticsSettings, Method, Surroundings
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
+from mel.methods.diagnostics.settings import Measure
 from mel.objective.weight import Constant
 from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
 from mel.types import Problem
 
-EVERYTHING = ("gradients", "initial_kl", "localization", "recovery", "hint_reliance")
-CASES: dict[str, tuple[Sequence[str], Any]] = {
+EVERYTHING: tuple[Measure, ...] = ("gradients", "initial_kl", "localization", "recovery", "hint_reliance")
+CASES: dict[str, tuple[Sequence[Measure], Any]] = {
     "nothing": ((), None),
     "everything": (EVERYTHING, None),
     "adapter": (EVERYTHING, LoraConfig(r=2, lora_alpha=64, target_modules=["q_proj", "v_proj"])),

@@ -6,7 +6,7 @@ import pytest
 import tiny
 from peft import LoraConfig
 
-from mel.types import StepProgress
+from mel.ports import StepProgress
 
 
 class Follows:

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from mel.types import StepProgress
+from mel.ports import StepProgress
 
 SHOWN_AFTER_S = 10.0
 """A step that takes less is over before anybody wonders."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
-from mel.ports import Conceptual, Counting, Task
+from mel.ports import Conceptual, Counting, StepProgress, Task
 from mel.record.concepts import ConceptCounts
 from mel.record.run_directory import RunDirectory
 from mel.record.totals import Totals
 from mel.run.progress import SHOWN_AFTER_S, StepLine, TrainingBar
-from mel.types import Group, Outcome, StepProgress
+from mel.types import Group, Outcome
 
 
 class Recorder:

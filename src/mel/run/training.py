@@ -12,6 +12,7 @@ from rich.console import Console
 from mel.config import Recipe
 from mel.launch import is_main, num_processes
 from mel.methods import Method
+from mel.ports import StepProgress
 from mel.prepared import Checkpoint, Host, Log, Prepared, RefusedError
 from mel.record.lock import only_writer
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory, State
@@ -20,7 +21,6 @@ from mel.run.evaluation.within_training import Evaluator
 from mel.run.prepare import build_method, environment, host_of, prepare
 from mel.run.recorder import Recorder
 from mel.run.resuming import Resumption, clear, latest, other_keys, other_processes
-from mel.types import StepProgress
 
 
 def train(recipe: Recipe, *, output: Path | None = None, resume: bool = False, console: Console | None = None) -> Path:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mel.ports import StepProgress
 from mel.record import RunDirectory
 from mel.run.progress import StepLine, TrainingBar
 from mel.run.recorder import Recorder
 from mel.tasks.story_counts import StoryCounts
-from mel.types import StepProgress
 
 ROLLOUT = StepProgress(step=3, phase="rollout", unit="token", done=57, total=160, sequences=32)
 

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 from accelerate.utils import is_peft_model
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from mel.ports import Following, Observer, Requests
+from mel.ports import Following, Observer, Requests, StepProgress
 from mel.requests import phase_of
-from mel.types import StepProgress
 
 T = TypeVar("T")
 
@@ -72,7 +71,7 @@ class ProgressReporter:
             yield
             return
         self._tell(sequences=sequences)
-        if trainer.use_vllm or trainer.use_transformers_continuous_batching:
+        if trainer.use_vllm or getattr(trainer, "use_transformers_continuous_batching", False):
             yield
             return
         tokens, most = count(1), trainer.generation_config.max_new_tokens
@@ -86,6 +85,8 @@ class ProgressReporter:
             yield
         finally:
             hook.remove()
+        # What follows in this phase, such as verifying rollouts, is no longer about tokens.
+        self._tell()
 
     def _tell(self, **counted: Any) -> None:
         for follower in self._followers:
