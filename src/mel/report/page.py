@@ -13,7 +13,7 @@ from typing import Any
 from mel import recipe_yaml
 from mel.record.run_directory import INTERRUPTED
 from mel.report import charts
-from mel.report.arms import Arm, read_arms
+from mel.report.arms import Arm, Run, read_arms
 from mel.report.browser import MAX_ATTEMPTS, experiences_json
 from mel.report.comparison import WIDE, Comparison, compare
 from mel.report.concept_charts import concept_charts
@@ -30,8 +30,8 @@ STYLES, SCRIPTS = ("base.css", "page.css"), ("charts.js", "experiences.js")
 PAGE_BYTES = 4_900_000
 """Of the whole page; the experiences get what the rest leaves."""
 
-GOING = ("created", "running", INTERRUPTED)
-"""States of runs that are not at their end and may still write."""
+RUNNING = ("created", "running")
+"""States of runs that may still write."""
 
 FEW_RUNS = 8
 """Runs up to which the recipe and environment of each stand in the page; of more, those of each arm's first."""
@@ -124,7 +124,7 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
         title=study.name if study else _title([arm.name for arm in arms]),
         study=study,
         arms=[(color, arm, _states(arm), _facts(arm)) for color, arm in enumerate(arms)],
-        made=_time(datetime.now(UTC).isoformat(timespec="seconds")) if any(r.state in GOING for r in all_runs) else "",
+        made=_made(all_runs),
         points=[(point, _is_tall(point), *charts.differences(_differences(point))) for point in points],
         has_scores=any(point.comparison.columns for point in points),
         num_runs=len(all_runs),
@@ -183,12 +183,12 @@ def _facts(arm: Arm) -> list[tuple[str, str]]:
     """What the header says of an arm: what its runs have in common, and what became of single ones."""
     first = arm.runs[0]
     model, task = first.recipe.get("model"), first.recipe.get("task")
-    going = [run.status.updated_at for run in arm.runs if run.state in GOING]
+    going = [run.status.updated_at for run in arm.runs if run.state in (*RUNNING, INTERRUPTED)]
     facts = [
         ("model", model.get("path") if isinstance(model, dict) else model),
         ("task", task.get("name") if isinstance(task, dict) else task),
         ("steps", _steps(arm)),
-        ("seeds", ", ".join(str(seed) for seed in arm.seeds if seed is not None)),
+        ("seed" if len(arm.seeds) == 1 else "seeds", ", ".join(str(seed) for seed in arm.seeds if seed is not None)),
         ("commit", ", ".join(dict.fromkeys(str(run.environment.get("commit") or "")[:10] for run in arm.runs))),
         ("started", _time(min(run.status.started_at for run in arm.runs))),
         ("last written", _time(max(going)) if going else ""),
@@ -197,6 +197,12 @@ def _facts(arm: Arm) -> list[tuple[str, str]]:
         ("message", "; ".join(dict.fromkeys(run.status.message for run in arm.runs if run.status.message))),
     ]
     return [(name, in_part(visible(str(value)))[0]) for name, value in facts if value not in (None, "")]
+
+
+def _made(runs: Sequence[Run]) -> str:
+    """When this page was made, if some run goes on: then it is soon out of date."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return _time(now) if any(run.state in RUNNING for run in runs) else ""
 
 
 def _steps(arm: Arm) -> str:

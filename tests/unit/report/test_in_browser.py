@@ -73,7 +73,12 @@ def shown(browser: Any) -> Iterator[Shown]:
 @pytest.fixture(scope="module")
 def run(written: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = written("recommended", seed=0, steps=8, gain=0.4, mel=True, state="finished")
-    return shutil.copytree(made, tmp_path_factory.mktemp("browsed") / "recommended-s0")
+    path = shutil.copytree(made, tmp_path_factory.mktemp("browsed") / "recommended-s0")
+    with ExperienceStore.open(path / "experiences.db") as store:
+        kept = [e.id for e in store.list(kept=True, limit=-1)]
+        store.set_nll("then", "before training", dict.fromkeys(kept, 1.25))
+        store.set_nll("now", "step 8", dict.fromkeys(kept, 0.5))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +154,8 @@ def test_an_address_is_a_link_to_filters_and_to_the_open_experience(shown: Shown
     article.wait_for()
     assert other.get_by_label("accepted or dropped").input_value() == "kept"
     text = article.inner_text()
-    for part in (kept[0].problem, kept[0].critique, kept[0].heuristic, f"number {kept[0].id}", "Uplift"):
+    parts = (kept[0].problem, kept[0].critique, kept[0].heuristic, f"number {kept[0].id}", "Uplift", "1.25 → 0.50")
+    for part in (*parts, "before training, step 8"):
         assert part in text
     # s* is marked in the wrong solution, and it is the true first error.
     star = kept[0].wrong[slice(*kept[0].wrong_steps[(kept[0].bifurcation or 0) - 1])].strip()
@@ -201,6 +207,23 @@ def test_a_page_of_several_arms_and_long_names_fits_on_a_phone(shown: Shown, mak
     assert shown.overflow() <= 0
     # Nor is anything cut off at the right within a part of the page.
     assert shown.tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+
+
+def test_on_paper_nothing_is_cut_or_left_closed(shown: Shown, make_run: Make, tmp_path: Path) -> None:
+    paths = [make_run(name, seed=seed, steps=2) for name in ("a" * 60, "b", "c") for seed in (0, 1)]
+    shown.tab.set_viewport_size({"width": 780, "height": 1100})
+    shown.tab.goto(build(paths, tmp_path / "report.html").as_uri())
+    shown.tab.locator("label", has_text="generated tokens").click()
+    shown.tab.emulate_media(media="print")
+    assert shown.overflow() <= 0
+    assert shown.tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+    assert shown.tab.locator("nav, .filters, .switch label").filter(visible=True).count() == 0
+    assert shown.tab.locator("figure:has(svg.chart)").count() == shown.tab.locator("svg.chart:visible").count()
+    assert shown.tab.locator("progress").first.is_visible()
+    assert shown.tab.locator("#browser .count").is_visible()  # of how many the list shows the first
+    opened = "dispatchEvent(new Event('beforeprint')), document.querySelectorAll('details.printed[open]').length"
+    closed = "dispatchEvent(new Event('afterprint')), document.querySelectorAll('details.printed[open]').length"
+    assert (shown.tab.evaluate(opened), shown.tab.evaluate(closed)) == (1, 0)
 
 
 @pytest.mark.parametrize("where", ["page", "server"])
