@@ -211,7 +211,8 @@ def test_a_page_of_several_arms_and_long_names_fits_on_a_phone(shown: Shown, mak
 
 def test_on_paper_nothing_is_cut_or_left_closed(shown: Shown, make_run: Make, tmp_path: Path) -> None:
     paths = [make_run(name, seed=seed, steps=2) for name in ("a" * 60, "b", "c") for seed in (0, 1)]
-    shown.tab.set_viewport_size({"width": 780, "height": 1100})
+    RunDirectory.open(paths[0]).metrics.append(3, {"hints/taken": 4.0})  # a metric that stands in a closed table
+    shown.tab.set_viewport_size({"width": 920, "height": 700})
     shown.tab.goto(build(paths, tmp_path / "report.html").as_uri())
     shown.tab.locator("label", has_text="generated tokens").click()
     shown.tab.emulate_media(media="print")
