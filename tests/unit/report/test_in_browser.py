@@ -42,6 +42,38 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         context.close()
 
 
+FAINT = """() => {
+  const channels = (color) => { const c = color.match(/[\\d.]+/g).map(Number); return c.length < 4 ? [...c, 1] : c; };
+  const over = (top, below) => below.map((v, i) => top[i] * top[3] + v * (1 - top[3]));
+  const linear = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const light = (c) => 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
+  const parents = (e) => { const found = []; for (; e; e = e.parentElement) found.push(e); return found; };
+  const ground = (e) => parents(e).reverse().map((p) => channels(getComputedStyle(p).backgroundColor))
+    .reduce((below, top) => over(top, below), [255, 255, 255]);
+  const contrast = (e) => {
+    const isDrawn = e instanceof SVGElement, style = getComputedStyle(e);
+    const below = ground(isDrawn ? e.closest("svg").parentElement : e);
+    const ink = channels(isDrawn ? style.fill : style.color);
+    ink[3] *= parents(e).reduce((all, p) => all * Number(getComputedStyle(p).opacity), 1);
+    const [more, less] = [light(over(ink, below)), light(below)].sort((a, b) => b - a);
+    return (more + 0.05) / (less + 0.05);
+  };
+  return [...document.querySelectorAll("header *, main *")]
+    .filter((e) => [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.textContent.trim()))
+    .filter((e) => e.checkVisibility() && !e.disabled && !e.closest("option, .hidden") && contrast(e) < 4.5)
+    .map((e) => `${e.tagName} ${e.textContent.trim().slice(0, 40)}: ${contrast(e).toFixed(2)}`);
+}"""
+"""What reads with less contrast than 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+
+REACHED = """() => {
+  const e = document.activeElement;
+  if (e === document.body || e.dataset.reached) return null;
+  e.dataset.reached = "yes";
+  return e.getAttribute("aria-label") || (e.labels && e.labels.length ? e.labels[0] : e).textContent.trim();
+}"""
+"""Name of the control that has the focus; null if it is none, or had it before."""
+
+
 class Shown:
     """A tab, what it asked for, and what its scripts complained of."""
 
@@ -174,6 +206,35 @@ def test_the_keyboard_opens_an_experience_and_reads_a_chart(shown: Shown, page: 
     shown.tab.locator("svg.chart:visible").first.focus()
     shown.tab.keyboard.press("ArrowRight")
     assert shown.texts(".readout")[0].startswith("at 1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground(shown: Shown, address: str, scheme: str) -> None:
+    shown.tab.emulate_media(color_scheme=scheme)
+    shown.tab.goto(address)
+    shown.tab.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    shown.tab.evaluate("document.querySelectorAll('.legend button').forEach(e => e.click())")
+    assert shown.tab.evaluate(FAINT) == []
+    shown.tab.locator("a.row").first.click()
+    shown.tab.locator("article").wait_for()
+    assert shown.tab.evaluate(FAINT) == []
+
+
+def test_every_control_is_reached_by_tab_and_has_a_name(shown: Shown, address: str) -> None:
+    shown.tab.emulate_media(reduced_motion="reduce")
+    shown.tab.goto(address)
+    assert shown.tab.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+    # Of the radio buttons of one choice the arrow keys reach the others.
+    controls = "a[href], button:enabled, select, input:not([type=radio]), [type=radio]:checked, summary, svg[tabindex]"
+    names = []
+    shown.tab.keyboard.press("Tab")
+    while (name := shown.tab.evaluate(REACHED)) is not None:
+        names.append(name)
+        shown.tab.keyboard.press("Tab")
+    assert all(names)
+    there = shown.tab.locator(controls).filter(visible=True).all()
+    assert [e.evaluate("e => e.outerHTML") for e in there if e.get_attribute("data-reached") is None] == []
+    assert len(there) > 10
 
 
 def test_nothing_leaves_for_another_place(shown: Shown, address: str) -> None:
