@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.search import write
 from mel.config import load_recipe
-from mel.evaluate.responses import Response, Settings
+from mel.evaluate.responses import Kind, Response, Settings
 from mel.evaluate.result import summarize, write_result
 from mel.record import RunDirectory
 from mel.report.page import build
@@ -108,7 +108,7 @@ def _chromium() -> Iterator[Any]:
         raise ValueError(
             "--only page: expected playwright and Chromium; pip install -e '.[browser]', apt-get install chromium"
         )
-    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    environment: dict[str, str | float | bool] = {n: v for n, v in os.environ.items() if "_proxy" not in n.lower()}
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=program, args=list(FLAGS), env=environment)
         yield browser
@@ -151,7 +151,7 @@ SETTINGS = Settings(
 
 
 def _responses(rng: random.Random, skill: float) -> Sequence[Response]:
-    kinds = [("greedy", 0), *(("sampled", sample) for sample in range(SETTINGS.k))]
+    kinds: list[tuple[Kind, int]] = [("greedy", 0), *(("sampled", sample) for sample in range(SETTINGS.k))]
     return [
         Response(
             problem=f"p{problem}", kind=kind, sample=sample, text="", num_tokens=40, is_truncated=False,

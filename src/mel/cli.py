@@ -31,7 +31,7 @@ app.add_typer(
     experiences,
     name="experiences",
     rich_help_panel=RUNS,
-    short_help="list, show, score, export: the meta-experiences of a run",
+    short_help="list, show, score, export: what a run learned",
 )
 app.add_typer(data, name="data", rich_help_panel=DATA, short_help="check: rows, lengths, overlap with benchmarks")
 app.add_typer(

@@ -38,6 +38,23 @@ def only_writer(run: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_left(run: Path) -> bool:
+    """Whether the last writer of a run directory ran on this machine and is gone; False too if nobody can tell."""
+    try:
+        words = (run / LOCK).read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False
+    if len(words) != 4 or not words[1].isdecimal() or words[3] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(words[1]), 0)  # signal 0 only asks
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    return False
+
+
 def _take(descriptor: int, run: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,11 +14,15 @@ from typing import Literal
 
 from mel import recipe_yaml
 from mel.record.errors import RunDirectoryError, disk_full_as_error
+from mel.record.lock import is_left
 from mel.record.metrics_log import MetricsLog, replace_file
 from mel.record.rollouts import ROLLOUTS, RolloutLog, drop_after
 from mel.record.store import ExperienceStore
 
 State = Literal["created", "running", "finished", "failed", "stopped"]
+
+INTERRUPTED = "interrupted"
+"""What a run is called that was killed: nothing could write so."""
 
 RECIPE, ENVIRONMENT, STATUS = "recipe.yaml", "environment.json", "status.json"
 METRICS, EXPERIENCES, EVALUATIONS, CHECKPOINTS = "metrics.jsonl", "experiences.db", "evaluations", "checkpoints"
@@ -32,7 +36,7 @@ class Status:
     """The state of a run.
 
     Args:
-        state: `running` also after a kill -9: `updated_at` and `pid` tell.
+        state: `running` also after a kill -9: `RunDirectory.state_now` tells the two apart.
         step: the last optimizer step that was reported.
         message: for a person: the error of a failed run.
         started_at, updated_at: UTC, ISO 8601.
@@ -177,6 +181,12 @@ class RunDirectory:
     def status(self) -> Status:
         row = json.loads((self.path / STATUS).read_text(encoding="utf-8"))
         return Status(**{**row, "resumed_at": tuple(row["resumed_at"])})
+
+    @property
+    def state_now(self) -> str:
+        """The state, or `interrupted` where that says `running` and the process that wrote it is gone."""
+        state = self.status.state
+        return INTERRUPTED if state in ("created", "running") and is_left(self.path) else state
 
     def set_status(self, state: State, *, step: int | None = None, message: str = "") -> None:
         """Say where the run stands; `step` None leaves the last one."""

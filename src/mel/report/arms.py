@@ -22,6 +22,7 @@ class Run:
 
     Args:
         seed: of the trainer; None if the recipe has none.
+        state: of the status, or `interrupted`.
         metrics: one row per step, see `MetricsLog.read`.
         evaluations: finished ones, by name.
         unfinished: names of evaluations without a result yet.
@@ -33,6 +34,7 @@ class Run:
     recipe: Mapping[str, Any]
     environment: Mapping[str, Any]
     status: Status
+    state: str
     metrics: tuple[Mapping[str, Any], ...]
     ledger: Ledger
     evaluations: Mapping[str, EvaluationResult]
@@ -140,6 +142,7 @@ def read_run(path: str | Path) -> Run:
             recipe=recipe,
             environment=directory.environment,
             status=directory.status,
+            state=directory.state_now,
             metrics=tuple(directory.metrics.read()),
             ledger=directory.experiences.ledger(),
             evaluations=results,

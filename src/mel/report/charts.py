@@ -86,7 +86,10 @@ def line_chart(lines: Sequence[Line], *, title: str, axis: str = "") -> str:
     y_low, y_high = y_ticks[0], y_ticks[-1]
     at_x = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
     at_y = _scale(y_low, y_high, HEIGHT - BOTTOM, TOP)
-    parts = [_grid(y_ticks, at_y), _x_axis([t for t in ticks(x_low, x_high, 4) if x_low <= t <= x_high], at_x)]
+    x_ticks = [t for t in ticks(x_low, x_high, 4) if x_low <= t <= x_high]
+    if all(x == int(x) for x, _ in points):  # there is no step 10.5
+        x_ticks = [t for t in x_ticks if t == int(t)]
+    parts = [_grid(y_ticks, at_y), _x_axis(x_ticks, at_x)]
     parts.append(f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(axis)}</text>')
     parts += [_band(line, at_x, at_y) for line in lines]
     each = max(2, min(MAX_POINTS, MEAN_POINTS // len(lines)))

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mel import recipe_yaml
+from mel.record.run_directory import INTERRUPTED
 from mel.report import charts
-from mel.report.arms import Arm, read_arms
+from mel.report.arms import Arm, Run, read_arms
 from mel.report.browser import MAX_ATTEMPTS, experiences_json
 from mel.report.comparison import WIDE, Comparison, compare
 from mel.report.concept_charts import concept_charts
 from mel.report.curves import axes_of, curve_groups, other_measurements
 from mel.report.part import TEXT, in_part
-from mel.report.study import ArmSummary, CellState, Results
+from mel.report.study import FINISHED, ArmSummary, CellState, Results
 from mel.report.tables import costs, ledgers, recipe_changes, versions
 from mel.report.templating import render_template
 from mel.report.words import Words, declared_by
@@ -27,6 +29,9 @@ STYLES, SCRIPTS = ("base.css", "page.css"), ("charts.js", "experiences.js")
 
 PAGE_BYTES = 4_900_000
 """Of the whole page; the experiences get what the rest leaves."""
+
+RUNNING = ("created", "running")
+"""States of runs that may still write."""
 
 FEW_RUNS = 8
 """Runs up to which the recipe and environment of each stand in the page; of more, those of each arm's first."""
@@ -119,7 +124,10 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
         title=study.name if study else _title([arm.name for arm in arms]),
         study=study,
         arms=[(color, arm, _states(arm), _facts(arm)) for color, arm in enumerate(arms)],
+        made=_made(all_runs),
         points=[(point, _is_tall(point), *charts.differences(_differences(point))) for point in points],
+        has_scores=any(point.comparison.columns for point in points),
+        num_runs=len(all_runs),
         num_seeds=max(len(arm.runs) for arm in arms),
         axes=axes_of(arms),
         curve_groups=curve_groups(arms, words),
@@ -168,21 +176,22 @@ def _differences(point: Point) -> list[tuple[str, int, Any]]:
 
 def _states(arm: Arm) -> list[tuple[str, int]]:
     """State -> how many of the arm's runs are in it."""
-    return Counter(run.status.state for run in arm.runs).most_common()
+    return Counter(run.state for run in arm.runs).most_common()
 
 
 def _facts(arm: Arm) -> list[tuple[str, str]]:
     """What the header says of an arm: what its runs have in common, and what became of single ones."""
     first = arm.runs[0]
     model, task = first.recipe.get("model"), first.recipe.get("task")
-    steps = sorted({run.status.step for run in arm.runs})
+    going = [run.status.updated_at for run in arm.runs if run.state in (*RUNNING, INTERRUPTED)]
     facts = [
         ("model", model.get("path") if isinstance(model, dict) else model),
         ("task", task.get("name") if isinstance(task, dict) else task),
-        ("steps", " to ".join(str(s) for s in dict.fromkeys((steps[0], steps[-1]))) if steps[-1] else None),
-        ("seeds", ", ".join(str(seed) for seed in arm.seeds if seed is not None)),
+        ("steps", _steps(arm)),
+        ("seed" if len(arm.seeds) == 1 else "seeds", ", ".join(str(seed) for seed in arm.seeds if seed is not None)),
         ("commit", ", ".join(dict.fromkeys(str(run.environment.get("commit") or "")[:10] for run in arm.runs))),
         ("started", _time(min(run.status.started_at for run in arm.runs))),
+        ("last written", _time(max(going)) if going else ""),
         ("resumed", _times(sum(len(run.status.resumed_at) for run in arm.runs))),
         ("unfinished evaluations", ", ".join(name for run in arm.runs for name in run.unfinished)),
         ("message", "; ".join(dict.fromkeys(run.status.message for run in arm.runs if run.status.message))),
@@ -190,12 +199,30 @@ def _facts(arm: Arm) -> list[tuple[str, str]]:
     return [(name, in_part(visible(str(value)))[0]) for name, value in facts if value not in (None, "")]
 
 
+def _made(runs: Sequence[Run]) -> str:
+    """When this page was made, if some run goes on: then it is soon out of date."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return _time(now) if any(run.state in RUNNING for run in runs) else ""
+
+
+def _steps(arm: Arm) -> str:
+    """Steps done, of a run that is not finished also how many there will be; the fewest and the most of several."""
+    done = sorted({run.status.step for run in arm.runs})
+    trainer = arm.runs[0].recipe.get("trainer")
+    most = trainer.get("max_steps") if isinstance(trainer, dict) else None
+    is_finished = all(run.state == FINISHED for run in arm.runs)
+    so_far = " to ".join(str(s) for s in dict.fromkeys((done[0], done[-1])))
+    if isinstance(most, int) and most > 0 and not is_finished:
+        return f"{so_far} of {most}"
+    return so_far if done[-1] else ""
+
+
 def _time(text: str) -> str:
     return text.replace("T", " ").removesuffix("+00:00") + " UTC"
 
 
 def _times(count: int) -> str:
-    return f"{count} times" if count else ""
+    return "" if not count else "once" if count == 1 else f"{count} times"
 
 
 def _points(share: float, sign: str = "") -> str:

@@ -42,6 +42,38 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         context.close()
 
 
+FAINT = """() => {
+  const channels = (color) => { const c = color.match(/[\\d.]+/g).map(Number); return c.length < 4 ? [...c, 1] : c; };
+  const over = (top, below) => below.map((v, i) => top[i] * top[3] + v * (1 - top[3]));
+  const linear = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const light = (c) => 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
+  const parents = (e) => { const found = []; for (; e; e = e.parentElement) found.push(e); return found; };
+  const ground = (e) => parents(e).reverse().map((p) => channels(getComputedStyle(p).backgroundColor))
+    .reduce((below, top) => over(top, below), [255, 255, 255]);
+  const contrast = (e) => {
+    const isDrawn = e instanceof SVGElement, style = getComputedStyle(e);
+    const below = ground(isDrawn ? e.closest("svg").parentElement : e);
+    const ink = channels(isDrawn ? style.fill : style.color);
+    ink[3] *= parents(e).reduce((all, p) => all * Number(getComputedStyle(p).opacity), 1);
+    const [more, less] = [light(over(ink, below)), light(below)].sort((a, b) => b - a);
+    return (more + 0.05) / (less + 0.05);
+  };
+  return [...document.querySelectorAll("header *, main *")]
+    .filter((e) => [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.textContent.trim()))
+    .filter((e) => e.checkVisibility() && !e.disabled && !e.closest("option, .hidden") && contrast(e) < 4.5)
+    .map((e) => `${e.tagName} ${e.textContent.trim().slice(0, 40)}: ${contrast(e).toFixed(2)}`);
+}"""
+"""What reads with less contrast than 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+
+REACHED = """() => {
+  const e = document.activeElement;
+  if (e === document.body || e.dataset.reached) return null;
+  e.dataset.reached = "yes";
+  return e.getAttribute("aria-label") || (e.labels && e.labels.length ? e.labels[0] : e).textContent.trim();
+}"""
+"""Name of the control that has the focus; null if it is none, or had it before."""
+
+
 class Shown:
     """A tab, what it asked for, and what its scripts complained of."""
 
@@ -73,7 +105,12 @@ def shown(browser: Any) -> Iterator[Shown]:
 @pytest.fixture(scope="module")
 def run(written: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = written("recommended", seed=0, steps=8, gain=0.4, mel=True, state="finished")
-    return shutil.copytree(made, tmp_path_factory.mktemp("browsed") / "recommended-s0")
+    path = shutil.copytree(made, tmp_path_factory.mktemp("browsed") / "recommended-s0")
+    with ExperienceStore.open(path / "experiences.db") as store:
+        kept = [e.id for e in store.list(kept=True, limit=-1)]
+        store.set_nll("then", "before training", dict.fromkeys(kept, 1.25))
+        store.set_nll("now", "step 8", dict.fromkeys(kept, 0.5))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +186,8 @@ def test_an_address_is_a_link_to_filters_and_to_the_open_experience(shown: Shown
     article.wait_for()
     assert other.get_by_label("accepted or dropped").input_value() == "kept"
     text = article.inner_text()
-    for part in (kept[0].problem, kept[0].critique, kept[0].heuristic, f"number {kept[0].id}", "Uplift"):
+    parts = (kept[0].problem, kept[0].critique, kept[0].heuristic, f"number {kept[0].id}", "Uplift", "1.25 → 0.50")
+    for part in (*parts, "before training, step 8"):
         assert part in text
     # s* is marked in the wrong solution, and it is the true first error.
     star = kept[0].wrong[slice(*kept[0].wrong_steps[(kept[0].bifurcation or 0) - 1])].strip()
@@ -168,6 +206,35 @@ def test_the_keyboard_opens_an_experience_and_reads_a_chart(shown: Shown, page: 
     shown.tab.locator("svg.chart:visible").first.focus()
     shown.tab.keyboard.press("ArrowRight")
     assert shown.texts(".readout")[0].startswith("at 1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground(shown: Shown, address: str, scheme: str) -> None:
+    shown.tab.emulate_media(color_scheme=scheme)
+    shown.tab.goto(address)
+    shown.tab.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    shown.tab.evaluate("document.querySelectorAll('.legend button').forEach(e => e.click())")
+    assert shown.tab.evaluate(FAINT) == []
+    shown.tab.locator("a.row").first.click()
+    shown.tab.locator("article").wait_for()
+    assert shown.tab.evaluate(FAINT) == []
+
+
+def test_every_control_is_reached_by_tab_and_has_a_name(shown: Shown, address: str) -> None:
+    shown.tab.emulate_media(reduced_motion="reduce")
+    shown.tab.goto(address)
+    assert shown.tab.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+    # Of the radio buttons of one choice the arrow keys reach the others.
+    controls = "a[href], button:enabled, select, input:not([type=radio]), [type=radio]:checked, summary, svg[tabindex]"
+    names = []
+    shown.tab.keyboard.press("Tab")
+    while (name := shown.tab.evaluate(REACHED)) is not None:
+        names.append(name)
+        shown.tab.keyboard.press("Tab")
+    assert all(names)
+    there = shown.tab.locator(controls).filter(visible=True).all()
+    assert [e.evaluate("e => e.outerHTML") for e in there if e.get_attribute("data-reached") is None] == []
+    assert len(there) > 10
 
 
 def test_nothing_leaves_for_another_place(shown: Shown, address: str) -> None:
@@ -201,6 +268,24 @@ def test_a_page_of_several_arms_and_long_names_fits_on_a_phone(shown: Shown, mak
     assert shown.overflow() <= 0
     # Nor is anything cut off at the right within a part of the page.
     assert shown.tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+
+
+def test_on_paper_nothing_is_cut_or_left_closed(shown: Shown, make_run: Make, tmp_path: Path) -> None:
+    paths = [make_run(name, seed=seed, steps=2) for name in ("a" * 60, "b", "c") for seed in (0, 1)]
+    RunDirectory.open(paths[0]).metrics.append(3, {"hints/taken": 4.0})  # a metric that stands in a closed table
+    shown.tab.set_viewport_size({"width": 920, "height": 700})
+    shown.tab.goto(build(paths, tmp_path / "report.html").as_uri())
+    shown.tab.locator("label", has_text="generated tokens").click()
+    shown.tab.emulate_media(media="print")
+    assert shown.overflow() <= 0
+    assert shown.tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+    assert shown.tab.locator("nav, .filters, .switch label").filter(visible=True).count() == 0
+    assert shown.tab.locator("figure:has(svg.chart)").count() == shown.tab.locator("svg.chart:visible").count()
+    assert shown.tab.locator("progress").first.is_visible()
+    assert shown.tab.locator("#browser .count").is_visible()  # of how many the list shows the first
+    opened = "dispatchEvent(new Event('beforeprint')), document.querySelectorAll('details.printed[open]').length"
+    closed = "dispatchEvent(new Event('afterprint')), document.querySelectorAll('details.printed[open]').length"
+    assert (shown.tab.evaluate(opened), shown.tab.evaluate(closed)) == (1, 0)
 
 
 @pytest.mark.parametrize("where", ["page", "server"])

@@ -1,5 +1,10 @@
 import json
+import os
 import re
+import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -85,6 +90,29 @@ def test_a_run_without_steps_or_evaluations_has_a_page_that_says_so(tmp_path: Pa
     html = build([tmp_path / "new"], tmp_path / "report.html").read_text()
     for sentence in ("No finished evaluation in this run yet.", "No metrics logged yet.", "None recorded."):
         assert sentence in html
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_goes_on(make_run: Make, tmp_path: Path) -> None:
+    path = make_run("recommended", steps=2, state="running")
+    recipe = RunDirectory.open(path).recipe
+    recipe["trainer"] |= {"max_steps": 60}
+    RunDirectory.open(path).set_recipe(recipe)
+    shutil.rmtree(path / "evaluations")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    pages = {}
+    for pid in (os.getpid(), ended.pid):
+        (path / "lock").write_text(f"process {pid} on {socket.gethostname()}")
+        pages[pid] = build([path], tmp_path / "report.html").read_text()
+    for page, state in zip(pages.values(), ("running", "interrupted"), strict=True):
+        assert f'<span class="chip {state}">{state}</span>' in page
+        assert "<i>steps</i> 2 of 60" in page
+        assert "<i>last written</i> 20" in page
+        assert "<i>seed</i> 0" in page
+        assert "Scores in percent" not in page  # there is none
+        assert ("while the run was not finished" in page) == (state == "running")
+    (path / "lock").write_text(f"process {ended.pid} on another-machine")
+    assert RunDirectory.open(path).state_now == "running"  # nobody here can tell
 
 
 def test_an_auxiliary_that_nobody_here_knows_has_its_curves_and_costs(make_run: Make, tmp_path: Path) -> None:

@@ -40,6 +40,14 @@
     });
   }
 
+  // On paper nothing can be opened: what is short is, while it is printed.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details.printed:not([open])")];
+    for (const details of opened) details.open = true;
+  });
+  addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
+
   const hidden = new Set();
   const buttons = [...document.querySelectorAll(".legend button")];
   for (const button of buttons)

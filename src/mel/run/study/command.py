@@ -84,13 +84,13 @@ def _results(study: Study, cells: Sequence[Cell], arms: Sequence[Arm]) -> Result
     states, runs = [], dict[CellState, Run]()
     for cell, arm in zip(cells, arms, strict=True):
         is_begun = (arm.path / RECIPE).is_file()
-        status = RunDirectory.open(arm.path).status if is_begun else None
-        told = arm.failure.splitlines()[-1] if arm.failure else status.message if status else ""
+        directory = RunDirectory.open(arm.path) if is_begun else None
+        told = arm.failure.splitlines()[-1] if arm.failure else directory.status.message if directory else ""
         state = CellState(
             arm=cell.arm,
             point=cell.point,
             seed=cell.seed,
-            state="failed" if arm.failure else status.state if status else "missing",
+            state="failed" if arm.failure else directory.state_now if directory else "missing",
             message=told,
         )
         states.append(state)
