@@ -103,6 +103,11 @@ class ProgramTask(RecordTask):
         """One verdict per response, in order."""
         return self.verifier.verify(problems, responses)
 
+    def reference(self, problem: Problem) -> str | None:
+        """A response with the data's own program; None if the problem came without one."""
+        found = problem.metadata.get("solution")
+        return found if isinstance(found, str) else None
+
     def steps(self, solution: str) -> tuple[Step, ...]:
         """The statements of the program: see `program_steps`."""
         return program_steps(solution)

@@ -138,6 +138,16 @@ class Puzzles:
         judgments = [nothing if job is None else next(judged) for job in jobs]
         return [Verdict(is_correct=j.is_correct, reason=j.reason, detail=j.detail) for j in judgments]
 
+    def reference(self, problem: Problem) -> str | None:
+        """A response with the data set's own answer, as steps where these are the answer; None if it has none."""
+        form = FORMS.get(self.dataset)
+        if not problem.answer.strip():
+            return None
+        if form is not None and form.is_answer:
+            steps = [f"Step {number}: {line}" for number, line in enumerate(problem.answer.splitlines(), 1)]
+            return "\n".join([*steps, "Answer: as above"])
+        return f"Answer: {problem.answer}"
+
     def _job(self, problem: Problem, response: str) -> Job | None:
         answer = self._answer(response)
         return None if answer is None else Job(self.dataset, self._config, self._entry_of(problem), answer)
