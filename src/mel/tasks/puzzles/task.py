@@ -22,6 +22,9 @@ BLOCK = 2**20
 
 MOST_SEEDS = 1000
 
+FEWEST_ITEMS = 64
+"""Items that a split of any size is drawn from."""
+
 _STEP = re.compile(r"^[ \t]*Step[ \t]+(\d+)[ \t]*:[ \t]*([^\n]*)", re.MULTILINE | re.IGNORECASE)
 _ANSWER = re.compile(r"^[ \t*]*(?:final )?answer[ \t*]*:[ \t*]*", re.MULTILINE | re.IGNORECASE)
 _BEFORE = "Whatever is said above about the form of the answer, write the steps first."
@@ -115,8 +118,8 @@ class Puzzles:
 
     def _seed_and_size(self, split: str) -> tuple[int, int]:
         start = (self.seed * len(SHARES) + list(SHARES).index(split)) * BLOCK
-        # Twice as many items as are expected to hold enough of the split.
-        return start, self._sizes[split] * 2 * 8 // len(SHARES[split])
+        # Twice as many items as are expected to hold enough of the split; of a few, chance alone would leave too few.
+        return start, max(FEWEST_ITEMS, self._sizes[split] * 2 * 8 // len(SHARES[split]))
 
     def _entry(self, split: str, index: int) -> Entry:
         return entry_of(made(self.dataset, self._config, *self._seed_and_size(split)), index)
