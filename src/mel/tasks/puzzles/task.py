@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mel.tasks.drawn import refuse_unknown, split_of
 from mel.tasks.puzzles.entry import Entry
 from mel.tasks.puzzles.forms import FORMS
 from mel.tasks.puzzles.judge import Config, Job, entry_of, is_judged_here, judge, made, pool
@@ -79,8 +79,7 @@ class Puzzles:
         Raises:
             ValueError: an unknown split, more problems than it has, or a data set with too few different questions.
         """
-        if split not in SHARES:
-            raise ValueError(f"task puzzles: expected a split of {', '.join(SHARES)}; got {split!r}")
+        refuse_unknown(split, SHARES, task="task puzzles")
         wanted = self._sizes[split] if count is None else count
         if wanted > self._sizes[split]:
             raise ValueError(
@@ -100,7 +99,7 @@ class Puzzles:
                     f"task puzzles: only {len(found)} of {most} items of {self.dataset} belong to {split}: "
                     "its config leaves too few different questions"
                 )
-            if zlib.crc32(self._entry(split, index).question.encode()) % 8 in SHARES[split]:
+            if split_of(self._entry(split, index).question, SHARES) == split:
                 found.append(index)
             self._looked_at[split] += 1
 
