@@ -124,8 +124,9 @@ def test_rollouts_of_programs_are_judged_each_with_its_reason(run: Path) -> None
 
 def test_an_experience_of_code_names_a_statement_and_is_kept_when_the_program_passes(run: Path) -> None:
     kept = [item for item in RunDirectory.open(run).experiences.list().items if item.is_kept]
+    assert kept
     assert {item.bifurcation for item in kept} <= {1, 2}, "each program has two statements"
-    assert (2, NOTE.rpartition("\n")[2]) in {(item.bifurcation, item.heuristic) for item in kept}
+    assert all((item.heuristic or "").startswith("If a number is asked for, then") for item in kept)
     assert "First wrong step: 2" in mel("experiences", "show", str(run), str(kept[0].id))
 
 
