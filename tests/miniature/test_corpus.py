@@ -4,8 +4,9 @@ import pytest
 
 from mel import prompts
 from mel.miniature.corpus import Corpus, Mixture, walk_text
+from mel.tasks.drawn import split_of
 from mel.tasks.small_world import experience_text
-from mel.tasks.story_counts import TRUE_MEANING, Reading, Story, StoryCounts, split_of
+from mel.tasks.story_counts import TRUE_MEANING, Reading, Story, StoryCounts
 from mel.types import Problem
 
 READ = re.compile(r"\d+\) (\w+) (\w+) (\d+) = (\d+)")

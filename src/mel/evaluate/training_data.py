@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mel.evaluate.golds import Golds, StatesAnswers, examine_golds
+from mel.evaluate.references import HasReferences, References, examine_references
 from mel.ports import Ask, Task, Tokenizer
 from mel.tasks.account import Accounting, Loaded, key
 from mel.types import Problem
@@ -79,6 +80,7 @@ class TrainingData:
         first: the first record that was dropped for that reason, counted from 1.
         left_out: benchmark -> its records that are no problems, by reason.
         golds: of the training set and of every benchmark, by name; without those whose verifier compares no golds.
+        references: the same for the solutions that problems come with, where a verifier can judge them.
     """
 
     task: str
@@ -93,6 +95,7 @@ class TrainingData:
     lengths: Lengths | None
     golds: Mapping[str, Golds]
     overlaps: tuple[Overlap, ...]
+    references: Mapping[str, References] = field(default_factory=dict)
 
 
 def examine_training_data(
@@ -114,6 +117,7 @@ def examine_training_data(
         max_prompt_tokens: counts the prompts beyond it.
     """
     problems = task.problems(split, count)
+    sets = {task.name: Benchmark(problems=problems, task=task), **benchmarks}
     account = _account(task, split, problems)
     lengths = None
     if tokenizer is not None and ask is not None:
@@ -129,8 +133,9 @@ def examine_training_data(
         problems=len(problems),
         lengths=lengths,
         left_out={name: found.left_out for name, found in benchmarks.items() if found.left_out},
-        golds=_golds({task.name: Benchmark(problems=problems, task=task), **benchmarks}),
+        golds=_golds(sets),
         overlaps=tuple(overlap(problems, found.problems, name=name) for name, found in benchmarks.items()),
+        references=_references(sets),
     )
 
 
@@ -193,6 +198,14 @@ def grams(text: str) -> frozenset[Gram]:
 def _golds(sets: Mapping[str, Benchmark]) -> dict[str, Golds]:
     return {
         name: examine_golds(one.problems, one.task) for name, one in sets.items() if isinstance(one.task, StatesAnswers)
+    }
+
+
+def _references(sets: Mapping[str, Benchmark]) -> dict[str, References]:
+    return {
+        name: examine_references(one.problems, one.task)
+        for name, one in sets.items()
+        if isinstance(one.task, HasReferences)
     }
 
 

@@ -37,6 +37,15 @@ def _parts(data: TrainingData) -> list[Part]:
         parts.append(("Golds that the verifier cannot use", header, counts))
     if bad := [row for golds in data.golds.values() for row in _bad_golds(golds)]:
         parts.append((f"The first of them, at most {_SHOWN} of a kind", ["problem", "gold", "it"], bad))
+    if data.references:
+        header = ["data set", "problems", "come without one", "judged", "not right"]
+        counts = [
+            [name, *(f"{n:,}" for n in (r.problems, r.without, r.judged, len(r.failed)))]
+            for name, r in data.references.items()
+        ]
+        parts.append(("The problems' own solutions, judged as a response is", header, counts))
+    if failed := [list(row) for found in data.references.values() for row in found.failed[:_SHOWN]]:
+        parts.append((f"The first that are not right, at most {_SHOWN}", ["problem", "reason", "it"], failed))
     if data.overlaps:
         header = ["benchmark", "problems", "contained", "share", "too short to tell"]
         parts.append(("Benchmark problems in the training set (half of the 13-grams)", header, _overlaps(data)))

@@ -8,7 +8,7 @@ from typing import Any
 from mel.column_text import plain_text
 from mel.tasks.account import Read
 from mel.tasks.loading import Place
-from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark
+from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, takes_running
 from mel.types import Problem
 from mel.verify import FunctionTests, as_metadata
 
@@ -60,31 +60,19 @@ DEFINITION = Definition(
 )
 
 
+@takes_running
 def humaneval(
     *,
     source: str | None = None,
     config: str | None = None,
     rows: int | str | None = None,
-    sandbox: str = "auto",
-    interpreter: str | None = None,
-    timeout_s: float = 10.0,
-    memory_mb: int = 512,
-    reward: str = "right",
-    workers: int | None = None,
+    running: Running,
 ) -> ProgramTask:
     """The benchmark, from the hub or a file.
 
     Args:
         source: hub id or path instead of the published one.
         rows: row count to expect instead of 164; `any` for no check.
-        sandbox, interpreter, timeout_s, memory_mb, reward, workers: see `mel.tasks.programming.Running`.
+        running: its fields are options of their own (`takes_running`).
     """
-    running = Running(
-        sandbox=sandbox,
-        interpreter=interpreter,
-        timeout_s=timeout_s,
-        memory_mb=memory_mb,
-        reward=reward,
-        workers=workers,
-    )
     return benchmark(DEFINITION, source=source, config=config, rows=rows, running=running)

@@ -11,7 +11,7 @@ from typing import Any
 from mel.column_text import plain_text
 from mel.tasks.account import Read
 from mel.tasks.loading import Place
-from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, called
+from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, called, takes_running
 from mel.types import Problem
 from mel.verify import FunctionTests, as_metadata
 
@@ -56,6 +56,7 @@ def imports(code: str) -> list[str]:
     return [ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
+@takes_running
 def mbpp(
     *,
     source: str | None = None,
@@ -63,12 +64,7 @@ def mbpp(
     rows: int | str | None = None,
     shown_tests: int = 1,
     holdout: int = 0,
-    sandbox: str = "auto",
-    interpreter: str | None = None,
-    timeout_s: float = 10.0,
-    memory_mb: int = 512,
-    reward: str = "right",
-    workers: int | None = None,
+    running: Running,
 ) -> ProgramTask:
     """The problems, from the hub or a published file.
 
@@ -78,7 +74,7 @@ def mbpp(
         rows: row count to expect; `any` for no check.
         shown_tests: assertions in the problem's text; all judge.
         holdout: so many problems of `train` become the split `validation`.
-        sandbox, interpreter, timeout_s, memory_mb, reward, workers: see `mel.tasks.programming.Running`.
+        running: its fields are options of their own (`takes_running`).
     """
     if shown_tests < 0:
         raise ValueError(f"task mbpp: expected shown_tests >= 0, got {shown_tests}")
@@ -94,13 +90,5 @@ def mbpp(
         ),
         read=lambda record: read_record(record, shown=shown_tests),
         is_deduplicated=True,
-    )
-    running = Running(
-        sandbox=sandbox,
-        interpreter=interpreter,
-        timeout_s=timeout_s,
-        memory_mb=memory_mb,
-        reward=reward,
-        workers=workers,
     )
     return benchmark(definition, source=source, config=config, holdout=holdout, rows=rows, running=running)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from typing import Any, get_type_hints
 
 from mel.tasks.account import Read
 from mel.tasks.loading import Place, RecordTask, Splits, published_by, splits_of
@@ -103,6 +106,11 @@ class ProgramTask(RecordTask):
         """One verdict per response, in order."""
         return self.verifier.verify(problems, responses)
 
+    def reference(self, problem: Problem) -> str | None:
+        """A response with the data's own program; None if the problem came without one."""
+        found = problem.metadata.get("solution")
+        return found if isinstance(found, str) else None
+
     def steps(self, solution: str) -> tuple[Step, ...]:
         """The statements of the program: see `program_steps`."""
         return program_steps(solution)
@@ -142,6 +150,24 @@ def benchmark(
         published_records=published_by(definition.name, rows, splits, base.published_records),
     )
     return ProgramTask(replace(definition, place=place), running=running, holdout=holdout)
+
+
+def takes_running(make: Callable[..., ProgramTask]) -> Callable[..., ProgramTask]:
+    """The factory of a task with the fields of `Running` as its options, in the place of its argument `running`."""
+    kinds, signature = get_type_hints(Running), inspect.signature(make, eval_str=True)
+    how = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=kinds[f.name])
+        for f in fields(Running)
+    ]
+
+    @wraps(make)
+    def made(*given: Any, **options: Any) -> ProgramTask:
+        running = {p.name: options.pop(p.name) for p in how if p.name in options}
+        return make(*given, running=Running(**running), **options)
+
+    own = [p for p in signature.parameters.values() if p.name != "running"]
+    made.__signature__ = signature.replace(parameters=[*own, *how])  # pyright: ignore[reportAttributeAccessIssue]
+    return made
 
 
 def as_response(program: str) -> str:

@@ -10,7 +10,7 @@ from mel.column_text import plain_text
 from mel.tasks.account import Read, digest
 from mel.tasks.columns import question_text, value
 from mel.tasks.loading import Place
-from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, called
+from mel.tasks.programming import Definition, ProgramTask, Running, as_response, benchmark, called, takes_running
 from mel.types import Problem
 from mel.verify import FunctionTests, StreamTests, as_metadata
 
@@ -82,6 +82,7 @@ def _several(raw: Any, field: str) -> tuple[str, ...]:
     return tuple(plain_text(item, field) for item in ([raw] if isinstance(raw, str) else raw))
 
 
+@takes_running
 def programs(
     source: str,
     *,
@@ -91,12 +92,7 @@ def programs(
     label: str = "programs",
     holdout: int = 0,
     rows: int | str | None = None,
-    sandbox: str = "auto",
-    interpreter: str | None = None,
-    timeout_s: float = 10.0,
-    memory_mb: int = 512,
-    reward: str = "right",
-    workers: int | None = None,
+    running: Running,
 ) -> ProgramTask:
     """A task over your own data.
 
@@ -109,7 +105,7 @@ def programs(
         splits: our split name -> the source's; `{"train": "train", "test": "test"}` by default.
         label: prefix of the problem ids and name in the tables.
         holdout: so many problems of `train` become the split `validation`.
-        sandbox, interpreter, timeout_s, memory_mb, reward, workers: see `mel.tasks.programming.Running`.
+        running: its fields are options of their own (`takes_running`).
     """
     unknown = sorted(set(fields or {}) - set(_FIELDS))
     if unknown:
@@ -120,13 +116,5 @@ def programs(
         place=Place(location=source, splits=dict(splits or {"train": "train", "test": "test"})),
         read=lambda record: read_record(record, columns, label),
         is_deduplicated=True,
-    )
-    running = Running(
-        sandbox=sandbox,
-        interpreter=interpreter,
-        timeout_s=timeout_s,
-        memory_mb=memory_mb,
-        reward=reward,
-        workers=workers,
     )
     return benchmark(definition, source=source, config=config, holdout=holdout, rows=rows, running=running)

@@ -98,6 +98,7 @@ REWRITING = WorldKind(
     name="rewriting",
     truth=TRUE_MEANING,
     meanings=MEANINGS,
+    operations="moves",
     max_length=6,
     words=LETTERS,
     step=re.compile(r"(?P<number>\d+)\)\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+=\s+[a-e]\b(?:\s+[a-e]\b)*"),

@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import random
 import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
 
+from mel.tasks.drawn import refuse_unknown, split_of
 from mel.types import MetaExperience, Problem, Step, Verdict
 
 Belief = Callable[[str, int], str]
 """(concept, number of the operation from 0) -> what somebody takes the concept to mean there."""
-
-SPLITS = {"train": range(6), "validation": range(6, 7), "test": range(7, 8)}
-"""Split -> the classes, of eight, that a problem's checksum may fall in: no problem is in two splits."""
 
 _RULE = re.compile(r"(\w+)\s+means\s+(\w+)")
 
@@ -77,6 +74,7 @@ class WorldKind(Generic[C]):
         name: of the task.
         truth: concept -> its meaning.
         meanings: everything that a concept can be taken for.
+        operations: what its operations are called, in the plural.
         max_length: operations of the longest problem.
         words: what problems and steps hold besides concepts, meanings, numbers and the words of every kind.
         numbers: number words by increasing value, from 0; empty if there are none.
@@ -92,6 +90,7 @@ class WorldKind(Generic[C]):
     name: str
     truth: Mapping[str, str]
     meanings: tuple[str, ...]
+    operations: str
     max_length: int
     words: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
@@ -132,12 +131,6 @@ def draw_chain(kind: WorldKind[C], rng: random.Random, length: int, split: str) 
             return chain
 
 
-def split_of(text: str) -> str:
-    """The one split a problem can occur in: the checksum of its text says so."""
-    share = zlib.crc32(text.encode()) % 8
-    return next(split for split, shares in SPLITS.items() if share in shares)
-
-
 def misconceptions_of(kind: WorldKind[Any], world: int, share: float) -> dict[str, str]:
     """Misconceived concept -> the one wrong meaning it is taken for in this world."""
     rng = random.Random(world)
@@ -168,7 +161,9 @@ class SmallWorldTask:
     ) -> None:
         self.name = kind.name
         if not 1 <= length <= kind.max_length:
-            raise ValueError(f"{self.name}: length is the number of events, 1 to {kind.max_length}; got {length}")
+            raise ValueError(
+                f"{self.name}: length is the number of {kind.operations}, 1 to {kind.max_length}; got {length}"
+            )
         if not 0 <= misconceived <= 1:
             raise ValueError(f"{self.name}: misconceived is a share, 0 to 1; got {misconceived}")
         if world < 0 or train_size < 1 or test_size < 1:
@@ -183,8 +178,7 @@ class SmallWorldTask:
 
     def problems(self, split: str, count: int | None = None) -> list[Problem]:
         """The first ``count`` problems; splits are ``train``, ``validation`` and ``test``, and share none."""
-        if split not in self._sizes:
-            raise ValueError(f"{self.name}: expected a split of {', '.join(self._sizes)}; got {split!r}")
+        refuse_unknown(split, self._sizes, task=self.name)
         return [self._problem(split, i) for i in range(self._sizes[split] if count is None else count)]
 
     def _problem(self, split: str, index: int) -> Problem:

@@ -18,7 +18,6 @@ from mel.tasks.small_world import (
     WorldKind,
     misconceptions_of,
     solution_text,
-    split_of,
     steps_text,
 )
 
@@ -37,7 +36,6 @@ __all__ = [
     "misconceptions",
     "read",
     "solution_text",
-    "split_of",
     "steps_text",
     "true_readings",
 ]
@@ -142,6 +140,7 @@ STORIES = WorldKind(
     name="story_counts",
     truth=TRUE_MEANING,
     meanings=MEANINGS,
+    operations="events",
     max_length=MAX_EVENTS,
     numbers=tuple(str(i) for i in range(101)),
     step=re.compile(r"(?P<number>\d+)\)\s+(?P<concept>\w+)\s+(?P<meaning>\w+)\s+\d+\s+=\s+\d+"),

@@ -140,6 +140,7 @@ PROGRAMS = WorldKind(
     name="straight_line",
     truth=TRUE_MEANING,
     meanings=MEANINGS,
+    operations="assignments",
     max_length=len(ASSIGNED),
     words=(FIRST, *SMALL, *ASSIGNED),
     numbers=tuple(str(i) for i in range(101)),

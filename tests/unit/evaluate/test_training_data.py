@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mel.evaluate.golds import Golds
+from mel.evaluate.references import HasReferences, References, examine_references
 from mel.evaluate.training_data import (
     Benchmark,
     Overlap,
@@ -98,6 +100,23 @@ def test_a_task_without_an_account_is_checked_too() -> None:
     assert check.lengths is not None
 
 
+def test_the_solutions_that_problems_come_with_are_judged_evenly_spaced_and_those_that_fail_are_named() -> None:
+    task = load("puzzles", dataset="modus_ponens", train_size=16, test_size=4)
+    assert isinstance(task, HasReferences)
+    first, second, third, *rest = task.problems("train", 9)
+    problems = [replace(first, answer=""), second, replace(third, answer="nobody"), *rest]
+    found = examine_references(problems, task)
+    assert (found.problems, found.without, found.judged) == (9, 1, 8)
+    assert found.failed == ((third.id, "wrong", "answer nobody"),)
+    # Of the eight with a solution the first, fourth and seventh.
+    assert examine_references(problems, task, most=3) == References(problems=9, without=1, judged=3)
+    check = examine_training_data(task, {"test": Benchmark(problems=task.problems("test", 2), task=task)}, count=3)
+    assert {name: (one.judged, one.failed) for name, one in check.references.items()} == {
+        "puzzles": (3, ()),
+        "test": (2, ()),
+    }
+
+
 def test_a_training_set_is_shown_as_tables() -> None:
     data = TrainingData(
         task="dapo_math",
@@ -114,6 +133,7 @@ def test_a_training_set_is_shown_as_tables() -> None:
         },
         lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), ASK, limit=2),
         overlaps=(Overlap(benchmark="amc23", problems=40, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=0),),
+        references={"mbpp": References(problems=9, without=2, judged=5, failed=(("m1", "timeout", "after 10 s"),))},
     )
     out = io.StringIO()
     Console(file=out, width=120).print(training_data_table(data))
@@ -125,6 +145,8 @@ def test_a_training_set_is_shown_as_tables() -> None:
     assert ["p2", "x=1", "in another spelling is judged: wrong"] in lines
     assert ["amc23", "40", "1", "2.5 %", "0"] in lines
     assert ["over 2", "1", "longer than the limit"] in lines
+    assert ["mbpp", "9", "2", "5", "1"] in lines
+    assert ["m1", "timeout", "after 10 s"] in lines
     assert "questions with more than one gold" in out.getvalue()
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from stories import PROMPTS, words
 
+from mel.config import Recipe, load_recipe
 from mel.prompts.ask import PlainAsk
 from mel.record import ExperienceStore
 from mel.record.search import Memory
 from mel.run.evaluation.retrieval import RetrievingAsk
+from mel.run.recalling import recall_of
 from mel.types import Problem, Replayed
 
 SYSTEM = {"role": "system", "content": "Count."}
@@ -39,3 +41,17 @@ def test_a_problem_that_shares_no_word_is_asked_as_it_is(ask: RetrievingAsk) -> 
 
 def test_results_with_notes_are_told_from_those_without(ask: RetrievingAsk) -> None:
     assert ask.name == f"{ask.plain.name}+retrieve2@abc"
+
+
+def test_an_auxiliary_is_given_the_heuristics_of_the_run_that_it_names(ask: RetrievingAsk, tmp_path: Path) -> None:
+    def recipe(run: Path) -> Recipe:
+        named = f"auxiliaries.0.settings.experiences_of={run}"
+        return load_recipe("scaffold", ["auxiliaries.0.settings.source=experience", named])
+
+    recall = recall_of(recipe(tmp_path))
+    assert recall is not None
+    assert recall(str(tmp_path), "start 9 1) sorts 1", 3) == ["sorts means same"]
+    assert recall(str(tmp_path), "9 + 5", 3) == []
+    assert recall_of(load_recipe("scaffold")) is None
+    with pytest.raises(ValueError, match=r"expected the experience store of a run; there is no such file"):
+        recall_of(recipe(tmp_path / "nowhere"))

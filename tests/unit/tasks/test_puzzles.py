@@ -3,6 +3,7 @@
 import importlib.util
 import random
 from collections import deque
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,8 @@ from mel.ports import Inspectable
 from mel.tasks.puzzles import Puzzles
 from mel.tasks.puzzles.boards import as_shown, car_moves
 from mel.tasks.puzzles.forms import FORMS
+from mel.tasks.puzzles.judge import judge
+from mel.tasks.puzzles.sources import _reasoning_gym
 
 needs_gym = pytest.mark.skipif(
     importlib.util.find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed"
@@ -18,6 +21,16 @@ needs_gym = pytest.mark.skipif(
 
 CHECKED = ("string_manipulation", "string_splitting", "string_synthesis", "chain_sum", "maze", "tower_of_hanoi")
 """Data sets with a step check whose items are made in milliseconds."""
+
+
+WITHOUT_AN_ANSWER = ("boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour")
+"""Data sets whose items name no answer of their own: many are right, and their score alone tells."""
+
+LONG_TO_MAKE = (
+    *("arc_agi", "codeio", "figlet_font", "futoshiki", "group_anagrams", "intermediate_integration", "knight_swap"),
+    *("puzzle24", "quantum_lock", "sokoban", "zebra_puzzles"),
+)
+"""Data sets of which four items take half a second and more; the others take some five seconds all together."""
 
 
 def puzzles(dataset: str = "modus_ponens", **options: object) -> Puzzles:
@@ -153,11 +166,35 @@ def test_every_own_answer_scores_1_and_another_does_not(dataset):
     assert {v.reason for v in task.verify(problems, wrong)} == {"wrong"}
 
 
+def _every_data_set() -> list:
+    if importlib.util.find_spec("reasoning_gym") is None:
+        return []
+    names = sorted(_reasoning_gym())
+    return [pytest.param(name, marks=pytest.mark.slow if name in LONG_TO_MAKE else ()) for name in names]
+
+
+@pytest.mark.parametrize("dataset", _every_data_set())
+def test_the_own_answer_of_every_data_set_is_right(dataset):
+    for seed in (0, 1):
+        task = Puzzles(dataset=dataset, seed=seed, train_size=2, test_size=1)
+        problems = task.problems("train")
+        jobs = [task._job(p, text) for p in problems if (text := task.reference(p)) is not None]
+        # Judged in this process: these answers are the data's own, and a worker takes seconds to load.
+        assert [judge(job).reason for job in jobs] == ["right"] * (0 if dataset in WITHOUT_AN_ANSWER else 2)
+
+
+def test_a_response_with_the_own_answer_is_made_of_steps_where_these_are_the_answer():
+    problem = puzzles().problems("train", 1)[0]
+    assert puzzles().reference(problem) == f"Answer: {problem.answer}"
+    assert puzzles().reference(replace(problem, answer="")) is None
+
+
 @needs_gym
 def test_the_moves_of_a_tower_are_its_answer():
     task = puzzles("tower_of_hanoi")
     problems = task.problems("test", 6)
     right = [response(*p.answer.splitlines(), answer="as above") for p in problems]
+    assert [task.reference(p) for p in problems] == right
     short = [response(*p.answer.splitlines()[:-1], answer="as above") for p in problems]
     assert all(v.is_correct for v in task.verify(problems, right))
     assert [task.first_error(p, r) for p, r in zip(problems, right, strict=True)] == [None] * 6

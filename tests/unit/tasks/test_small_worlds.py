@@ -7,8 +7,9 @@ import pytest
 
 from mel import tasks
 from mel.ports import Inspectable
+from mel.tasks.drawn import split_of
 from mel.tasks.rewriting import REWRITING, rewriting
-from mel.tasks.small_world import misconceptions_of, solution_text, split_of
+from mel.tasks.small_world import misconceptions_of, solution_text
 from mel.tasks.straight_line import PROGRAMS, straight_line
 from mel.types import Problem
 
@@ -133,5 +134,5 @@ def test_the_tasks_are_in_the_table_and_can_be_inspected(name):
 
 
 def test_a_length_out_of_range_is_refused_by_the_task_s_name():
-    with pytest.raises(ValueError, match="straight_line: length is the number of events, 1 to 6; got 7"):
+    with pytest.raises(ValueError, match="straight_line: length is the number of assignments, 1 to 6; got 7"):
         straight_line(length=7)

@@ -2,6 +2,7 @@ import pytest
 
 from mel import tasks
 from mel.ports import Inspectable
+from mel.tasks.drawn import split_of
 from mel.tasks.story_counts import (
     MINUS,
     PLUS,
@@ -11,7 +12,6 @@ from mel.tasks.story_counts import (
     StoryCounts,
     misconceptions,
     solution_text,
-    split_of,
     true_readings,
 )
 from mel.types import Problem

@@ -2,9 +2,9 @@ import pytest
 
 from mel import tasks
 from mel.ports import Conceptual, Inspectable
+from mel.tasks.drawn import split_of
 from mel.tasks.tales import Tales
 from mel.tasks.tales.story import counts, rule_text, solution_of, steps_of
-from mel.tasks.tales.task import split_of
 from mel.tasks.tales.verbs import MEANING_OF, MEANINGS, PARTS, SENTENCES, VERBS, dealt
 from mel.types import Problem
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mel.tasks.drawn import refuse_unknown, split_of
 from mel.tasks.puzzles.entry import Entry
 from mel.tasks.puzzles.forms import FORMS
 from mel.tasks.puzzles.judge import Config, Job, entry_of, is_judged_here, judge, made, pool
@@ -21,6 +21,9 @@ BLOCK = 2**20
 """Seeds of a split: those of other splits and of other seeds of the task are others."""
 
 MOST_SEEDS = 1000
+
+FEWEST_ITEMS = 64
+"""Items that a split of any size is drawn from."""
 
 _STEP = re.compile(r"^[ \t]*Step[ \t]+(\d+)[ \t]*:[ \t]*([^\n]*)", re.MULTILINE | re.IGNORECASE)
 _ANSWER = re.compile(r"^[ \t*]*(?:final )?answer[ \t*]*:[ \t*]*", re.MULTILINE | re.IGNORECASE)
@@ -76,8 +79,7 @@ class Puzzles:
         Raises:
             ValueError: an unknown split, more problems than it has, or a data set with too few different questions.
         """
-        if split not in SHARES:
-            raise ValueError(f"task puzzles: expected a split of {', '.join(SHARES)}; got {split!r}")
+        refuse_unknown(split, SHARES, task="task puzzles")
         wanted = self._sizes[split] if count is None else count
         if wanted > self._sizes[split]:
             raise ValueError(
@@ -97,7 +99,7 @@ class Puzzles:
                     f"task puzzles: only {len(found)} of {most} items of {self.dataset} belong to {split}: "
                     "its config leaves too few different questions"
                 )
-            if zlib.crc32(self._entry(split, index).question.encode()) % 8 in SHARES[split]:
+            if split_of(self._entry(split, index).question, SHARES) == split:
                 found.append(index)
             self._looked_at[split] += 1
 
@@ -115,8 +117,8 @@ class Puzzles:
 
     def _seed_and_size(self, split: str) -> tuple[int, int]:
         start = (self.seed * len(SHARES) + list(SHARES).index(split)) * BLOCK
-        # Twice as many items as are expected to hold enough of the split.
-        return start, self._sizes[split] * 2 * 8 // len(SHARES[split])
+        # Twice as many items as are expected to hold enough of the split; of a few, chance alone would leave too few.
+        return start, max(FEWEST_ITEMS, self._sizes[split] * 2 * 8 // len(SHARES[split]))
 
     def _entry(self, split: str, index: int) -> Entry:
         return entry_of(made(self.dataset, self._config, *self._seed_and_size(split)), index)
@@ -137,6 +139,16 @@ class Puzzles:
         nothing = Judgment(False, "no_final_answer")
         judgments = [nothing if job is None else next(judged) for job in jobs]
         return [Verdict(is_correct=j.is_correct, reason=j.reason, detail=j.detail) for j in judgments]
+
+    def reference(self, problem: Problem) -> str | None:
+        """A response with the data set's own answer, as steps where these are the answer; None if it has none."""
+        form = FORMS.get(self.dataset)
+        if not problem.answer.strip():
+            return None
+        if form is not None and form.is_answer:
+            steps = [f"Step {number}: {line}" for number, line in enumerate(problem.answer.splitlines(), 1)]
+            return "\n".join([*steps, "Answer: as above"])
+        return f"Answer: {problem.answer}"
 
     def _job(self, problem: Problem, response: str) -> Job | None:
         answer = self._answer(response)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-import zlib
 from collections.abc import Sequence
 
+from mel.tasks.drawn import refuse_unknown, split_of
 from mel.tasks.tales.note import note_about
 from mel.tasks.tales.story import Tale, counts, draw_tale
 from mel.tasks.tales.verbs import MEANING_OF, PARTS, SENTENCES, VERBS, Meaning, dealt
@@ -16,9 +16,6 @@ TAUGHT = 12
 """Verbs of each meaning that the warm-up teaches and no other part holds."""
 
 MAX_LENGTH = 8
-
-_SHARES = {"train": range(6), "validation": range(6, 7), "test": range(7, 8)}
-"""Split -> the classes, of eight, that a problem's checksum may fall in: no problem is in two splits."""
 
 _STEP = re.compile(r"^[ \t]*Step[ \t]+(\d+)[ \t]*:[^\n]*", re.MULTILINE)
 _EQUATION = re.compile(r"(-?\d+)\s*([-+])\s*(\d+)\s*=\s*(-?\d+)")
@@ -81,8 +78,7 @@ class Tales:
 
     def problems(self, split: str, count: int | None = None) -> list[Problem]:
         """The first ``count`` problems; splits are ``train``, ``validation`` and ``test``, and share none."""
-        if split not in self._sizes:
-            raise ValueError(f"tales: expected a split of {', '.join(self._sizes)}; got {split!r}")
+        refuse_unknown(split, self._sizes, task=self.name)
         return [self._problem(split, i) for i in range(self._sizes[split] if count is None else count)]
 
     def _problem(self, split: str, index: int) -> Problem:
@@ -154,12 +150,6 @@ def problem_of(tale: Tale, key: str) -> Problem:
             "meanings": [event.meaning for event in tale.events],
         },
     )
-
-
-def split_of(text: str) -> str:
-    """The one split a problem can occur in: the checksum of its text says so."""
-    share = zlib.crc32(text.encode()) % 8
-    return next(split for split, shares in _SHARES.items() if share in shares)
 
 
 def _true_counts(problem: Problem) -> list[int]:
