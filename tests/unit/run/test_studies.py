@@ -39,6 +39,15 @@ def test_cells_go_seed_by_seed_with_the_baseline_first(file: Path) -> None:
     ]  # fmt: skip
 
 
+def test_another_baseline_asks_for_the_same_runs(file: Path) -> None:
+    def recipes() -> dict[str, object]:
+        return {cell.name: cell.changes for cell in cells_of(load_study(file), beside=file.parent)}
+
+    of_mine = recipes()
+    file.write_text(file.read_text().replace("baseline: mine", "baseline: grpo"))
+    assert recipes() == of_mine
+
+
 def test_a_cell_has_the_changes_of_its_study_its_arm_its_point_and_the_command_line(file: Path) -> None:
     cells = cells_of(load_study(file), beside=file.parent, changes=("trainer.beta=0.1",))
     recipe = cells[2].load()
@@ -60,9 +69,9 @@ def test_a_named_value_of_an_axis_changes_several_keys() -> None:
     assert [cell.load().task.options["world"] for cell in cells] == [1, 0]
 
 
-def test_only_the_first_cell_of_each_combination_evaluates_the_untrained_policy(file: Path) -> None:
+def test_one_cell_of_each_combination_evaluates_the_untrained_policy(file: Path) -> None:
     cells = cells_of(load_study(file), beside=file.parent)
-    assert [cell.name for cell in cells if cell.load().evaluation.before] == ["mine-world_0-s3", "mine-world_1-s3"]
+    assert [cell.name for cell in cells if cell.load().evaluation.before] == ["grpo-world_0-s3", "grpo-world_1-s3"]
 
 
 def test_the_short_form_has_a_directory_of_its_own(file: Path) -> None:

@@ -45,7 +45,8 @@ class Cell:
 def cells_of(study: Study, *, beside: Path, changes: tuple[str, ...] = ()) -> list[Cell]:
     """Every cell of a study, seed by seed, so that a study that is cut short holds whole comparisons.
 
-    The untrained policy is the same in every arm and seed: only the first cell of each combination evaluates it.
+    The untrained policy is the same in every arm and seed: only one cell of each combination evaluates it. That is one
+    of the arm that stands first in the file and not of the baseline, so that the same runs can be compared to another.
 
     Args:
         beside: directory of the study file, where its recipe files are.
@@ -55,10 +56,11 @@ def cells_of(study: Study, *, beside: Path, changes: tuple[str, ...] = ()) -> li
         ValueError: two cells would have the same directory.
     """
     cells = []
+    evaluates_before = next(iter(study.arms))
     for seed in study.seeds:
         for point in points_of(study):
             for arm in study.order:
-                is_first = arm == study.first and seed == study.seeds[0]
+                is_first = arm == evaluates_before and seed == study.seeds[0]
                 table = {**study.set, **study.arms[arm].set, **_changes(study, point), "trainer.seed": seed}
                 table.setdefault("evaluation.before", is_first)
                 own = tuple(f"{key}={recipe_yaml.dump_inline(value)}" for key, value in table.items())
