@@ -345,6 +345,10 @@ class Recipe(Section):
         """The run's seed: TRL's own field."""
         return self.trainer.get("seed", 42)
 
+    def with_suites(self, suites: Sequence[SuiteSection]) -> Recipe:
+        """The same recipe that evaluates on these suites."""
+        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"suites": list(suites)})})
+
     def resolved(self) -> dict[str, Any]:
         """Plain values with every default filled in, as the run directory records them."""
         return self.model_dump(mode="json", by_alias=True)

@@ -15,13 +15,8 @@ import whole_table
 from alike import fixed_completions, rewards_by_place, rows_of, still, word_by_word
 from peft import LoraConfig
 
-from mel import prompts
-from mel.methods import Diagnosis, DiagnosticsSettings, Method, Surroundings
-from mel.methods.carriers import CARRIERS
-from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.methods.diagnostics.settings import Measure
 from mel.objective.weight import Constant
-from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
 from mel.types import Problem
 
@@ -48,19 +43,13 @@ def train_each(folder: Path, rank: int, world: int) -> None:
     """Two steps of every case by plain gradient descent, which keeps the rounding of gradients small."""
     for name, (measures, adapter) in CASES.items():
         auxiliary = tiny.RowsFrom(lambda call: _rows(rank, world), prompts=lambda call: 1 + rank)
-        at = Surroundings(
-            tokenizer=ChatTokenizer(tiny.tokenizer()),
-            prompts=prompts.load("story_counts"),
+        method = tiny.measured_method(
+            auxiliary,
+            measures,
+            every=1,
             steps=word_by_word,
             rollout_max_tokens=6,
             inspector=EvenLengthIsLate(),
-        )
-        settings = DiagnosticsSettings(measures=list(measures), every=1, samples=1)
-        method = Method(
-            carrier=CARRIERS["grpo"]().build(None),
-            credit=OutcomeCredit(),
-            auxiliaries=(auxiliary,),
-            diagnosis=Diagnosis(settings, at, has_auxiliaries=True) if measures else None,
         )
         args = still(folder, world, 1, **{"learning_rate": 0.1, "optim": "sgd", "max_steps": 2})
         recorder = tiny.StepGradients()

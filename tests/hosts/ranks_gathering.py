@@ -8,14 +8,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import tiny
 import torch
 import whole_table
 from alike import fixed_completions, rewards_by_place, still
 
-from mel.methods import AuxiliarySettings, Limits, Needs
 from mel.ports import Requests
 from mel.record.rollouts import ROLLOUTS, RolloutLog, drop_after
 from mel.types import Group, Outcome, Problem, Row, Verdict
@@ -25,14 +24,6 @@ ROWS = {(0, 0): 1, (0, 1): 0, (1, 0): 2, (1, 1): 1}
 """(rank, batch of two) -> rows of that rank's group: four in all, whose first two belong to the first of two steps."""
 
 
-class EverySecond(AuxiliarySettings):
-    name: ClassVar[str] = "rows_from"
-    gathers: ClassVar[int] = 2  # type: ignore[misc,assignment]
-
-    def needs(self, limits: Limits) -> Needs:
-        return Needs()
-
-
 class Late(tiny.RowsFrom):
     """Rows of the rollouts of each group, as `ROWS` says; and one of what it generated itself, where it is to.
 
@@ -40,7 +31,7 @@ class Late(tiny.RowsFrom):
         samples: whether a row of its own completions is learned as well.
     """
 
-    settings = EverySecond()
+    settings = tiny.EverySecond()
 
     def __init__(self, rank: int, world: int, *, samples: bool) -> None:
         # Ranks ask for unequal numbers of completions.

@@ -10,14 +10,10 @@ import tiny
 import torch
 from peft import LoraConfig, get_peft_model
 
-from mel import prompts
 from mel.hosts.trl import MELTrainer
 from mel.hosts.trl.defaults import check_method
-from mel.methods import Diagnosis, DiagnosticsSettings, MetaExperienceSettings, Method, Surroundings
-from mel.methods.carriers import CARRIERS
-from mel.methods.credit.outcome import Outcome as OutcomeCredit
+from mel.methods import MetaExperienceSettings
 from mel.objective.weight import Constant
-from mel.prompts.chat import ChatTokenizer
 from mel.step import RowLearning
 from mel.types import Problem, Step
 
@@ -50,19 +46,13 @@ def trained(
     **more: Any,
 ) -> MELTrainer:
     auxiliary = tiny.RowsFrom(tiny.some_rows, prompts=lambda call: 2)
-    at = Surroundings(
-        tokenizer=ChatTokenizer(tiny.tokenizer()),
-        prompts=prompts.load("story_counts"),
+    method = tiny.measured_method(
+        auxiliary,
+        measures,
+        every=2,
         steps=words_as_steps,
         rollout_max_tokens=40,
         inspector=KnowsTheFirstWord(),
-    )
-    settings = DiagnosticsSettings(measures=list(measures), every=2, samples=1)
-    method = Method(
-        carrier=CARRIERS["grpo"]().build(None),
-        credit=OutcomeCredit(),
-        auxiliaries=(auxiliary,),
-        diagnosis=Diagnosis(settings, at, has_auxiliaries=True) if measures else None,
     )
     learning = {auxiliary.name: RowLearning(weight=Constant(0.7), backward=backward)}  # type: ignore[arg-type]
     model = policy or tiny.model()

@@ -1,29 +1,18 @@
 """An auxiliary that gathers batches: a resumed run finds what waited, and equals one that nobody disturbed."""
 
-from typing import ClassVar
-
 import pytest
 import tiny
 import torch
 
-from mel.methods import AuxiliarySettings, Limits, Needs
 from mel.types import Row, Verdict
 
 SAVING = {"save_strategy": "steps", "save_steps": 3}
 
 
-class EverySecond(AuxiliarySettings):
-    name: ClassVar[str] = "rows_from"
-    gathers: ClassVar[int] = 2  # type: ignore[misc,assignment]
-
-    def needs(self, limits: Limits) -> Needs:
-        return Needs()
-
-
 class Learns(tiny.RowsFrom):
     """A row for each of four completions, about as many of the groups that it was given."""
 
-    settings = EverySecond()
+    settings = tiny.EverySecond()
 
     def __init__(self):
         super().__init__(lambda call: [], prompts=lambda call: 4)

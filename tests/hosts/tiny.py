@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 
+from mel import prompts
 from mel.hosts.trl import MELConfig, MELTrainer
-from mel.methods import Method
+from mel.methods import Diagnosis, DiagnosticsSettings, Method, Surroundings
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
 from mel.methods.declaration import AuxiliarySettings, Limits, Needs
-from mel.ports import Auxiliary, Credit, Requests
+from mel.methods.diagnostics.settings import Measure
+from mel.ports import Auxiliary, Credit, Inspectable, Requests, Steps
+from mel.prompts.chat import ChatTokenizer
 from mel.requests import Generate, Verify
 from mel.types import (
     Attempt,
@@ -189,6 +192,42 @@ class RowsFrom:
         self.answers.append([list(written), list(replayed), list(verdicts)])
         rows = tuple(self._rows(call))
         return Outcome(rows=rows, counts={"rows": len(rows), "asked": len(asked)})
+
+
+class EverySecond(AuxiliarySettings):
+    """Declares of `RowsFrom` that it learns from every two batches at once."""
+
+    name: ClassVar[str] = "rows_from"
+    gathers: ClassVar[int] = 2  # type: ignore[misc,assignment]
+
+    def needs(self, limits: Limits) -> Needs:
+        return Needs()
+
+
+def measured_method(
+    auxiliary: Auxiliary,
+    measures: Sequence[Measure],
+    *,
+    every: int,
+    steps: Steps,
+    rollout_max_tokens: int,
+    inspector: Inspectable,
+) -> Method:
+    """GRPO with this auxiliary, which measures so much of itself every so many steps, with one sample each."""
+    at = Surroundings(
+        tokenizer=ChatTokenizer(tokenizer()),
+        prompts=prompts.load("story_counts"),
+        steps=steps,
+        rollout_max_tokens=rollout_max_tokens,
+        inspector=inspector,
+    )
+    settings = DiagnosticsSettings(measures=list(measures), every=every, samples=1)
+    return Method(
+        carrier=CARRIERS["grpo"]().build(None),
+        credit=OutcomeCredit(),
+        auxiliaries=(auxiliary,),
+        diagnosis=Diagnosis(settings, at, has_auxiliaries=True) if measures else None,
+    )
 
 
 class ChangesSettings(AuxiliarySettings):

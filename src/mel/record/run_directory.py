@@ -21,6 +21,9 @@ from mel.record.store import ExperienceStore
 
 State = Literal["created", "running", "finished", "failed", "stopped"]
 
+GOING_ON: tuple[State, ...] = ("created", "running")
+"""States of runs that may still write."""
+
 INTERRUPTED = "interrupted"
 """What a run is called that was killed: nothing could write so."""
 
@@ -186,7 +189,7 @@ class RunDirectory:
     def state_now(self) -> str:
         """The state, or `interrupted` where that says `running` and the process that wrote it is gone."""
         state = self.status.state
-        return INTERRUPTED if state in ("created", "running") and is_left(self.path) else state
+        return INTERRUPTED if state in GOING_ON and is_left(self.path) else state
 
     def set_status(self, state: State, *, step: int | None = None, message: str = "") -> None:
         """Say where the run stands; `step` None leaves the last one."""

@@ -136,9 +136,10 @@ def _cells(shares: Mapping[float | None, Sequence[str]]) -> str:
     """The cells of each tenth as one element: a study has thousands of cells, and a browser takes its time for each."""
     met = [outline for share, outlines in shares.items() if share is not None for outline in outlines]
     drawn = [_path("base", met), _path("unmet", shares.get(None, ()))]
-    drawn += [_path(f'cell" fill-opacity="{share:.1f}', shares[share]) for share in sorted(filter(None, shares))]
+    drawn += [_path("cell", shares[share], opacity=share) for share in sorted(filter(None, shares))]
     return "".join(drawn)
 
 
-def _path(style: str, outlines: Sequence[str]) -> str:
-    return f'<path class="{style}" d="{"".join(outlines)}"/>' if outlines else ""
+def _path(style: str, outlines: Sequence[str], *, opacity: float | None = None) -> str:
+    fill = "" if opacity is None else f' fill-opacity="{opacity:.1f}"'
+    return f'<path class="{style}"{fill} d="{"".join(outlines)}"/>' if outlines else ""

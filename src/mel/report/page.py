@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mel import recipe_yaml
-from mel.record.run_directory import INTERRUPTED
+from mel.record.run_directory import GOING_ON, INTERRUPTED
 from mel.report import charts
 from mel.report.arms import Arm, Run, read_arms
 from mel.report.browser import MAX_ATTEMPTS, experiences_json
@@ -29,9 +29,6 @@ STYLES, SCRIPTS = ("base.css", "page.css"), ("charts.js", "experiences.js")
 
 PAGE_BYTES = 4_900_000
 """Of the whole page; the experiences get what the rest leaves."""
-
-RUNNING = ("created", "running")
-"""States of runs that may still write."""
 
 FEW_RUNS = 8
 """Runs up to which the recipe and environment of each stand in the page; of more, those of each arm's first."""
@@ -183,7 +180,7 @@ def _facts(arm: Arm) -> list[tuple[str, str]]:
     """What the header says of an arm: what its runs have in common, and what became of single ones."""
     first = arm.runs[0]
     model, task = first.recipe.get("model"), first.recipe.get("task")
-    going = [run.status.updated_at for run in arm.runs if run.state in (*RUNNING, INTERRUPTED)]
+    going = [run.status.updated_at for run in arm.runs if run.state in (*GOING_ON, INTERRUPTED)]
     facts = [
         ("model", model.get("path") if isinstance(model, dict) else model),
         ("task", task.get("name") if isinstance(task, dict) else task),
@@ -202,7 +199,7 @@ def _facts(arm: Arm) -> list[tuple[str, str]]:
 def _made(runs: Sequence[Run]) -> str:
     """When this page was made, if some run goes on: then it is soon out of date."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return _time(now) if any(run.state in RUNNING for run in runs) else ""
+    return _time(now) if any(run.state in GOING_ON for run in runs) else ""
 
 
 def _steps(arm: Arm) -> str:

@@ -21,6 +21,7 @@ from mel.record.lock import only_writer
 from mel.record.run_directory import RECIPE
 from mel.record.store import When
 from mel.requests import Score
+from mel.run.evaluation.engines import EngineChoice, open_engine
 from mel.run.prepare import model_directory, prepare_evaluation
 from mel.types import Problem, TokenIds
 
@@ -105,8 +106,7 @@ def _prepared(directory: RunDirectory) -> tuple[Prepared, AuxiliarySettings]:
     settings = next((a.settings for a in recipe.auxiliaries if a.settings.keeps_ledger), None)
     if settings is None:
         raise ValueError(f"{directory.path}: expected a recipe with an auxiliary that writes experiences; it has none")
-    bare = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"suites": []})})
-    prepared = prepare_evaluation(bare, reads_training_set=False)
+    prepared = prepare_evaluation(recipe.with_suites([]), reads_training_set=False)
     prompt_set = prompts.load(prepared.prompt_set.name, list(settings.prompts))
     recorded = directory.environment.get("prompts")
     was = recorded.get(prompt_set.name) if isinstance(recorded, Mapping) else None
@@ -168,13 +168,16 @@ def _row(
 
 
 def _scorer(policy: Policy, prepared: Prepared, batch_size: int) -> Scorer:
-    from mel.hosts.load import device, load_model
-    from mel.hosts.local_scorer import LocalScorer
-
-    where = device()
-    dtype = "float32" if where == "cpu" else "bfloat16"
-    model = load_model(model_directory(policy.path), dtype=dtype, attention=prepared.recipe.model.attention).to(where)
-    return LocalScorer(model, pad_id=prepared.tokenizer.pad_token_id or 0, batch_size=batch_size)
+    engine = open_engine(
+        EngineChoice(),
+        model_directory(policy.path),
+        prepared.tokenizer,
+        batch_size=batch_size,
+        longest=0,
+        attention=prepared.recipe.model.attention,
+    )
+    assert engine.scorer is not None  # transformers scores
+    return engine.scorer
 
 
 def _nlls(rows: Sequence[tuple[TokenIds, TokenIds]], scorer: Scorer, policy: Policy, console: Console) -> list[float]:

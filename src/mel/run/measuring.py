@@ -37,16 +37,15 @@ def measure_prompts(recipe: Recipe) -> PromptLengths:
     path = model_directory(recipe.model.path)
     if not Path(path).expanduser().is_dir():
         raise ValueError(f"the tokenizer of {path} is not on this machine")
-    without_suites = recipe.evaluation.model_copy(update={"suites": []})
-    prepared = prepare_evaluation(recipe.model_copy(update={"evaluation": without_suites}), reads_training_set=True)
+    prepared = prepare_evaluation(recipe.with_suites([]), reads_training_set=True)
     if not prepared.problems:
         raise ValueError("the training set holds no problem")
     read = files_read(recipe)
-    instructions = [prompts.load(prepared.prompt_set.name, [name]).bare(name) for name in read]
+    prompt_set = prompts.load(prepared.prompt_set.name, read)
     lengths = [len(prepared.chat.chat(prepared.ask(problem))) for problem in prepared.problems]
     return PromptLengths(
         problems=len(lengths),
         longest=max(lengths),
         mean=fmean(lengths),
-        instruction=longest_instruction(instructions, prepared.chat),
+        instruction=longest_instruction([prompt_set.bare(name) for name in read], prepared.chat),
     )

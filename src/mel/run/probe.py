@@ -83,8 +83,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
     """
     from mel.hosts.load import context_length
 
-    bare = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"suites": []})})
-    prepared = prepare_evaluation(bare, reads_training_set=False)
+    prepared = prepare_evaluation(recipe.with_suites([]), reads_training_set=False)
     task, split = prepared.task, choice.split or recipe.task.split
     problems = list(task.problems(split, choice.problems))
     if not problems:

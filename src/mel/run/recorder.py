@@ -105,11 +105,14 @@ class Recorder:
         """A warning about a run without a contrast to learn from, with the reason; empty if it had one."""
         if not self._mixed or any(self._mixed):
             return ""
-        missing = "a contrast of rollouts" if self._has_varied else "the rewards or from a contrast of rollouts"
+        missing = (
+            "a contrast of rollouts, only from rewards between right and wrong"
+            if self._has_varied
+            else "the rewards or from a contrast of rollouts"
+        )
         return (
             f"no group was mixed in {len(self._mixed)} logged steps: every problem was solved by all of its rollouts "
-            f"or by none, so there was nothing to learn from {missing}"
-            f"{', only from rewards between right and wrong' if self._has_varied else ''}. Look at "
+            f"or by none, so there was nothing to learn from {missing}. Look at "
             "responses and verdicts (mel eval), the chat template and max_completion_length"
         )
 

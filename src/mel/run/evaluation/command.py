@@ -172,4 +172,4 @@ def _with_earlier_suites(recipe: Recipe, directory: RunDirectory) -> Recipe:
     names = [s.name for s in recipe.evaluation.suites]
     then = parse_recipe(directory.recipe, source=str(directory.path / RECIPE)).evaluation.suites
     suites = [*(s for s in then if s.name not in names), *recipe.evaluation.suites]
-    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"suites": suites})})
+    return recipe.with_suites(suites)
