@@ -15,8 +15,9 @@ from mel.hosts.trl import MELConfig, MELTrainer
 from mel.methods import Diagnosis, DiagnosticsSettings, Method, Surroundings
 from mel.methods.carriers import CARRIERS
 from mel.methods.credit.outcome import Outcome as OutcomeCredit
-from mel.methods.declaration import AuxiliarySettings, Limits, Needs
+from mel.methods.declaration import AuxiliarySettings
 from mel.methods.diagnostics.settings import Measure
+from mel.methods.needs import Limits, Needs
 from mel.ports import Auxiliary, Credit, Inspectable, Requests, Steps
 from mel.prompts.chat import ChatTokenizer
 from mel.requests import Generate, Verify

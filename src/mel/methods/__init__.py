@@ -17,18 +17,15 @@ from mel.methods.carriers import CARRIERS
 from mel.methods.credit import CREDITS
 from mel.methods.declaration import (
     RESERVED_PHASES,
-    Assumptions,
+    WHOLE_SAMPLER,
     AuxiliarySettings,
     CarrierSettings,
     CreditSettings,
-    Expected,
-    Limits,
-    Longest,
-    Needs,
     Surroundings,
 )
 from mel.methods.diagnostics import MEASURES, WHOLE_COPY, Diagnosis, DiagnosticsSettings
 from mel.methods.drive import GenerationError, adrive, drive
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.methods.reward_models import LearnedReward, RewardModel
 from mel.naming import known
 from mel.ports import Auxiliary, Carrier, Credit
@@ -40,6 +37,7 @@ __all__ = [
     "MEASURES",
     "PAPER",
     "WHOLE_COPY",
+    "WHOLE_SAMPLER",
     "Assumptions",
     "AuxiliarySettings",
     "CarrierSettings",
@@ -73,6 +71,7 @@ class Method:
 
     Args:
         settings: of the auxiliaries, one for each and in their order: what they declare.
+        carrier_settings: what the carrier declares.
         credit_settings: what the credit rule declares.
         diagnosis: what is measured beside it; None: nothing.
     """
@@ -81,6 +80,7 @@ class Method:
     credit: Credit
     auxiliaries: tuple[Auxiliary, ...] = ()
     settings: tuple[AuxiliarySettings, ...] = ()
+    carrier_settings: CarrierSettings = field(default_factory=CARRIERS["grpo"])
     credit_settings: CreditSettings = field(default_factory=CREDITS["outcome"])
     diagnosis: Diagnosis | None = None
 
@@ -93,6 +93,12 @@ class Method:
     def reads_text(self) -> bool:
         """Whether it needs problems, solutions and verdicts; the carrier alone reads rewards."""
         return bool(self.auxiliaries) or self.credit_settings.reads_text or self.diagnosis is not None
+
+    @property
+    def needs_initial_policy(self) -> bool:
+        """Whether the policy as it was before training must be at hand."""
+        is_measured = self.diagnosis is not None and self.diagnosis.settings.needs_initial_policy
+        return is_measured or self.carrier_settings.samples_initial
 
     @property
     def compares_gradients_every(self) -> int:
@@ -125,6 +131,7 @@ def build(
         credit=credit.build(at),
         auxiliaries=tuple(settings.build(at) for settings in auxiliaries),
         settings=tuple(auxiliaries),
+        carrier_settings=carrier,
         credit_settings=credit,
         diagnosis=Diagnosis(diagnostics, at, has_auxiliaries=bool(auxiliaries))
         if diagnostics is not None and diagnostics.measures
@@ -174,6 +181,12 @@ def check_slots(carrier: CarrierSettings, credit: CreditSettings, auxiliaries: S
     if credit.reads_ledger and not any(s.keeps_ledger for s in auxiliaries):
         raise ValueError(f"credit {credit.name!r} reads s* from meta-experiences; add the auxiliary meta_experience")
     _check_gathering(credit, auxiliaries)
+    changing = next((s.name for s in auxiliaries if s.changes_groups), None)
+    if carrier.samples_initial and changing is not None:
+        raise ValueError(
+            f"carrier {carrier.name!r} takes its rollouts from the policy before training, but auxiliary {changing!r} "
+            "adds some of the policy as it is: let rollouts come from the current policy, or leave it out"
+        )
     plain = CARRIERS["grpo"]
     if credit.replaces_advantages and carrier.surrogate == plain.surrogate and not isinstance(carrier, plain):
         raise ValueError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mel.config import AuxiliarySection, Recipe
-from mel.methods import WHOLE_COPY, Assumptions, Longest
+from mel.methods import WHOLE_COPY, WHOLE_SAMPLER, Assumptions, Longest
 from mel.plan.activations import Activations, Pass, activations
 from mel.plan.batch import Batch, batch_of
 from mel.plan.beside import beside
@@ -318,5 +318,9 @@ def _check_measuring(recipe: Recipe, layout: Layout, batch: Batch) -> None:
 
 
 def _check_copy(recipe: Recipe, layout: Layout) -> None:
-    if copies_initial(recipe) and layout.strategy not in ("single", "ddp"):
+    if layout.strategy in ("single", "ddp"):
+        return
+    if recipe.carrier.settings.samples_initial:
+        raise ValueError(f"{layout.source}: {WHOLE_SAMPLER}")
+    if copies_initial(recipe):
         raise ValueError(f"{layout.source}: {WHOLE_COPY}")

@@ -40,7 +40,7 @@ class States:
         unsharded: gradients that FSDP2 keeps whole while it does not reduce them.
         set_aside: the rows' gradients, one for each auxiliary, held apart while a lambda is measured or gradients are
             compared; for the latter also the policy's.
-        initial: a frozen copy of the policy as it was before training.
+        initial: the weights of the policy as it was before training.
         buffers: communication buckets and parameters gathered for a moment.
         host: per node, in the host's memory.
     """
@@ -124,10 +124,12 @@ def measures_gradients(recipe: Recipe) -> bool:
 
 
 def copies_initial(recipe: Recipe) -> bool:
-    """Whether the trainer keeps a copy of the untrained policy for a diagnosis; an adapter is only switched off, and
-    with `beta` above 0 TRL keeps a reference of its own."""
-    has_reference = recipe.model.lora is not None or float(recipe.trainer.get("beta", 0.0)) > 0
-    return recipe.diagnostics.needs_initial_policy and not has_reference
+    """Whether the trainer keeps all weights of the untrained policy, for a diagnosis or to sample from; those of an
+    adapter are not worth counting, and with `beta` above 0 a diagnosis asks TRL's own reference."""
+    if recipe.model.lora is not None:
+        return False
+    has_reference = float(recipe.trainer.get("beta", 0.0)) > 0
+    return recipe.carrier.settings.samples_initial or (recipe.diagnostics.needs_initial_policy and not has_reference)
 
 
 def _measures_weight(recipe: Recipe) -> bool:

@@ -117,6 +117,9 @@ def test_a_copy_of_the_untrained_policy_is_counted_where_there_must_be_one(recip
     assert of(recipe(trainer={"beta": 0.1}, **asked), ONE).initial == 0.0, "the reference is one"
     adapter = {"model": {"path": "Qwen/Qwen3-4B-Base", "lora": {"r": 8, "target_modules": "all-linear"}}}
     assert of(recipe(**adapter, **asked), ONE).initial == 0.0, "the base without its adapter is one"
+    offline = {"carrier": {"name": "rft", "settings": {"samples": "initial"}}}
+    assert of(recipe(trainer={"beta": 0.1}, **offline), ONE).initial == of(recipe(), ONE).parameters, "to sample from"
+    assert of(recipe(**adapter, **offline), ONE).initial == 0.0
 
 
 def test_what_a_gpu_holds_at_least_is_its_weights_gradients_and_moments(recipe: Callable[..., Recipe]) -> None:

@@ -16,7 +16,7 @@ from mel.hosts.trl.implicit_reward import check_copies
 from mel.hosts.trl.surrogates import surrogate_fields
 from mel.hosts.trl.trackers import check_trackers
 from mel.launch import num_processes, shards_states
-from mel.methods import WHOLE_COPY
+from mel.methods import WHOLE_COPY, WHOLE_SAMPLER
 from mel.objective.weight import Constant, GradNorm
 from mel.step import RowLearning
 
@@ -77,6 +77,7 @@ def arguments_of(recipe: Recipe, path: Path) -> TRLArguments:
         carrier=recipe.carrier.name,
         surrogate=recipe.carrier.settings.surrogate,
         credit=recipe.credit.name,
+        samples_initial=recipe.carrier.settings.samples_initial,
         settings=[auxiliary.settings for auxiliary in recipe.auxiliaries],
         has_auxiliaries=bool(recipe.auxiliaries) or bool(recipe.diagnostics.measures),
     )
@@ -110,6 +111,8 @@ def _check_models(recipe: Recipe) -> None:
     is_kept = recipe.model.lora is not None or float(recipe.trainer.get("beta", 0.0)) > 0
     if recipe.diagnostics.needs_initial_policy and shards_states() and not is_kept:
         raise ValueError(WHOLE_COPY)
+    if recipe.carrier.settings.samples_initial and shards_states():
+        raise ValueError(WHOLE_SAMPLER)
 
 
 def _learning(auxiliary: AuxiliarySection) -> RowLearning:

@@ -147,7 +147,10 @@ def learning_of(args: GRPOConfig, method: Method, given: Mapping[str, RowLearnin
 
 def plain_method(carrier: str | CarrierSettings = "grpo") -> Method:
     """A method without auxiliaries: the carrier alone, which takes all that GRPOTrainer takes."""
-    return Method(carrier=carrier_settings(carrier).build(None), credit=credit_settings("outcome").build(None))
+    settings = carrier_settings(carrier)
+    return Method(
+        carrier=settings.build(None), credit=credit_settings("outcome").build(None), carrier_settings=settings
+    )
 
 
 def check_method(
@@ -158,6 +161,7 @@ def check_method(
     credit: str,
     settings: Sequence[AuxiliarySettings],
     has_auxiliaries: bool,
+    samples_initial: bool = False,
 ) -> None:
     """Refuses surrogates, batches and changed groups that the method cannot be learned with.
 
@@ -169,11 +173,17 @@ def check_method(
         surrogate: the carrier's.
         settings: of the auxiliaries, as far as these declare anything.
         has_auxiliaries: or a diagnosis, which reads whole groups as they do.
+        samples_initial: rollouts come from the policy before training.
 
     Raises:
         ValueError: what does not go together and what to change.
     """
     check_surrogate(args, surrogate)
+    if samples_initial and args.use_vllm:
+        raise ValueError(
+            f"carrier {carrier!r} takes its rollouts from the policy before training, but vLLM holds the current "
+            "weights: set use_vllm to false, or let rollouts come from the current policy"
+        )
     if has_auxiliaries:
         check_layout(args)
     elif (carrier, credit) != ("grpo", "outcome"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from accelerate.utils import is_peft_model
 from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from mel.hosts.trl.initial_policy import copied
 from mel.hosts.trl.row_losses import whole_logprobs
 from mel.methods import LearnedReward
 from mel.objective.implicit_reward import implicit_rewards, outcome_loss
@@ -37,8 +37,8 @@ class ImplicitReward:
         is_sharded = self._trainer.is_deepspeed_enabled or self._trainer.is_fsdp_enabled
         check_copies(is_whole=not is_sharded and not is_peft_model(policy))
         self._beta = spec.beta
-        self._initial = copied(policy).float().to(accelerator.device).requires_grad_(False)
-        self._learned = copied(policy).float().to(accelerator.device).requires_grad_(True)
+        self._initial = _copied(policy).float().to(accelerator.device).requires_grad_(False)
+        self._learned = _copied(policy).float().to(accelerator.device).requires_grad_(True)
         self._optimizer = torch.optim.AdamW(self._learned.parameters(), lr=spec.learning_rate, weight_decay=0.0)
 
     def reward(self, request: Reward) -> list[TokenRewards]:
@@ -115,3 +115,11 @@ def check_copies(*, is_whole: bool) -> None:
 def rewarder_of(trainer: GRPOTrainer, spec: LearnedReward | None) -> ImplicitReward | None:
     """The reward model that a method declares to learn; None if it declares none."""
     return None if spec is None else ImplicitReward(trainer, spec)
+
+
+def _copied(policy: Any) -> Any:
+    """The same weights in a model of their own, without dropout."""
+    found = deepcopy(policy)
+    # What TRL and accelerate put in the place of `forward` still calls the original's after a copy.
+    found.__dict__.pop("forward", None)
+    return found.eval()

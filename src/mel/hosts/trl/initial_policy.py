@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +11,12 @@ from accelerate.utils import is_peft_model
 from torch import Tensor
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from mel.methods import WHOLE_COPY
+from mel.methods import WHOLE_COPY, WHOLE_SAMPLER
 
 
 @dataclass(frozen=True, slots=True)
 class InitialWeights:
-    """The trained weights of an adapter as they were before training, by name; all others never change."""
+    """The trained weights, an adapter's or all, as they were before training, by name; the others never change."""
 
     weights: Mapping[str, Tensor]
 
@@ -35,35 +34,30 @@ class InitialWeights:
                 named[name].data = weight
 
 
-def initial_policy(trainer: GRPOTrainer) -> Any:
-    """A frozen copy of the policy; of one with an adapter `InitialWeights`; None where the trainer keeps it: as its
-    reference, or, of a sharded policy, as the one without its adapter.
+def initial_policy(trainer: GRPOTrainer, *, samples: bool) -> InitialWeights | None:
+    """What the policy's weights were; None where the trainer keeps a policy to score with: as its reference, or, of a
+    sharded policy, as the one without its adapter.
 
     It must be made before training, also before a checkpoint is loaded to go on from: the weights are then those that
     every session of a run begins with.
+
+    Args:
+        samples: rollouts come from it too, for which only weights in the policy's own place will do.
 
     Raises:
         ValueError: a policy that is sharded and cannot be copied.
     """
     of: Any = trainer
     policy = of.accelerator.unwrap_model(of.model)
-    is_sharded = of.is_deepspeed_enabled or of.is_fsdp_enabled
-    if is_peft_model(policy):
-        # An adapter that was trained before, or whose first weights change the policy, differs from none.
-        return None if is_sharded else InitialWeights(_trained(policy))
-    if of.ref_model is not None:
+    # An adapter that was trained before, or whose first weights change the policy, differs from none.
+    has_adapter = is_peft_model(policy)
+    if of.is_deepspeed_enabled or of.is_fsdp_enabled:
+        if samples or not (has_adapter or of.ref_model is not None):
+            raise ValueError(WHOLE_SAMPLER if samples else WHOLE_COPY)
         return None
-    if is_sharded:
-        raise ValueError(WHOLE_COPY)
-    return copied(policy).to(of.accelerator.device).requires_grad_(False)
-
-
-def copied(policy: Any) -> Any:
-    """The same weights in a model of their own, without dropout."""
-    found = deepcopy(policy)
-    # What TRL and accelerate put in the place of `forward` still calls the original's after a copy.
-    found.__dict__.pop("forward", None)
-    return found.eval()
+    if of.ref_model is not None and not has_adapter and not samples:
+        return None
+    return InitialWeights(_trained(policy))
 
 
 def _trained(policy: Any) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -90,10 +91,9 @@ class Learner:
         self._rater = rater
         self.rewarder = rewarder
         self._generator = TrainerGenerator(trainer, tokenizer)
-        needs_initial = method.diagnosis is not None and method.diagnosis.settings.needs_initial_policy
-        self._scorer = TrainerScorer(
-            trainer, progress=progress, initial=initial_policy(trainer) if needs_initial else None
-        )
+        samples = method.carrier_settings.samples_initial
+        self._initial = initial_policy(trainer, samples=samples) if method.needs_initial_policy else None
+        self._scorer = TrainerScorer(trainer, progress=progress, initial=self._initial)
         self._ranks = TrainerRanks(trainer.accelerator)
         self._patience = Patience()
         self.gathering = Gathering.of(method.settings)
@@ -104,6 +104,12 @@ class Learner:
     def remembered(self) -> dict[str, Remembering]:
         """The auxiliaries that carry something over from batch to batch, by name: a part of a checkpoint."""
         return {a.name: a for a in self._method.auxiliaries if isinstance(a, Remembering)}
+
+    def sampling(self) -> AbstractContextManager[None]:
+        """Inside, the policy is the one that the carrier takes its rollouts from."""
+        if self._initial is None or not self._method.carrier_settings.samples_initial:
+            return nullcontext()
+        return self._initial.inside(self._trainer.accelerator.unwrap_model(self._trainer.model))
 
     def learn(self, scored: Scored, output: Mapping[str, Any], accounting: Accounting) -> MicroSteps:
         """Drive the method; the same collective calls on every rank, whatever its groups hold.

@@ -15,7 +15,7 @@ from trl.trainer.utils import use_adapter
 from mel.hosts.trl.initial_policy import InitialWeights
 from mel.hosts.trl.progress import ProgressReporter
 from mel.hosts.trl.ranks import max_over_ranks
-from mel.hosts.trl.row_losses import row_logprobs, whole_logprobs
+from mel.hosts.trl.row_losses import row_logprobs
 from mel.hosts.trl.stepwise import evaluating
 from mel.objective.score import ScoreBatch, in_order, score_batches
 from mel.ports import Logprobs
@@ -31,10 +31,12 @@ class TrainerScorer:
 
     Args:
         progress: hears of every forward pass.
-        initial: what `initial_policy` keeps of the policy before training; None where nobody is known to ask for it.
+        initial: the weights before training; None where the trainer keeps them, or nobody is known to ask for them.
     """
 
-    def __init__(self, trainer: GRPOTrainer, *, progress: ProgressReporter, initial: Any = None) -> None:
+    def __init__(
+        self, trainer: GRPOTrainer, *, progress: ProgressReporter, initial: InitialWeights | None = None
+    ) -> None:
         self._trainer: Any = trainer
         self._progress = progress
         self._initial = initial
@@ -58,17 +60,14 @@ class TrainerScorer:
 
     def _logprobs(self, model: Any, batch: ScoreBatch) -> Tensor:
         rows = batch.rows.to(self._trainer.accelerator.device)
-        found = whole_logprobs if model is self._initial else row_logprobs
-        return found(self._trainer, model, rows).float().cpu()
+        return row_logprobs(self._trainer, model, rows).float().cpu()
 
     def _model_of(self, request: Score) -> Any:
         trainer = self._trainer
         if request.policy == "current":
             return nullcontext(trainer.model)
-        if isinstance(self._initial, InitialWeights):
-            return _with_weights(trainer, self._initial)
         if self._initial is not None:
-            return nullcontext(self._initial)
+            return _with_weights(trainer, self._initial)
         if trainer.args.sync_ref_model:
             raise ValueError(
                 "log-probabilities under the initial policy need a reference that stays what it was: set "

@@ -144,6 +144,7 @@ class MELTrainer(GRPOTrainer):
             carrier=method.carrier.name,
             surrogate=method.carrier.surrogate,
             credit=method.credit.name,
+            samples_initial=method.carrier_settings.samples_initial,
             settings=method.settings,
             has_auxiliaries=bool(method.auxiliaries) or method.diagnosis is not None,
         )
@@ -177,6 +178,11 @@ class MELTrainer(GRPOTrainer):
                 rewards_per_function=rewards[local].tolist(),
             )
         return rewards
+
+    def _generate(self, prompts: Any) -> Any:
+        # What auxiliaries ask for does not come this way: that is the current policy's.
+        with self._learner.sampling() if self._is_training else nullcontext():
+            return super()._generate(prompts)
 
     def _generate_single_turn(self, prompt_ids: Any, *positional: Any, **keywords: Any) -> Any:
         followed = self._progress.generating(len(prompt_ids)) if self._is_training else nullcontext()

@@ -16,8 +16,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from mel.methods.attempts import Start, added, attempts
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
 from mel.methods.drive import completed, scored
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Logprobs, Requests
 from mel.prompts.ask import ask_about
 from mel.requests import Generate, Score

@@ -15,8 +15,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
 from mel.methods.drive import completed, verified
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Requests
 from mel.requests import Generate, Verify
 from mel.types import Completion, Group, Outcome, Problem, Rollout, TokenIds, Verdict

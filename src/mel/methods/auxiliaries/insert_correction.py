@@ -14,9 +14,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from mel.methods.attempts import Start, attempts, own_groups
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
 from mel.methods.drive import completed
 from mel.methods.location import before_step, through_step
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Inspectable, Requests
 from mel.prompts.ask import ask_about
 from mel.requests import Generate

@@ -15,8 +15,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from mel.methods.attempts import Start, attempts
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
 from mel.methods.drive import completed
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Inspectable, Requests
 from mel.prompts.ask import ask_about
 from mel.requests import Generate

@@ -14,8 +14,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
 from mel.methods.drive import scored
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Requests
 from mel.prompts.ask import ask_about
 from mel.requests import Score

@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from mel.methods.attempts import Start, added, attempts
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Requests
 from mel.stages.join import shortest_right
 from mel.types import Group, Outcome, Rollout, TokenIds

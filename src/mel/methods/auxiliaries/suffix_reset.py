@@ -11,8 +11,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from mel.methods.attempts import Start, attempts, own_groups
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
 from mel.methods.location import Locator, before_step, check_locator, located
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Inspectable, Requests
 from mel.stages.join import is_unaided
 from mel.stages.pairs import select_pairs

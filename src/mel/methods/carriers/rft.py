@@ -1,9 +1,9 @@
-"""Online rejection-sampling fine-tuning (arXiv 2308.01825; DeepSeekMath section 5): learn from right rollouts only."""
+"""Rejection-sampling fine-tuning (arXiv 2308.01825; DeepSeekMath section 5): learn from right rollouts only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,14 @@ class RftSettings(CarrierSettings):
     most_per_problem: int | None = Field(
         default=None, ge=1, description="Learn so many rollouts of a problem at most, the first ones; null: all."
     )
+    samples: Literal["current", "initial"] = Field(
+        default="current",
+        description="The policy that rollouts come from: as it is (online), or as it was before training (offline).",
+    )
+
+    @property
+    def samples_initial(self) -> bool:
+        return self.samples == "initial"
 
     def build(self, at: Surroundings | None) -> Carrier:
         return Rft(self)

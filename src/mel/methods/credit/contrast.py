@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mel.methods.declaration import CreditSettings, Limits, Longest, Needs, Surroundings
+from mel.methods.declaration import CreditSettings, Surroundings
 from mel.methods.drive import scored
+from mel.methods.needs import Limits, Longest, Needs
 from mel.ports import Credit, Logprobs, Requests
 from mel.prompts.ask import ask_about
 from mel.requests import Score

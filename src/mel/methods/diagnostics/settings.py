@@ -6,7 +6,8 @@ from typing import ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from mel.methods.declaration import AskingSettings, Limits, Longest, Needs
+from mel.methods.declaration import AskingSettings
+from mel.methods.needs import Limits, Longest, Needs
 from mel.ports import Inspectable
 
 Measure = Literal["gradients", "initial_kl", "localization", "recovery", "hint_reliance"]

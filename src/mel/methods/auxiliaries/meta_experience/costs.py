@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mel.methods.declaration import Assumptions, Expected, Limits, Longest, Needs
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 
 if TYPE_CHECKING:
     from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings

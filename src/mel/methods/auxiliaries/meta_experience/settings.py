@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from mel.methods.auxiliaries.meta_experience import costs, idleness
-from mel.methods.declaration import Assumptions, AuxiliarySettings, Expected, Limits, Needs, Surroundings
+from mel.methods.declaration import AuxiliarySettings, Surroundings
+from mel.methods.needs import Assumptions, Expected, Limits, Needs
 from mel.ports import Auxiliary, Tokenizer
 from mel.prompts import PromptSet
 from mel.stages.internalize import ALLOWED, Context, Objective, Target

@@ -6,15 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mel.methods.declaration import (
-    Assumptions,
-    CreditSettings,
-    Expected,
-    Limits,
-    Longest,
-    Needs,
-    Surroundings,
-)
+from mel.methods.declaration import CreditSettings, Surroundings
+from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.methods.reward_models import LearnedReward, RewardModel
 from mel.ports import Credit
 from mel.stages.process_reward import Combine

@@ -1,0 +1,131 @@
+"""What a part of a method can ask for at most and is expected to cost, so that windows are checked and runs planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The longest parts that sequences are made of, in tokens.
+
+    Args:
+        prompt: the longest problem in its solve prompt.
+        instruction: the longest instruction that the auxiliary reads (`prompts`), without anything filled in.
+        completion: limit of a rollout.
+        rollouts: of a group.
+    """
+
+    prompt: int
+    instruction: int
+    completion: int
+    rollouts: int = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Longest:
+    """The longest sequence of one phase, in tokens, and how many of them there can be.
+
+    Args:
+        knob: what to turn to make it shorter; of an auxiliary, relative to its section: `settings.max_tokens`.
+        completion_knob: what to turn where the completion alone is too long; `knob` unless said otherwise.
+        per_group: at most so many sequences per group of rollouts.
+    """
+
+    phase: str
+    prompt: int
+    completion: int
+    knob: str
+    completion_knob: str = ""
+    per_group: int = 1
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt + self.completion
+
+    def of_section(self, old: str, new: str) -> Longest:
+        """The same with knobs as they are called where one sets them: `new` in the place of the beginning `old`."""
+        knobs = {name: getattr(self, name) for name in ("knob", "completion_knob")}
+        return replace(self, **{name: new + knob.removeprefix(old) for name, knob in knobs.items() if knob})
+
+    def fault(self, name: str, limit: int, *, or_else: str = "") -> str:
+        """That it exceeds the limit of that name, with the numbers and what to turn."""
+        spare = limit - self.completion
+        knob = self.knob if spare > 0 else self.completion_knob or self.knob
+        room = f" (the prompt may have {spare} tokens)" if spare > 0 else ""
+        return (
+            f"{self.phase}: prompt {self.prompt} + completion {self.completion} = {self.tokens} tokens, but {name} is "
+            f"{limit}: lower {knob}{room}{or_else}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needs:
+    """What an auxiliary or a credit rule can ask for at most.
+
+    Args:
+        phases: the longest sequence of each phase it generates in.
+        row: the longest row it can hand over; None if it hands over none.
+        scored: the longest sequence of each phase in which it only asks for log-probabilities.
+    """
+
+    phases: tuple[Longest, ...] = ()
+    row: Longest | None = None
+    scored: tuple[Longest, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assumptions:
+    """What a plan cannot know before a run.
+
+    Args:
+        prompt_tokens: mean length of a problem in its solve prompt.
+        solution_tokens: mean length of a rollout.
+        experience_tokens: mean length of a text that the policy writes about an attempt.
+        mixed_share: groups with right and wrong rollouts, 0 to 1 (`reward/groups_mixed`).
+        parsed_share: such texts that can be used, 0 to 1 (`experience/parse_rate`).
+        kept_share: replayed candidates that are kept, 0 to 1 (`experience/retention`).
+        prefix_share: how far into a wrong solution its error lies, 0 to 1.
+        steps: numbered steps of a solution.
+        rollouts: of a group; a plan takes it from the recipe.
+    """
+
+    prompt_tokens: float = 160.0
+    solution_tokens: float = 1000.0
+    experience_tokens: float = 500.0
+    mixed_share: float = 0.5
+    parsed_share: float = 0.8
+    kept_share: float = 0.5
+    prefix_share: float = 0.5
+    steps: float = 12.0
+    rollouts: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("mixed_share", "parsed_share", "kept_share", "prefix_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+        for name in ("prompt_tokens", "solution_tokens", "experience_tokens", "steps", "rollouts"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """What an auxiliary or a credit rule is expected to cost per group of rollouts, in tokens.
+
+    Args:
+        generated: sampled tokens by phase.
+        read: tokens of the prompts that these phases add for the engine to read.
+        rows: number of rows that are learned.
+        row_tokens: target tokens of these rows, all together.
+        row_context: tokens of their contexts, all together.
+        sequences: sequences generated by phase.
+    """
+
+    generated: Mapping[str, float] = field(default_factory=dict)
+    read: float = 0.0
+    rows: float = 0.0
+    row_tokens: float = 0.0
+    row_context: float = 0.0
+    sequences: Mapping[str, float] = field(default_factory=dict)
