@@ -158,6 +158,9 @@ def study(
     at_once: Annotated[int | None, typer.Option(min=1, help="Runs side by side; default one for each core.")] = None,
     gpus: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as 0,1,2; one run on each.")] = None,
     results_only: Annotated[bool, typer.Option("--results-only", help="Train nothing; compare what there is.")] = False,
+    reuse: Annotated[
+        list[Path] | None, typer.Option(help="Directory of another study whose runs of the same recipe and seed count.")
+    ] = None,
     changes: Changes = None,
 ) -> None:
     """Train what is missing of a study and write its tables and its page; a killed study goes on where it was."""
@@ -170,6 +173,7 @@ def study(
         at_once=at_once,
         gpus=gpus.split(",") if gpus else (),
         changes=changes or (),
+        reuse=reuse or (),
         train=not results_only,
         console=Console(),
     )

@@ -125,3 +125,21 @@ def test_a_run_of_another_recipe_is_no_cell_of_a_study(file: Path, tmp_path: Pat
         run_study(
             file, output=tmp_path / "out", train=False, changes=("trainer.beta=0.1",), console=Console(quiet=True)
         )
+
+
+def test_a_finished_run_of_the_same_recipe_and_seed_in_another_study_is_a_cell(file: Path, tmp_path: Path) -> None:
+    first, second = (cell.load().resolved() for cell in cells_of(load_study(file), beside=file.parent)[:2])
+    for name, recipe, state in (("other_name", first, "finished"), ("begun", second, "running")):
+        with RunDirectory.create(tmp_path / "other" / name, recipe, {}) as run:
+            run.set_status(state)
+    found = run_study(
+        file, output=tmp_path / "out", reuse=[tmp_path / "other"], train=False, console=Console(quiet=True)
+    )
+    assert [cell.name for cell in found.cells if cell.state == "finished"] == ["mine, task.options.world = 0, seed 3"]
+    alone = run_study(file, output=tmp_path / "out", train=False, console=Console(quiet=True))
+    assert not [cell for cell in alone.cells if cell.state == "finished"]
+
+
+def test_a_directory_without_finished_runs_cannot_be_reused(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--reuse: expected a directory that holds finished runs, .* got .*/nowhere"):
+        run_study(file, reuse=[tmp_path / "nowhere"], train=False, console=Console(quiet=True))

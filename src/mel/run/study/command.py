@@ -17,6 +17,7 @@ from mel.run.arms import Arm, train_arms
 from mel.run.resuming import other_keys
 from mel.run.study.cells import Cell, cells_of
 from mel.run.study.files import Study, load_study
+from mel.run.study.reuse import FinishedRuns
 
 
 def run_study(
@@ -27,6 +28,7 @@ def run_study(
     at_once: int | None = None,
     gpus: Sequence[str] = (),
     changes: Sequence[str] = (),
+    reuse: Sequence[Path] = (),
     train: bool = True,
     console: Console,
 ) -> Results:
@@ -40,6 +42,7 @@ def run_study(
         short: the short form that the study file describes.
         at_once: cells trained side by side; None for as many as there are GPUs, or else cores.
         changes: of every cell's recipe, as `--set` takes them.
+        reuse: directories whose finished runs stand for the cells of the same recipe and seed, where they lie.
         train: False writes the results of what there is.
 
     Raises:
@@ -49,23 +52,28 @@ def run_study(
     study = study.shortened() if short else study
     output = output or Path("runs/studies") / study.name
     cells = cells_of(study, beside=path.parent, changes=tuple(changes))
-    arms = [_arm(cell, output) for cell in cells]
+    finished = FinishedRuns.of(reuse)
+    arms = [_arm(cell, output, finished) for cell in cells]
     if train:
         output.mkdir(parents=True, exist_ok=True)
-        console.print(f"{study.name}: {len(cells)} runs, {sum(arm.is_finished for arm in arms)} of them finished")
+        done, elsewhere = sum(arm.is_finished for arm in arms), sum(arm.path.parent != output for arm in arms)
+        found = f", {elsewhere} of these in other studies" if elsewhere else ""
+        console.print(f"{study.name}: {len(cells)} runs, {done} of them finished{found}")
         train_arms(arms, console=console, at_once=at_once, gpus=gpus, stop_at_failure=False)
     results = _results(study, cells, arms)
     _write(results, output, console)
     return results
 
 
-def _arm(cell: Cell, output: Path) -> Arm:
+def _arm(cell: Cell, output: Path, finished: FinishedRuns) -> Arm:
     path = output / cell.name
     try:
         recipe = cell.load()
     except ValueError as error:
         raise ValueError(f"arm {cell.arm}: {error}") from None
-    if (path / RECIPE).is_file() and (changed := other_keys(RunDirectory.open(path), recipe)):
+    if not (path / RECIPE).is_file():
+        path = finished.by(recipe) or path
+    elif changed := other_keys(RunDirectory.open(path), recipe):
         raise ValueError(
             f"{path} holds a run of another recipe ({changed}): it is no cell of this study. Choose another --output, "
             f"or delete it to have it trained again"
