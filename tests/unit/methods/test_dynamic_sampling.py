@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from stories import OTHER, PROBLEM, PROMPTS, RIGHT, TASK, WRONG_AT_1, WRONG_AT_2, group, words
@@ -20,7 +21,7 @@ from mel.methods import (
 )
 from mel.methods.auxiliaries.dynamic_sampling import DynamicSamplingSettings
 from mel.methods.drive import drive
-from mel.prompts.ask import PlainAsk
+from mel.prompts.ask import PlainAsk, ask_about
 from mel.types import Completion, Group, Outcome, Sampling, TokenIds
 
 OTHER_RIGHT = "1) buys plus 1 = 41 2) eats minus 2 = 39 answer 39"
@@ -109,6 +110,23 @@ def test_no_problem_is_drawn_twice_and_the_same_one_serves_where_all_are_used() 
     found, engine = learned(DynamicSamplingSettings(rounds=1), [WRONG, second], [RIGHT, WRONG_AT_1, *[WRONG_AT_1] * 2])
     assert [g.problem for g in found.groups or ()] == [PROBLEM, OTHER]
     assert engine.asked[0][0] == (WRONG.prompt_ids,) * 4
+
+
+@pytest.mark.parametrize(("draw", "right"), [("problems", OTHER_RIGHT), ("same", RIGHT)])
+def test_what_is_asked_later_about_a_refilled_group_begins_with_the_turns_of_its_rollouts(
+    draw: Any, right: str
+) -> None:
+    opening = ({"role": "user", "content": "start 40"}, {"role": "assistant", "content": "answer 40"})
+    ask = PlainAsk(prompts=PROMPTS, opening=opening)
+    asked_so = replace(WRONG, prompt_ids=words().chat(ask(PROBLEM)), opening=opening)
+    settings = DynamicSamplingSettings(rounds=1, draw=draw)
+    (auxiliary,) = build(at=replace(AT, ask=ask), auxiliaries=[settings]).auxiliaries
+    found = drive(auxiliary.learn([asked_so], step=3), Engine([[right, WRONG_AT_1]]), TASK).groups
+    assert found is not None
+    assert found[0] is not asked_so
+    assert found[0].opening == opening
+    turn = PROMPTS.solve(found[0].problem.text)
+    assert ask_about(found[0], turn, words()) == found[0].prompt_ids
 
 
 def test_a_refill_needs_the_training_set_or_the_same_problem() -> None:

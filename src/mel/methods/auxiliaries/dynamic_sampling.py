@@ -20,7 +20,7 @@ from mel.methods.drive import completed, verified
 from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Requests
 from mel.requests import Generate, Verify
-from mel.types import Completion, Group, Outcome, Problem, Rollout, TokenIds, Verdict
+from mel.types import Completion, Group, Message, Outcome, Problem, Rollout, TokenIds, Verdict
 
 PHASE = "refill"
 """Tokens of the rollouts that are sampled beside the host's."""
@@ -81,10 +81,11 @@ class DynamicSamplingSettings(AuxiliarySettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Draw:
-    """A problem to roll out, and how often."""
+    """A problem to roll out, the turns before its question, and how often."""
 
     problem: Problem
     prompt_ids: TokenIds
+    opening: tuple[Message, ...]
     count: int
 
 
@@ -129,10 +130,20 @@ class DynamicSampling:
         if self.settings.draw == "problems":
             problem = _another(self._at.problems, used, random.Random(f"{self._at.seed}:{at}:{group.problem.id}"))
         if problem is None or self._at.ask is None:
-            return _Draw(problem=group.problem, prompt_ids=group.prompt_ids, count=len(group.rollouts))
+            return _Draw(
+                problem=group.problem,
+                prompt_ids=group.prompt_ids,
+                opening=group.opening,
+                count=len(group.rollouts),
+            )
         used.add(problem.id)
-        prompt_ids = self._at.tokenizer.chat(self._at.ask(problem))
-        return _Draw(problem=problem, prompt_ids=prompt_ids, count=len(group.rollouts))
+        turns = self._at.ask(problem)
+        return _Draw(
+            problem=problem,
+            prompt_ids=self._at.tokenizer.chat(turns),
+            opening=tuple(turns[:-1]),
+            count=len(group.rollouts),
+        )
 
     def _rolled_out(self, drawn: Sequence[_Draw]) -> Requests[list[Group]]:
         """A group for each."""
@@ -144,7 +155,12 @@ class DynamicSampling:
         verdicts = yield from verified(Verify(problems=tuple(draw.problem for draw in each), responses=responses))
         rollouts = iter([_rollout(*answers) for answers in zip(completions, verdicts, strict=True)])
         return [
-            Group(problem=draw.problem, prompt_ids=draw.prompt_ids, rollouts=tuple(islice(rollouts, draw.count)))
+            Group(
+                problem=draw.problem,
+                prompt_ids=draw.prompt_ids,
+                rollouts=tuple(islice(rollouts, draw.count)),
+                opening=draw.opening,
+            )
             for draw in drawn
         ]
 
