@@ -25,8 +25,8 @@ _FEW = 50
 
 def experiences_json(
     runs: Sequence[Run], of: type[StoredExperience] = StoredExperience, *, room: int | None = None
-) -> tuple[str, int, int]:
-    """The JSON, how many experiences it holds, and how many the runs hold.
+) -> str:
+    """The experiences of these runs, the columns that are listed, and how many experiences the runs hold.
 
     Of a run with more than its share, experiences evenly spread over its steps are taken, as many as there is room for.
 
@@ -39,8 +39,8 @@ def experiences_json(
         taken, count = _of_run(number, run, share=1 / len(runs), max_bytes=most)
         found += taken
         total += count
-    values = {"runs": [visible(r.label) for r in runs], "listed": listed_columns(of), "experiences": found}
-    return script_json(values), len(found), total
+    labels = [visible(run.label) for run in runs]
+    return script_json({"runs": labels, "listed": listed_columns(of), "held": total, "experiences": found})
 
 
 def listed_columns(of: type[StoredExperience] = StoredExperience) -> list[str]:

@@ -101,12 +101,25 @@ def line_chart(lines: Sequence[Line], *, title: str, axis: str = "") -> str:
         style = f"mean c{line.color % COLORS}{' again' if line.color >= COLORS else ''}"
         parts.append(_polyline(thin(line.mean, each), at_x, at_y, style, line.color))
     frame = {"x": [x_low, x_high, LEFT, WIDTH - RIGHT], "top": TOP, "bottom": HEIGHT - BOTTOM}
-    shown = [
-        {"label": n.label, "color": n.color % COLORS, "points": _rounded(thin(n.mean, each))} for n in lines if n.mean
-    ]
+    shown = [{"label": n.label, "color": n.color, "points": _rounded(thin(n.mean, each))} for n in lines if n.mean]
     data = escape(json.dumps({**frame, "lines": shown}))
     label = f'role="img" tabindex="0" aria-label="{escape(title)}"'
     return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" {label} data-lines="{data}">{"".join(parts)}</svg>'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A difference to be drawn.
+
+    Args:
+        group: rows behind each other of the same group stand below its name; empty for none.
+        found: as a share, not in points.
+    """
+
+    group: str
+    label: str
+    color: int
+    found: Interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +130,7 @@ class Difference:
         svg: interval and estimate on a scale that all rows share; as wide as its place, whatever that is.
     """
 
+    group: str
     label: str
     color: int
     svg: str
@@ -130,15 +144,11 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def differences(rows: Sequence[tuple[str, int, Interval]]) -> tuple[list[Difference], str]:
-    """The rows, and the scale below them.
-
-    Args:
-        rows: label, color and difference (as a share, not in points).
-    """
+def differences(rows: Sequence[Row]) -> tuple[list[Difference], str]:
+    """The rows as they are drawn, and the scale below them."""
     if not rows:
         return [], ""
-    values = [100 * v for _, _, i in rows for v in (i.low, i.high)] + [0.0]
+    values = [100 * v for row in rows for v in (row.found.low, row.found.high)] + [0.0]
     marks = ticks(min(values), max(values), 4)
     # Room for half a dot and half a number at both ends.
     at = _scale(marks[0], marks[-1], 4.0, 96.0)
@@ -147,14 +157,16 @@ def differences(rows: Sequence[tuple[str, int, Interval]]) -> tuple[list[Differe
         for m in marks
     )
     found = []
-    for label, color, interval in rows:
-        low, value, high = (100 * v for v in (interval.low, interval.value, interval.high))
+    for row in rows:
+        low, value, high = (100 * v for v in (row.found.low, row.found.value, row.found.high))
         svg = (
-            f'<svg class="difference c{color % COLORS}" height="26" aria-hidden="true">{grid}'
+            f'<svg class="difference c{row.color % COLORS}" height="26" aria-hidden="true">{grid}'
             f'<line class="whisker" x1="{at(low):.2f}%" x2="{at(high):.2f}%" y1="13" y2="13"/>'
             f'<circle class="dot" cx="{at(value):.2f}%" cy="13" r="4.5"/></svg>'
         )
-        found.append(Difference(label=label, color=color, svg=svg, value=value, low=low, high=high))
+        found.append(
+            Difference(group=row.group, label=row.label, color=row.color, svg=svg, value=value, low=low, high=high)
+        )
     scale = "".join(
         f'<text class="tick" x="{at(m):.2f}%" y="12" text-anchor="middle">{f"{m:+g}" if m else 0}</text>' for m in marks
     )

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mel import recipe_yaml
 from mel.record.run_directory import GOING_ON, INTERRUPTED
 from mel.report import charts
 from mel.report.arms import Arm, Run, read_arms
 from mel.report.browser import MAX_ATTEMPTS, experiences_json
+from mel.report.cell_states import FINISHED, Unfinished, unfinished
 from mel.report.comparison import WIDE, Comparison, compare
 from mel.report.concept_charts import concept_charts
 from mel.report.curves import axes_of, curve_groups, other_measurements
 from mel.report.part import TEXT, in_part
-from mel.report.study import FINISHED, ArmSummary, CellState, Results
+from mel.report.study import ArmSummary, Results
 from mel.report.tables import costs, ledgers, recipe_changes, versions
 from mel.report.templating import render_template
-from mel.report.words import Words, declared_by
+from mel.report.words import Words, commit_word, declared_by, duration
 from mel.visible import visible
 
 STYLES, SCRIPTS = ("base.css", "page.css"), ("charts.js", "experiences.js")
 
 PAGE_BYTES = 4_900_000
 """Of the whole page; the experiences get what the rest leaves."""
+
+PLACE = "<experiences>"
+"""Where the template leaves room for the experiences; no text of a run can say this, since < is escaped."""
 
 FEW_RUNS = 8
 """Runs up to which the recipe and environment of each stand in the page; of more, those of each arm's first."""
@@ -58,12 +60,24 @@ class Study:
 
     Args:
         target: share of right answers whose cost is reported; None if the study has none.
+        command: makes the study.
+        asked: name of an arm of the page -> how many runs it is to have.
+        finished: runs, of all.
+        asked_in_all: how many that are together, with the arms that have no finished run.
+        took: the training of those, in words.
+        baseline: the arm that differences at equal cost are to.
     """
 
     name: str
     question: str
     target: float | None
-    not_finished: tuple[CellState, ...]
+    command: str
+    asked: Mapping[str, int]
+    finished: int
+    asked_in_all: int
+    took: str
+    baseline: str
+    not_finished: tuple[Unfinished, ...]
 
 
 def build(runs: Sequence[str | Path], out: str | Path) -> Path:
@@ -85,7 +99,7 @@ def build(runs: Sequence[str | Path], out: str | Path) -> Path:
 def render_study(results: Results) -> str:
     """The page of a study as text; the arms of each combination of axis values are compared among themselves."""
     arms: list[Arm] = []
-    points = []
+    points, asked = [], dict[str, int]()
     for point in results.points:
         names = {arm.name: f"{arm.name} ({point.label})" if point.label else arm.name for arm in point.arms}
         points.append(
@@ -97,33 +111,49 @@ def render_study(results: Results) -> str:
                 summaries=point.summaries,
             )
         )
-        arms += [replace(arm, name=names[arm.name]) for arm in point.arms]
+        arms += [_renamed(arm, names[arm.name]) for arm in point.arms]
+        asked |= {names[summary.name]: summary.asked for summary in point.summaries}
     study = Study(
         name=results.name,
         question=results.question,
         target=results.target,
-        not_finished=tuple(results.not_finished),
+        command=results.command,
+        asked=asked,
+        finished=results.finished,
+        asked_in_all=len(results.cells),
+        baseline=results.order[0],
+        took=duration(results.seconds),
+        not_finished=tuple(unfinished(results.cells)),
     )
     return render(arms, points, study=study)
+
+
+def _renamed(arm: Arm, name: str) -> Arm:
+    """The arm by the name that the study gives it; its runs go by that too, since arms may share a recipe."""
+    return Arm(name=name, runs=tuple(replace(run, name=name) for run in arm.runs))
 
 
 def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None = None) -> str:
     """The page as text."""
     all_runs = [run for arm in arms for run in arm.runs]
     words = Words(declared={path: w for run in all_runs for path, w in declared_by(run.environment).items()})
+    told = [(arm, _facts(arm)) for arm in arms]
+    shared = [fact for fact in told[0][1] if len(arms) > 1 and all(fact in facts for _, facts in told)]
     detailed = all_runs if len(all_runs) <= FEW_RUNS else [arm.runs[0] for arm in arms]
-    template = partial(
-        render_template,
+    page = render_template(
         "page.html",
         styles=STYLES,
         scripts=SCRIPTS,
         filters={"points": _points, "share": _share, "grouped": _grouped, "measured": _measured, "words": _words},
         title=study.name if study else _title([arm.name for arm in arms]),
         study=study,
-        arms=[(color, arm, _states(arm), _facts(arm)) for color, arm in enumerate(arms)],
+        arms=[
+            (color, arm, _states(arm), [fact for fact in facts if fact not in shared])
+            for color, (arm, facts) in enumerate(told)
+        ],
+        shared=shared,
         made=_made(all_runs),
         points=[(point, _is_tall(point), *charts.differences(_differences(point))) for point in points],
-        has_scores=any(point.comparison.columns for point in points),
         num_runs=len(all_runs),
         num_seeds=max(len(arm.runs) for arm in arms),
         axes=axes_of(arms),
@@ -132,6 +162,8 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
         costs=costs(arms, words),
         ledger=ledgers(arms),
         others=other_measurements(arms, words),
+        place=PLACE,
+        has_experiences=any(run.ledger.candidates for run in all_runs),
         max_text=TEXT,
         max_attempts=MAX_ATTEMPTS,
         changes=recipe_changes(arms),
@@ -140,10 +172,8 @@ def render(arms: Sequence[Arm], points: Sequence[Point], *, study: Study | None 
             (run, recipe_yaml.dump(dict(run.recipe)), recipe_yaml.dump(dict(run.environment))) for run in detailed
         ],
     )
-    total = sum(run.ledger.candidates for run in all_runs)
-    rest = template(experiences="", num_shown=0, num_total=total)
-    embedded, num_shown, num_total = experiences_json(all_runs, room=PAGE_BYTES - len(rest.encode()))
-    return template(experiences=embedded, num_shown=num_shown, num_total=num_total)
+    experiences = experiences_json(all_runs, room=PAGE_BYTES - len(page.encode()))
+    return page.replace(PLACE, experiences)
 
 
 def _title(names: Sequence[str]) -> str:
@@ -156,7 +186,8 @@ def _is_tall(point: Point) -> bool:
     return columns > WIDE and rows <= WIDE
 
 
-def _differences(point: Point) -> list[tuple[str, int, Any]]:
+def _differences(point: Point) -> list[charts.Row]:
+    """Of each score the arms below each other; of two arms the scores."""
     comparison = point.comparison
     arms = [row for row in comparison.rows if row.seeds]
     several = len(Counter(c.evaluation for c in comparison.columns)) > 1
@@ -166,8 +197,8 @@ def _differences(point: Point) -> list[tuple[str, int, Any]]:
         for number, row in enumerate(arms):
             difference = row.cells[i].difference
             if difference is not None:
-                label = f"{row.arm}, {name}" if len(arms) > 2 else name
-                found.append((label, point.first + number, difference))
+                group, label = (name, row.arm) if len(arms) > 2 else ("", name)
+                found.append(charts.Row(group=group, label=label, color=point.first + number, found=difference))
     return found
 
 
@@ -186,7 +217,7 @@ def _facts(arm: Arm) -> list[tuple[str, str]]:
         ("task", task.get("name") if isinstance(task, dict) else task),
         ("steps", _steps(arm)),
         ("seed" if len(arm.seeds) == 1 else "seeds", ", ".join(str(seed) for seed in arm.seeds if seed is not None)),
-        ("commit", ", ".join(dict.fromkeys(str(run.environment.get("commit") or "")[:10] for run in arm.runs))),
+        ("commit", ", ".join(dict.fromkeys(commit_word(run.environment.get("commit")) for run in arm.runs))),
         ("started", _time(min(run.status.started_at for run in arm.runs))),
         ("last written", _time(max(going)) if going else ""),
         ("resumed", _times(sum(len(run.status.resumed_at) for run in arm.runs))),
@@ -215,7 +246,8 @@ def _steps(arm: Arm) -> str:
 
 
 def _time(text: str) -> str:
-    return text.replace("T", " ").removesuffix("+00:00") + " UTC"
+    """To the minute."""
+    return f"{text.replace('T', ' ')[:16]} UTC"
 
 
 def _times(count: int) -> str:
@@ -232,7 +264,9 @@ def _share(part: float, whole: float) -> str:
 
 def _grouped(value: float | None) -> str:
     """A count or seconds; a dash where nothing was counted."""
-    return "-" if not value else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if not value:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:#.3g}"
 
 
 def _measured(value: float) -> str:

@@ -11,39 +11,13 @@ from mel.evaluate.scores import Interval, bootstrap_macro_mean
 from mel.record.ledger import Ledger
 from mel.record.metric_names import EVALUATION, GENERATED, SECONDS, STEP
 from mel.report.arms import Arm, Run
+from mel.report.cell_states import FINISHED, CellState
 from mel.report.comparison import Comparison, compare
 
 PASS_AT_1 = "/pass_at_1"
 """Ending of the metric that a run logs between the evaluations before and after."""
 
 COSINE = "objective/cosine"
-
-FINISHED = "finished"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CellState:
-    """One run of a study and how far it is.
-
-    Args:
-        point: (recipe key, value) of every axis.
-        state: of its run directory, or `missing`.
-        message: what a failed one ended with.
-    """
-
-    arm: str
-    point: tuple[tuple[str, Any], ...]
-    seed: int
-    state: str
-    message: str = ""
-
-    @property
-    def name(self) -> str:
-        """For a person: arm, axis values and seed."""
-        return ", ".join([self.arm, *(f"{key} = {value}" for key, value in self.point), f"seed {self.seed}"])
-
-    def __hash__(self) -> int:
-        return hash((self.arm, repr(self.point), self.seed))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,26 +69,30 @@ class Results:
     """A study with its results.
 
     Args:
+        order: names of the arms, the baseline first.
         commits: of mel, that the runs were made with.
         machine: where, and on how many cores.
         recipes: arm -> SHA-256 of its resolved recipe with the first seed.
         seconds: of training, over all finished cells.
+        command: makes the study, and goes on with what is not finished.
     """
 
     name: str
     question: str
     target: float | None
+    order: tuple[str, ...]
     cells: tuple[CellState, ...]
     points: tuple[PointResults, ...]
     commits: tuple[str, ...]
     machine: str
     recipes: Mapping[str, str]
     seconds: float
+    command: str = ""
 
     @property
-    def not_finished(self) -> list[CellState]:
-        """Cells that failed, were interrupted or never begun."""
-        return [cell for cell in self.cells if cell.state != FINISHED]
+    def finished(self) -> int:
+        """Cells that are."""
+        return sum(cell.state == FINISHED for cell in self.cells)
 
 
 def results_of(
@@ -125,12 +103,14 @@ def results_of(
     target: float | None,
     cells: Sequence[CellState],
     runs: Mapping[CellState, Run],
+    command: str = "",
 ) -> Results:
     """The results of the finished cells.
 
     Args:
         order: names of the arms, the baseline first.
         runs: of the finished cells.
+        command: makes the study.
     """
     points = []  # in their order; values of axes may be lists, which no set holds
     for cell in cells:
@@ -141,12 +121,14 @@ def results_of(
         name=name,
         question=question,
         target=target,
+        order=tuple(order),
         cells=tuple(cells),
         points=tuple(_point(p, order, cells, runs, target) for p in points),
         commits=tuple(sorted({str(e.get("commit")) for e in environments if e.get("commit")})),
         machine=", ".join(sorted({f"{e.get('platform')}, {e.get('cores')} cores" for e in environments})),
         recipes={c.arm: str(runs[c].environment.get("recipe_sha256")) for c in reversed(cells) if c in runs},
         seconds=sum(run.last(SECONDS) or 0.0 for run in runs.values()),
+        command=command,
     )
 
 
@@ -168,7 +150,7 @@ def _point(
     by_name = {arm.name: {run.seed: _curves(run, suite, start) for run in arm.runs} for arm in arms}
     asked = {name: sum(cell.arm == name for cell in here) for name in order}
     return PointResults(
-        label=", ".join(f"{key} = {value}" for key, value in point),
+        label=here[0].where,
         suite=suite,
         arms=tuple(arms),
         comparison=compare(arms),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,15 @@ from mel.record.ledger import KEPT, STAGES, Ledger
 from mel.record.metric_names import GENERATED, SECONDS, TRAINED
 from mel.report.arms import Arm
 from mel.report.curves import logged_by
-from mel.report.words import GENERATES, NOT_SHOWN, TAKES, Words
+from mel.report.words import GENERATES, NOT_SHOWN, TAKES, Words, commit_word
 
-NOT_COMPARED = ("name", "description", "output", "trainer.seed", "trainer.data_seed")
-"""Recipe keys that say nothing about what is compared."""
+NOT_COMPARED = ("name", "description", "output", "trainer.seed", "trainer.data_seed", "evaluation.before")
+"""Recipe keys that say nothing about what is compared; one cell of a study evaluates the untrained policy for all."""
 
 PRESENT = "as in the recipe below"
 """What stands for a section of a list, such as an auxiliary, that only one of two recipes has."""
 
-VERSIONS = ("mel", "commit", "python", "platform", "cores", "processes", "model")
+VERSIONS = ("mel", "commit", "python", "platform", "cores", "processes")
 """Keys of environment.json that the table of versions shows, before the versions of the libraries."""
 
 
@@ -31,6 +31,20 @@ class Cost:
     note: str
     values: tuple[float | None, ...]
     is_total: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeChanges:
+    """What the recipe of an arm changes against that of an earlier one.
+
+    Args:
+        like: the earlier arm whose recipe is most like it.
+        keys: key, the arm's value, and the value of that arm; `-` where it has none.
+    """
+
+    arm: str
+    like: str
+    keys: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,11 +93,16 @@ def ledgers(arms: Sequence[Arm]) -> list[LedgerRow]:
     ]
 
 
-def recipe_changes(arms: Sequence[Arm]) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """Arm -> the recipe keys in which it differs from the first arm, with its value and that of the first."""
+def recipe_changes(arms: Sequence[Arm]) -> list[RecipeChanges]:
+    """What each arm but the first changes against the earlier arm that is most like it, the first of several."""
     flat = [_flat(arm.runs[0].recipe) for arm in arms]
-    first = flat[0]
-    return [(arm.name, _changed(own, first)) for arm, own in zip(arms[1:], flat[1:], strict=True)]
+    found = []
+    for place in range(1, len(arms)):
+        own = flat[place]
+        like = min(range(place), key=lambda other: sum(1 for _ in _differing(own, flat[other])))
+        keys = tuple(_changed(own, flat[like]))
+        found.append(RecipeChanges(arm=arms[place].name, like=arms[like].name, keys=keys))
+    return found
 
 
 def versions(arms: Sequence[Arm]) -> list[tuple[str, str]]:
@@ -93,6 +112,7 @@ def versions(arms: Sequence[Arm]) -> list[tuple[str, str]]:
         for run in arm.runs:
             libraries = run.environment.get("versions")
             shown = {key: run.environment.get(key) for key in VERSIONS}
+            shown["commit"] = commit_word(shown["commit"])
             shown |= libraries if isinstance(libraries, Mapping) else {}
             for name, value in shown.items():
                 if value not in (None, ""):
@@ -108,16 +128,18 @@ def _stages(counts: Ledger) -> tuple[tuple[str, int, str, int], ...]:
     return tuple(found)
 
 
-def _changed(own: Mapping[str, str], first: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _differing(own: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
+    return (k for k in sorted({*own, *other}) if own.get(k) != other.get(k) and not k.startswith(NOT_COMPARED))
+
+
+def _changed(own: Mapping[str, str], other: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """The keys that differ; a section that only one of the two has is one line."""
-    found: list[tuple[str, str, str]] = []
     whole = ""
-    for key in sorted({*own, *first}):
-        if own.get(key) == first.get(key) or key.startswith(NOT_COMPARED) or (whole and key.startswith(whole)):
+    for key in _differing(own, other):
+        if whole and key.startswith(whole):
             continue
-        whole = f"{key}." if PRESENT in (own.get(key), first.get(key)) else ""
-        found.append((key, own.get(key, "-"), first.get(key, "-")))
-    return found
+        whole = f"{key}." if PRESENT in (own.get(key), other.get(key)) else ""
+        yield key, own.get(key, "-"), other.get(key, "-")
 
 
 def _flat(value: Any, at: str = "") -> dict[str, str]:

@@ -69,12 +69,28 @@ class Words:
         if room == "time_s":
             return title[:1].upper() + title[1:], "seconds"
         if path.startswith(EVALUATION):
-            return f"{room.removeprefix(EVALUATION)}, {title.replace('pass at 1', 'Pass@1')}", "during training"
+            return (
+                f"{room.removeprefix(EVALUATION)}, {title.replace('pass at 1', 'Pass@1')}",
+                "share of right answers, during training",
+            )
         return title[:1].upper() + title[1:], _spaced(room)
 
 
 def _spaced(path: str) -> str:
     return path.replace("_", " ").replace("/", ", ").strip()
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would choose: `45 seconds`, `12 minutes`, `3.5 hours`."""
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} hours"
+
+
+def commit_word(commit: object) -> str:
+    """The first ten digits of a commit, and the + that says that something was changed and not committed."""
+    text = str(commit or "")
+    return text[:10] + ("+" if text.endswith("+") and len(text) > 10 else "")
 
 
 def is_counted_elsewhere(path: str) -> bool:

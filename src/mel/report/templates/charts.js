@@ -9,7 +9,7 @@
     let place = null, read = null;
     // Only a chart that somebody looks at is read: a page holds hundreds.
     const points = () => (read ??= JSON.parse(svg.dataset.lines));
-    const swatch = (color) => { const s = document.createElement("span"); s.className = "swatch c" + color; return s; };
+    const swatch = (color) => { const s = document.createElement("span"); s.className = `swatch c${color % 8}${color < 8 ? "" : " again"}`; return s; };
     const bold = (text) => { const b = document.createElement("b"); b.textContent = text; return b; };
     const show = (at) => {
       const chart = points(), [low, high, left, right] = chart.x;

@@ -227,6 +227,8 @@
     : make("span", "chosen", `problem ${state.problem}`, link("", { problem: "", page: "1" }, "all problems"));
   const showList = ({ total: count, items }, page) => {
     bar.replaceChildren(make("span", "count", `${grouped(count)} found`));
+    if (data.held > total)
+      bar.append(make("span", "", `in ${grouped(total)} of ${grouped(data.held)} experiences, evenly spread over the steps; `, make("code", "", "mel browse RUN"), " has all"));
     if (chosen()) bar.append(chosen());
     bar.append(pager(page, Math.max(1, Math.ceil(count / PAGE))));
     view.replaceChildren(items.length ? make("ol", "rows", ...items.map(row)) : make("p", "empty", "No experience is like that."));

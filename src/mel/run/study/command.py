@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from rich.console import Console
 
 from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import Run, read_run
+from mel.report.cell_states import NOT_BEGUN, CellState, unfinished
 from mel.report.page import render_study
 from mel.report.results_table import comparison_table
-from mel.report.study import CellState, Results, results_of
+from mel.report.study import Results, results_of
 from mel.report.study_text import markdown, values
 from mel.run.arms import Arm, train_arms
 from mel.run.resuming import other_keys
@@ -60,9 +62,17 @@ def run_study(
         found = f", {elsewhere} of these in other studies" if elsewhere else ""
         console.print(f"{study.name}: {len(cells)} runs, {done} of them finished{found}")
         train_arms(arms, console=console, at_once=at_once, gpus=gpus, stop_at_failure=False)
-    results = _results(study, cells, arms)
+    results = _results(study, cells, arms, command=_command(path, short=short, changes=changes))
     _write(results, output, console)
     return results
+
+
+def _command(path: Path, *, short: bool, changes: Sequence[str]) -> str:
+    """What somebody types to get these results, wherever their runs are: without `--output`."""
+    here = Path.cwd()
+    shown = path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path
+    options = [*(["--short"] if short else []), *(part for change in changes for part in ("--set", change))]
+    return shlex.join(["mel", "study", shown.as_posix(), *options])
 
 
 def _arm(cell: Cell, output: Path, finished: FinishedRuns) -> Arm:
@@ -88,24 +98,33 @@ def _arm(cell: Cell, output: Path, finished: FinishedRuns) -> Arm:
     )
 
 
-def _results(study: Study, cells: Sequence[Cell], arms: Sequence[Arm]) -> Results:
+def _results(study: Study, cells: Sequence[Cell], arms: Sequence[Arm], *, command: str) -> Results:
     states, runs = [], dict[CellState, Run]()
     for cell, arm in zip(cells, arms, strict=True):
-        is_begun = (arm.path / RECIPE).is_file()
-        directory = RunDirectory.open(arm.path) if is_begun else None
-        told = arm.failure.splitlines()[-1] if arm.failure else directory.status.message if directory else ""
-        state = CellState(
-            arm=cell.arm,
-            point=cell.point,
-            seed=cell.seed,
-            state="failed" if arm.failure else directory.state_now if directory else "missing",
-            message=told,
-        )
+        state = _state(cell, arm)
         states.append(state)
         if arm.is_finished:
             runs[state] = read_run(arm.path)
     return results_of(
-        name=study.name, question=study.question, order=study.order, target=study.target, cells=states, runs=runs
+        name=study.name,
+        question=study.question,
+        order=study.order,
+        target=study.target,
+        cells=states,
+        runs=runs,
+        command=command,
+    )
+
+
+def _state(cell: Cell, arm: Arm) -> CellState:
+    state, message, step = NOT_BEGUN, "", 0
+    if (arm.path / RECIPE).is_file():
+        directory = RunDirectory.open(arm.path)
+        state, message, step = directory.state_now, directory.status.message, directory.status.step
+    if arm.failure:
+        state, message = "failed", arm.failure.splitlines()[-1]
+    return CellState(
+        arm=cell.arm, point=cell.point, seed=cell.seed, state=state, message=message, step=step, steps=arm.steps
     )
 
 
@@ -115,12 +134,15 @@ def _write(results: Results, output: Path, console: Console) -> None:
     (output / "study.json").write_text(values(results), encoding="utf-8")
     for point in results.points:
         if point.label:
-            console.print(f"\n{point.label}")
+            console.print(f"\n{point.label}", markup=False)
         console.print(comparison_table(point.comparison))
+    written = [output / "study.md", output / "study.json"]
     if results.points:
-        page = output / "report.html"
-        page.write_text(render_study(results), encoding="utf-8")
-        console.print(f"page: {page}")
-    console.print(f"results: {output / 'study.md'}, {output / 'study.json'}")
-    for cell in results.not_finished:
-        console.print(f"{cell.name}: {cell.state}{f': {cell.message}' if cell.message else ''}", markup=False)
+        written.append(output / "report.html")
+        written[-1].write_text(render_study(results), encoding="utf-8")
+    # A path that is cut in two cannot be copied.
+    console.print(f"results: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
+    for of_state in unfinished(results.cells):
+        console.print(of_state.heading(results.command), markup=False, soft_wrap=True)
+        for cell in of_state.cells:
+            console.print(f"  {cell}", markup=False, soft_wrap=True)
