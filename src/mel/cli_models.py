@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from mel.run.evaluation.retrieval import Notes, Part
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="With --recipe: change a key, section.key=value.")]
 ChatTemplate = Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")]
@@ -45,6 +48,12 @@ def evaluate(
     retrieve: Annotated[
         int | None, typer.Option(min=1, help="With --from RUN: so many heuristics of that run in every prompt.")
     ] = None,
+    quote: Annotated[
+        Literal["heuristic", "experience"] | None,
+        typer.Option(
+            help="With --retrieve: the heuristics alone (default), or whole experiences as a replay has them."
+        ),
+    ] = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Evaluation or run to compare with, problem by problem.")
     ] = None,
@@ -73,7 +82,7 @@ def evaluate(
     }
     if benchmarks is None:
         _refuse(sampling, "goes with --benchmarks; a recipe's suites say it themselves (--set evaluation.suites...)")
-    notes = _notes(responses, retrieve)
+    notes = _notes(responses, retrieve, quote)
     if responses is not None and notes is None:
         _refuse({**sampling, **engine_options}, "has no effect on responses that are given with --from")
     if baseline is not None:
@@ -178,12 +187,15 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _notes(run: Path | None, k: int | None) -> tuple[Path, int] | None:
+def _notes(run: Path | None, k: int | None, part: Part | None) -> Notes | None:
+    from mel.run.evaluation.retrieval import Notes
+
     if k is None:
+        _refuse({"quote": part}, "goes with --retrieve")
         return None
     if run is None:
         raise ValueError("--retrieve takes the run whose experiences are retrieved: give --from RUN too")
-    return run, k
+    return Notes(run=run, k=k, part=part or "heuristic")
 
 
 def _refuse(options: Mapping[str, Any], why: str) -> None:

@@ -1,6 +1,7 @@
 """Notes of a run in the prompts of an evaluation; the store is written as training writes it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,15 @@ def test_a_problem_that_shares_a_word_is_asked_in_the_words_of_a_replay_after_th
 def test_a_problem_that_shares_no_word_is_asked_as_it_is(ask: RetrievingAsk) -> None:
     problem = Problem(id="q", text="9 + 5", answer="14")
     assert ask(problem) == ask.plain(problem)
+
+
+def test_whole_experiences_stand_there_as_a_replay_quotes_them(ask: RetrievingAsk) -> None:
+    problem = Problem(id="q", text="start 9 1) sorts 1", answer="9")
+    (note,) = ask.memory.notes(problem.text, 1)
+    assert note.experience != note.heuristic
+    whole = replace(ask, part="experience")
+    assert whole(problem)[1]["content"] == PROMPTS.replay(problem.text, str(note.experience))
+    assert whole.name == f"{ask.plain.name}+retrieve2_experience@abc"
 
 
 def test_results_with_notes_are_told_from_those_without(ask: RetrievingAsk) -> None:

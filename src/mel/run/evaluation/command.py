@@ -18,7 +18,7 @@ from mel.record.provenance import fingerprint, versions
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory
 from mel.report.terminal import evaluation_table
 from mel.run.evaluation.engines import EngineChoice, open_engine
-from mel.run.evaluation.retrieval import prompt_lengths, with_notes
+from mel.run.evaluation.retrieval import Notes, prompt_lengths, with_notes
 from mel.run.evaluation.suites import check_suites, run_suite, suite_task
 from mel.run.evaluation.target import Target
 from mel.run.prepare import environment, prepare_evaluation
@@ -35,13 +35,13 @@ def evaluate_model(
     output: Path | None,
     engine: EngineChoice,
     look_for_overlap: bool,
-    notes: tuple[Path, int] | None = None,
+    notes: Notes | None = None,
     console: Console,
 ) -> Path:
     """Every suite of the recipe, resumable, printed as a table; the run directory that holds the results.
 
     Args:
-        notes: a run and how many heuristics of its experiences stand before every problem; None for none.
+        notes: of earlier experiences, which stand before every problem; None for none.
 
     Raises:
         ValueError: no such model, responses that do not fit its context, or an output that holds another model's.
@@ -54,7 +54,7 @@ def evaluate_model(
             "without accelerate or torchrun; --engine vllm --tensor-parallel N uses several GPUs"
         )
     prepared = prepare_evaluation(recipe, reads_training_set=look_for_overlap)
-    prepared = with_notes(prepared, *notes) if notes else prepared
+    prepared = with_notes(prepared, notes) if notes else prepared
     positions = context_length(prepared.model_path)
     longest = check_suites(prepared.suites, prepared.chat, positions=positions)
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)

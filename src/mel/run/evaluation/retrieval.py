@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 from mel import prompts
 from mel.ports import Tokenizer
@@ -16,17 +17,34 @@ from mel.record.run_directory import EXPERIENCES
 from mel.record.search import Memory
 from mel.types import Message, Problem
 
+Part = Literal["heuristic", "experience"]
+"""What stands in the prompt of an experience: its heuristic, or all that a replay quotes of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notes:
+    """What is retrieved.
+
+    Args:
+        run: whose kept experiences.
+        k: of how many of them at most, all with different heuristics.
+    """
+
+    run: Path
+    k: int
+    part: Part = "heuristic"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetrievingAsk:
-    """Fills `mel.ports.Ask`: a problem with the heuristics of the most similar experiences, in the replay's words.
+    """Fills `mel.ports.Ask`: a problem with notes of the most similar experiences, in the words of the replay.
 
     A problem that shares no word with any experience is asked as it is.
 
     Args:
         plain: how the problem is asked without notes.
         prompts: with `replay.txt`.
-        k: heuristics at most, all different.
+        k, part: how many notes, and what they are.
         source: what is retrieved from, so that results of other experiences are told apart.
     """
 
@@ -35,29 +53,30 @@ class RetrievingAsk:
     memory: Memory
     k: int
     source: str
+    part: Part = "heuristic"
 
     @property
     def name(self) -> str:
-        """Name and hash of the prompt set, how many notes, and of which experiences."""
-        return f"{self.plain.name}+retrieve{self.k}@{self.source}"
+        """Name and hash of the prompt set, how many notes of which experiences, and what they are unless heuristics."""
+        kind = "" if self.part == "heuristic" else f"_{self.part}"
+        return f"{self.plain.name}+retrieve{self.k}{kind}@{self.source}"
 
     def __call__(self, problem: Problem) -> list[Message]:
         """The conversation that asks for a solution of this problem with notes at hand."""
         notes = self.memory.notes(problem.text, self.k)
         if not notes:
             return self.plain(problem)
-        return conversation(
-            self.plain.opening, self.prompts.replay(problem.text, "\n".join(n.heuristic or "" for n in notes))
-        )
+        texts = [(note.heuristic if self.part == "heuristic" else note.experience) or "" for note in notes]
+        return conversation(self.plain.opening, self.prompts.replay(problem.text, "\n".join(texts)))
 
 
-def with_notes(prepared: Prepared, run: Path, k: int) -> Prepared:
-    """The same evaluation with k heuristics of the run's kept experiences before every problem.
+def with_notes(prepared: Prepared, notes: Notes) -> Prepared:
+    """The same evaluation with notes of the run's kept experiences before every problem.
 
     Raises:
         ValueError: no run with kept experiences, or a prompt set without `replay.txt`.
     """
-    store = run / EXPERIENCES
+    store = notes.run / EXPERIENCES
     memory, source = Memory.open(store), sha256_of(store)[:12]
 
     def suite_with_notes(suite: Suite) -> Suite:
@@ -65,7 +84,7 @@ def with_notes(prepared: Prepared, run: Path, k: int) -> Prepared:
         if not isinstance(plain, PlainAsk):
             raise TypeError(f"expected a suite that is asked plainly, got {type(plain).__name__}")
         with_replay = prompts.load(plain.prompts.name, ["replay"])
-        ask = RetrievingAsk(plain=plain, prompts=with_replay, memory=memory, k=k, source=source)
+        ask = RetrievingAsk(plain=plain, prompts=with_replay, memory=memory, k=notes.k, source=source, part=notes.part)
         return replace(suite, ask=ask)
 
     return replace(prepared, suites=tuple(suite_with_notes(suite) for suite in prepared.suites))
