@@ -32,6 +32,25 @@ _DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
 _MATH = re.compile(
     r"\$\$((?:[^$]|\\\$)+)\$\$|(?<![\\0-9])\$((?:[^$\n]|\\\$)+)(?<!\\)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL
 )
+_DENIED = re.compile(
+    r"[0-9%]|n't|\b(?:not|or|and|percent|pct|never|no|nor|neither|none|wrong|incorrect|false|but|except|unless|maybe"
+    r"|perhaps|possibly|too)\b",
+    re.I,
+)
+_CHANGES_NEXT = re.compile(
+    r"(?:\w\*|[-+/^√~<>≤≥≠±×÷·−–—]"  # noqa: RUF001
+    r"|\b(?:negative|minus|plus|times|by|per|over|under|above|below|between|from|twice|thrice|double|triple"
+    r"|(?:less|more|greater|smaller|larger|fewer)\s+than|at\s+(?:least|most)|up\s+to"
+    r"|(?:half|third|quarter|fourth|fifth|tenth|square|cube|root|logarithm|opposite|reciprocal|inverse|factorial"
+    r"|sine|cosine|tangent|dozens|hundreds|thousands|millions)(?:\s+of)?|ln|log|sqrt|sin|cos|tan|exp))\s*$|[^\W_]$",
+    re.I,
+)
+_CHANGES_LAST = re.compile(
+    r"[^\W_]|\s*[-+/^!<>≤≥≠±×÷·−–—°]|\s*-?\s*(?:hundreds?|thousands?|millions?|billions?|trillions?|dozens?|scores?"  # noqa: RUF001
+    r"|pairs?|half|halves|thirds?|quarters?|fourths?|fifths?|tenths?|squared|cubed|factorial|minus|plus|times|divided"
+    r"|multiplied|over|per|to|k|mod|modulo)\b",
+    re.I,
+)
 _COURTESY = re.compile(r"\.?\s*I hope it is correct")
 _INTEGER = re.compile(r"([+-]?)0*([0-9]+)|([+-]?)0*([0-9]{1,3}(?:,[0-9]{3})+)")
 
@@ -91,19 +110,17 @@ def last_boxed(text: str) -> str | None:
 
 
 def formula_of_line(line: str) -> str:
-    """The one formula that a marked line sets in dollars or brackets, if the words around it hold no number.
+    """The one formula that a marked line sets in dollars or brackets, if the words around it leave its value alone.
 
-    A line with several formulas, or with a number beside the formula, is taken as a whole.
+    A line with several formulas, with a number beside the formula, or with a sign or a word that changes or denies it
+    (`-$5$`, `half of $5$`, `$5$ million`, `never $5$`) is taken as a whole.
     """
     spans = list(_MATH.finditer(line))
     if len(spans) != 1:
         return line
-    around = line[: spans[0].start()] + line[spans[0].end() :]
-    return (
-        line
-        if re.search(r"[0-9%]|\b(?:not|or|and|percent|pct)\b|n't", around)
-        else next(filter(None, spans[0].groups()))
-    )
+    before, behind = line[: spans[0].start()], line[spans[0].end() :]
+    is_changed = _DENIED.search(f"{before} {behind}") or _CHANGES_NEXT.search(before) or _CHANGES_LAST.match(behind)
+    return line if is_changed else next(filter(None, spans[0].groups()))
 
 
 def without_thinking(text: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from mel.verify.vocabulary import FUNCTIONS, OPERATORS
+
 _SYMBOLS = {
     "−": "-", "–": "-", "—": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",  # noqa: RUF001
     "÷": "/", "∞": r"\infty ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ",  # noqa: RUF001
@@ -119,6 +121,10 @@ def _unwrapped(text: str) -> str:
 def _words_or_symbols(match: re.Match[str]) -> str:
     """Upright text: kept apart where it holds a word, and the symbol itself where it holds none."""
     content = match[1]
+    is_operator = match[0].startswith(r"\operatorname")
+    function = (OPERATORS if is_operator else FUNCTIONS).get(content.strip())
+    if function is not None:
+        return rf"\{function} "
     if re.fullmatch(r"\s*[a-zA-Z]\s*", content) and match[0].startswith((r"\mathrm", r"\operatorname")):
         return content.strip() if content.strip() in ("e", "i", "d") else rf"\text{{{content}}}"
     return rf"\text{{{content}}}" if re.search(r"[^\W\d_]", content) else f" {content} "

@@ -36,6 +36,7 @@ _BASES = dict(zip(["two", "three", "four", "five", "six", "seven", "eight", "nin
 _COMMA_NUMBER = re.compile(r"(?<![0-9.,])([1-9][0-9]{0,2}(?:,[0-9]{3})+)(?![0-9]|,[0-9])")
 _BARE_CONNECTIVE = re.compile(r"\\text\s*\{[^{}]*\}|(?:(?<![a-zA-Z\\{])|(?<=[0-9)]))(and|or)(?![a-z])")
 _DOMAIN_NOTE = re.compile(r"\(\s*([a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*\\in\s*\\mathbb\s*\{[A-Z]\}[^()]*)\)\s*$")
+_NO_UNITS = frozenset("einxyz")
 _MAX_PLUS_MINUS = 3
 _OR = "\ue002"
 
@@ -116,7 +117,7 @@ def _inside_braces(text: str) -> str:
     if stripped.startswith("\\{") and stripped.endswith("\\}") and stripped.count("\\{") == 1:
         inner = stripped[2:-2]
         if len(split_at(inner, "|:")) == 1 and "\\mid" not in inner:
-            return inner
+            return inner.replace(",", ", ")  # `\{1,234\}` holds two numbers
     return text
 
 
@@ -163,7 +164,8 @@ def _marked(text: str, words: list[str]) -> str:
 def _mark(match: re.Match[str], text: str, depth: int, words: list[str]) -> str:
     upright, power, bare, bare_power, foreign = match.groups()
     before = text[: match.start()].rstrip()
-    if depth > 0 or before.endswith(("_", "\\begin", "\\end", "\\mathbb")):
+    is_called = upright is not None and upright.isalpha() and text.startswith("(", match.end())
+    if depth > 0 or is_called or before.endswith(("_", "\\begin", "\\end", "\\mathbb")):
         return match[0]
     if upright is None:
         word = bare if bare is not None else foreign
@@ -172,9 +174,10 @@ def _mark(match: re.Match[str], text: str, depth: int, words: list[str]) -> str:
         return _placeholder(word + (bare_power or ""), words) if foreign or is_word(word) else match[0]
     content = upright.strip()
     if re.search("[0-9]", re.sub(r"\^\s*\{?-?[0-9]\}?", "", content)):
-        return " " + _marked(f" {content} ", words) + " "
-    if re.fullmatch(r"\(?[a-zA-Z]\)?", content) and not re.search(r"[0-9})]$", before):
-        return content.strip("()")
+        return " " + _marked(f" {content} ", words) + " " + (power or "")
+    is_letter = re.fullmatch(r"\(?[a-zA-Z]\)?", content) is not None
+    if is_letter and (content in _NO_UNITS or not re.search(r"[0-9})]$", before)):
+        return content.strip("()") + (power or "")
     pieces = re.split(r"\s*\b(and|or)\b\s*|\s*[,;]\s*", content)
     marks = [
         _joined(piece) if piece in (None, "and", "or") else _placeholder(piece, words)

@@ -16,10 +16,10 @@ from mel.verify.formula import (
     text_equal,
 )
 from mel.verify.reading import Part, split_at
-from mel.verify.words import without_letter_unit
+from mel.verify.words import canonical_words, split_letter_unit, words_agree
 
 LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
-_WORK = re.compile(r"\\(?:gcd|lcm|max|min|det|lim|sum|prod|int|bmod|mod)(?![a-zA-Z])|operatorname")
+_WORK = re.compile(r"\\(?:gcd|lcm|max|min|det|lim|sum|prod|int|bmod|mod)(?![a-zA-Z])|operatorname|vmatrix")
 _INTEGER_NAME = re.compile(r"(?<![\\a-zA-Z{_])([knml])(?![a-zA-Z}])")
 
 
@@ -56,10 +56,16 @@ def same_side(gold: Part, answer: Part, rules: Rules) -> bool:
     """Whether two sides have one value, with their percent and degree signs."""
     formula = answer.formula
     if not LETTER.search(gold.formula) and "\\" not in re.sub(r"\\(?:frac|cdot|times|sqrt)", "", gold.formula):
-        formula = without_letter_unit(formula)
-    if text_equal(gold.formula, formula):
+        number, unit = split_letter_unit(formula)
+        formula = number if words_agree(gold.words, (*answer.words, *unit)) else formula
+    is_angle = gold.is_degrees != answer.is_degrees and (_is_in_radians(gold) or _is_in_radians(answer))
+    if text_equal(gold.formula, formula) and not is_angle:
         return gold.is_percent == answer.is_percent or rules.is_percent_free
     return any(same_value(left, right, rules) for left, right in _pairs(gold, replace(answer, formula=formula), rules))
+
+
+def _is_in_radians(part: Part) -> bool:
+    return not part.is_degrees and ("\\pi" in part.formula or "rad" in canonical_words(part.words))
 
 
 def _pairs(gold: Part, answer: Part, rules: Rules) -> list[tuple[str, str]]:
@@ -68,7 +74,7 @@ def _pairs(gold: Part, answer: Part, rules: Rules) -> list[tuple[str, str]]:
     if gold.is_percent != answer.is_percent:
         whole = (left, rf"\frac{{{right}}}{{100}}") if answer.is_percent else (rf"\frac{{{left}}}{{100}}", right)
         return [whole, (left, right)] if rules.is_percent_free else [whole]
-    if gold.is_degrees != answer.is_degrees and "\\pi" in (left if answer.is_degrees else right):
+    if gold.is_degrees != answer.is_degrees and (_is_in_radians(gold) or _is_in_radians(answer)):
         radians = rf"\frac{{({right if answer.is_degrees else left}) \cdot \pi}}{{180}}"
         return [(left, radians) if answer.is_degrees else (radians, right)]
     return [(left, right)]

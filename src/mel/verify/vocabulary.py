@@ -13,14 +13,16 @@ SYNONYMS = {
     "mile": "mi", "hour": "h", "hr": "h", "minute": "min", "mins": "min", "second": "s", "sec": "s", "gram": "g",
     "kilogram": "kg", "pound": "lb", "liter": "l", "litre": "l", "dollar": "usd", "cent": "cent", "yuan": "元",
     "unit": "", "mph": "mi/h", "kph": "km/h", "person": "people", "way": "", "of": "", "the": "", "a": "", "an": "",
-    "is": "", "answer": "", "final": "", "total": "", "altogether": "", "in": "in", "are": "", "there": "", "be": "",
+    "radian": "rad", "newton": "N", "joule": "J", "watt": "W", "kelvin": "K", "volt": "V", "ampere": "A", "amp": "A",
+    "coulomb": "C", "celsius": "C", "L": "l", "is": "", "answer": "", "final": "", "total": "", "altogether": "",
+    "in": "in", "are": "", "there": "", "be": "",
 }  # fmt: skip
 UNITS = _set(
     "mm cm dm km mi ft yd in kg mg lb lbs oz ml mL min sec hr hrs mph kph km/h Hz kHz eV kJ kW Pa atm mol rad "
     "deg rpm usd USD RMB Å Ω"
 )
 # One letter is a unit only right behind the number of an answer whose gold has no letters.
-LETTER_UNITS = "mgshLNJWKVAC"
+LETTER_UNITS = "mgshLNJWVAC"
 # What changes a value, hedges it or takes it back; beside a number it is never mere decoration.
 TELLING = _set(
     "am pm noon midnight not no non never none neither nor wrong incorrect false mistaken error but maybe "
@@ -33,8 +35,17 @@ TELLING = _set(
     "choose infinite infinity infinitely any every other otherwise instead zero one two three four five six "
     "seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety first last "
     "rejected excluding exclude excluded invalid undefined unknown dne bc ad 万 千 百 亿 不 非 或 半 倍 负 couple else "
-    "gross or pair pairs score so"
+    "gross or pair pairs score so k M B exp floor ceil arg arsinh arcosh artanh opposite reciprocal inverse "
+    "logarithm sine cosine tangent"
 )
+# Functions that may be set in upright letters; `min` and `sec` are units unless an operator is meant.
+FUNCTIONS = {
+    **{name: name for name in _set(
+        "sin cos tan cot csc arcsin arccos arctan sinh cosh tanh ln log lg exp gcd lcm det max lim sup inf pi sqrt"
+    )},
+    "tg": "tan", "ctg": "cot", "arctg": "arctan",
+}  # fmt: skip
+OPERATORS = {**FUNCTIONS, "min": "min", "sec": "sec"}
 # Short bare words that no product of variables is meant by; longer ones are told by their vowels.
 SHORT = _set(
     "st nd rd th am pm is are the not but to of no yes per day men man box cup egg cat dog car bus pie toy hat "

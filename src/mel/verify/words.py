@@ -12,6 +12,8 @@ from mel.verify.vocabulary import LETTER_UNITS, SHORT, SYNONYMS, TELLING, UNITS
 
 _MAX_WORDS = 8
 
+# `5K` is five thousand; kelvins stand apart from their number.
+_LETTER_UNIT = re.compile(rf"(?<=[0-9}}])(?:\s*(?:\\mu\s*)?[{LETTER_UNITS}]|\s+K)(?:\^\{{?[23]\}}?)?$")
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 WORD = re.compile(
     r"\\text\s*\{((?:[^{}]|\{[^{}]*\})*)\}(\s*\^\s*(?:\{[^{}]*\}|-?[0-9]))?"
@@ -22,7 +24,7 @@ WORD = re.compile(
 def is_word(run: str) -> bool:
     """Whether a bare run of letters is a word rather than a product of variables."""
     low = run.lower()
-    if run in UNITS or low in ("and", "or") or low in SHORT or low in TELLING:
+    if run in UNITS or low in ("and", "or") or (len(run) > 1 and (low in SHORT or low in TELLING)):
         return True
     return len(run) >= 4 and not run.isupper() and bool(re.search("[aeiouy]", low))
 
@@ -32,15 +34,19 @@ def is_connective(word: str) -> bool:
     return word.lower() in ("and", "or")
 
 
-def without_letter_unit(formula: str) -> str:
-    """A number without the one-letter unit right behind it; for a gold without letters only."""
-    return re.sub(rf"(?<=[0-9}}])\s*(?:\\mu\s*)?[{LETTER_UNITS}](?:\^\{{?[23]\}}?)?$", "", formula)
+def split_letter_unit(formula: str) -> tuple[str, tuple[str, ...]]:
+    """A number, and the one-letter unit right behind it as words; for a gold without letters only."""
+    match = _LETTER_UNIT.search(formula)
+    if match is None:
+        return formula, ()
+    return formula[: match.start()], (re.sub(r"\\mu\s*", "μ", match[0].strip()),)
 
 
 def canonical_words(words: tuple[str, ...]) -> tuple[str, ...]:
     """Words in singular, units by their symbol, fillers dropped, in order."""
     text = re.sub(r"n't\b", " not", " ".join(words).replace("$", ""))
-    text = re.sub(r"\bsquare[sd]?\s+([a-zA-Z]+)", r"\1^2", re.sub(r"\bcubic\s+([a-zA-Z]+)", r"\1^3", text))
+    text = re.sub(r"\b([a-zA-Z])\.\s?([a-zA-Z])\b\.?", r"\1\2", text)  # p.m.
+    text = re.sub(r"\bsquare[sd]?\s+(?!of\b|root)([a-zA-Z]+)", r"\1^2", re.sub(r"\bcubic\s+([a-zA-Z]+)", r"\1^3", text))
     text = re.sub(r"\bsq\.?\s+([a-zA-Z]+)", r"\1^2", re.sub(r"\s+per\s+|\s*/\s*", "/", text))
     found: list[str] = []
     for token in re.findall(r"[^\s.,;:(){}\"]+", re.sub(r"\^\s*\{?\s*(-?[0-9])\s*\}?", r"^\1", text)):

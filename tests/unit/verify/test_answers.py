@@ -170,7 +170,13 @@ def test_dots_are_part_of_an_answer(answer: str) -> None:
         ("$5$ hours and $20$ minutes", "$5$ hours and $20$ minutes"),
         ("3 times $4$", "3 times $4$"),
         ("it is not $4$", "it is not $4$"),
+        ("Not $4$", "Not $4$"),
         ("72", "72"),
+        ("so the area of the square is $4$.", "4"),
+        ("the minimum is **$4$**", "4"),
+        ("$4$ more pears are left", "4"),
+        *((line, line) for line in ["-$4$", "u$4$", "$4$!", "half of $4$", "minus $4$", "the square root of $4$"]),
+        *((line, line) for line in ["$4$ million", "$4$ dozen", "$4$ squared", "never $4$", "less than $4$"]),
     ],
 )
 def test_the_only_formula_of_a_line_is_its_answer(line: str, expected: str) -> None:

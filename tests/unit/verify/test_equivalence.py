@@ -116,6 +116,15 @@ def test_a_last_letter_is_a_variable_and_a_unit_stands_in_text(gold: str, equal:
         (r"25^\circ 10'", r"25^{\circ} 10^{\prime}", r"25^\circ 20'"),
         ("44", "44, altogether", "44, 3 of them red"),
         ("44", "44 pupils", r"44\text{ dozen}"),
+        (r"6\text{ mm}", r"6 \text{ mm}", "6 m"),
+        (r"6\text{ grams}", "6 g", "6 h"),
+        ("6 days", "6 days", "6 s"),
+        (r"2\text{ joules}", "2 J", "2 W"),
+        (r"9\text{ a.m.}", r"9\text{ am}", r"9\text{ p.m.}"),
+        ("44", "44 K", "44K"),
+        ("44", r"44\text{ u}", r"44\text{k}"),
+        ("44", r"44\text{ square inches}", r"\text{square of }44"),
+        ("44", r"\text{as many as }44", r"\text{opposite of }44"),
     ],
 )
 def test_every_number_and_every_word_that_matters_is_accounted_for(gold: str, equal: str, other: str) -> None:
@@ -136,6 +145,45 @@ def test_every_number_and_every_word_that_matters_is_accounted_for(gold: str, eq
     ],
 )
 def test_a_repeated_value_counts_as_often_as_the_gold_has_it(gold: str, equal: str, other: str) -> None:
+    assert is_right(gold, equal)
+    assert not is_right(gold, other)
+
+
+@pytest.mark.parametrize(
+    ("gold", "equal", "other"),
+    [
+        ("y^2", r"\text{y}^2", "y"),
+        ("y", r"\mathrm{y}", r"\mathrm{y}^3"),
+        ("y+4", r"\text{y}+4", r"\text{y}^2+4"),
+        ("7y", r"7\text{y}", "7"),
+        (r"\arcsin u", r"\operatorname{arcsin} u", "u"),
+        (r"\cosh 3", r"\mathrm{cosh}\,3", "3"),
+        (r"\ln 3", r"\text{ln }3", "3"),
+        (r"\cot 3", r"\operatorname{ctg} 3", "3"),
+        (r"3\pi", r"3\text{ pi}", "3"),
+        (r"\operatorname{sgn}(3)", r"\operatorname{sgn}(3)", "3"),
+        (r"\text{phi}(3)", r"\text{phi}(3)", "3"),
+        ("3", r"\text{Volume}(PQR)=3", r"\mathrm{Im}(3)"),
+    ],
+)
+def test_upright_letters_are_names_and_functions_as_slanted_ones_are(gold: str, equal: str, other: str) -> None:
+    assert is_right(gold, equal)
+    assert not is_right(gold, other)
+    assert not is_right(other, gold)
+
+
+@pytest.mark.parametrize(
+    ("gold", "equal", "other"),
+    [
+        (r"\frac{\pi}{4}", r"45^\circ", r"\frac{\pi}{4}^\circ"),
+        (r"45^\circ", r"\frac{\pi}{4}\text{ rad}", r"45\text{ radians}"),
+        (r"45^\circ", "45", "45 rad"),
+        (r"\{3,500\}", r"\{500, 3\}", "3500"),
+        ("3500", "3,500", r"\{3,500\}"),
+        ("-7", "1-8", r"\begin{vmatrix}2&3\\5&4\end{vmatrix}"),
+    ],
+)
+def test_what_is_written_alike_but_means_another_value_is_no_answer(gold: str, equal: str, other: str) -> None:
     assert is_right(gold, equal)
     assert not is_right(gold, other)
 
