@@ -78,7 +78,7 @@ def test_a_chart_is_well_formed_and_holds_its_points_for_the_readout() -> None:
     root = ElementTree.fromstring(svg)
     assert [e.get("class") for e in root.iter("polyline")] == ["raw c1", "mean c1 again"]
     data = json.loads(unescape(root.get("data-lines") or ""))
-    assert data["lines"] == [{"label": '<b>"grpo"</b>', "color": 1, "points": [[1.0, 0.25], [2.0, 0.5]]}]
+    assert data["lines"] == [{"label": '<b>"grpo"</b>', "color": 9, "points": [[1.0, 0.25], [2.0, 0.5]]}]
 
 
 def test_one_point_is_a_dot_and_none_is_no_chart() -> None:
