@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,12 @@ NOT_BEGUN = "not begun"
 """What a cell is called that has no run directory yet."""
 
 NEXT: Mapping[str, str] = {
-    NOT_BEGUN: "is trained by",
-    "failed": "is tried again by",
-    INTERRUPTED: "goes on from its last checkpoint with",
-    "stopped": "goes on from its last checkpoint with",
+    NOT_BEGUN: "trains {}",
+    "failed": "tries {} again",
+    INTERRUPTED: "continues {} from the last checkpoint",
+    "stopped": "continues {} from the last checkpoint",
 }
-"""State -> what becomes of such a cell, to be continued by the study's command. The others are being trained."""
+"""State -> what the study's command does with such cells. The others are being trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Unfinished:
     """The cells of a study that are in one state other than `finished`.
 
     Args:
-        next: what becomes of each, to be continued by the study's command; empty if nothing need be done.
+        next: what the study's command does with them; empty if nothing need be done.
         cells: for a person; those that were not begun are named together.
     """
 
@@ -72,8 +72,8 @@ class Unfinished:
     cells: tuple[str, ...]
 
     def heading(self, command: str) -> str:
-        """The state, how many are in it, and what to do: `4 not begun: each is trained by mel study x.yaml`."""
-        return f"{self.count} {self.state}" + (f": each {self.next} {command}" if self.next and command else "")
+        """How many are in the state, and what to do: `4 not begun: mel study x.yaml trains them`."""
+        return f"{self.count} {self.state}" + (f": {command} {self.next}" if self.next and command else "")
 
 
 def unfinished(cells: Sequence[CellState]) -> list[Unfinished]:
@@ -86,7 +86,7 @@ def unfinished(cells: Sequence[CellState]) -> list[Unfinished]:
         Unfinished(
             state=state,
             count=len(of_state),
-            next=NEXT.get(state, ""),
+            next=NEXT.get(state, "").format("it" if len(of_state) == 1 else "them"),
             cells=tuple(_together(of_state) if state == NOT_BEGUN else (cell.details for cell in of_state)),
         )
         for state, of_state in found.items()
@@ -115,6 +115,6 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seeds {low} to {high}" if len(seeds) == high - low + 1 > 2 else f"seeds {_listed(map(str, sorted(seeds)))}"
 
 
-def _listed(names) -> str:
+def _listed(names: Iterable[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

@@ -266,6 +266,8 @@ def _grouped(value: float | None) -> str:
     """A count or seconds; a dash where nothing was counted."""
     if not value:
         return "-"
+    if abs(value) < 0.01:
+        return "< 0.01"
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:#.3g}"
 
 

@@ -16,20 +16,21 @@ SHARES = ("retention", "leaks", "localization", "rule truth", "cosine")
 
 SCORES = (
     "Scores in percent, the mean over seeds and problems: Pass@1 is greedy, Avg@k and Pass@k are over k sampled "
-    "responses. In parentheses the difference to `{first}` in percentage points and its 95 % bootstrap interval, paired by "
-    "seed and problem, both resampled; **bold** where the interval leaves zero out. *Tokens* are those generated in "
-    "training, *minutes* those of training, both per run."
+    "responses. In parentheses the difference to `{first}` in percentage points and its 95 % bootstrap interval, "
+    "paired by seed and problem, both resampled; **bold** where the interval leaves zero out. *Tokens* are those "
+    "generated in training, *minutes* those of training, both per run."
 )
 COSTS = (
-    "Greedy Pass@1 on {suite} along the way. *At equal tokens* and *at equal wall time*: the difference to `{first}` in "
-    "percentage points, for each seed at the cost of the cheaper of the two runs. *Area*: the mean of the curve over the "
-    "steps, in percent.{target} The 95 % intervals are over the seeds alone; few seeds make them too narrow."
+    "Greedy Pass@1 on {suite} along the way. *At equal tokens* and *at equal wall time*: the difference to `{first}` "
+    "in percentage points, for each seed at the cost of the cheaper of the two runs. *Area*: the mean of the curve "
+    "over the steps, in percent.{target} The 95 % intervals are over the seeds alone; few seeds make them too narrow."
 )
 TARGET = " *Tokens to {target:.0f} %*: what was generated until the curve reached it, the mean of the runs that did."
 EXPERIENCES = (
-    "Shares from 0 to 1, over all runs of the arm. *Retention*: experiences kept, of those replayed. *Leaks*: of those parsed, "
-    "how many state the answer; *localization*: how many name the true first error; *rule truth*: how many of the rules "
-    "are true, where the task knows. *Cosine*: between the gradients of policy and auxiliary, the mean over the steps."
+    "Shares from 0 to 1, over all runs of the arm. *Retention*: experiences kept, of those replayed. *Leaks*: of those "
+    "parsed, how many state the answer; *localization*: how many name the true first error; *rule truth*: how many of "
+    "the rules are true, where the task knows. *Cosine*: between the gradients of policy and auxiliary, the mean over "
+    "the steps."
 )
 
 
@@ -98,15 +99,18 @@ def _change(key: str, value: str, before: str) -> str:
 
 def _point(point: PointResults, results: Results) -> Iterator[list[str]]:
     """Tables with a line below each that explains it."""
+    yield ["### Scores after training"]
     yield _scores(point)
     yield [SCORES.format(first=point.arms[0].name)]
     if point.suite:
         target = TARGET.format(target=100 * results.target) if results.target else ""
+        yield ["### At equal cost"]
         yield _costs(point, results.target)
         yield [COSTS.format(first=results.order[0], suite=point.suite, target=target)]
     with_experiences = [s for s in point.summaries if s.ledger.candidates]
     if with_experiences:
         rows = [[s.name, f"{s.ledger.candidates:,}", f"{s.ledger.kept:,}", *_shares(s)] for s in with_experiences]
+        yield ["### Experiences"]
         yield _table(["arm", "pairs", "kept", *SHARES], rows)
         yield [EXPERIENCES]
 

@@ -69,10 +69,8 @@ class Words:
         if room == "time_s":
             return title[:1].upper() + title[1:], "seconds"
         if path.startswith(EVALUATION):
-            return (
-                f"{room.removeprefix(EVALUATION)}, {title.replace('pass at 1', 'Pass@1')}",
-                "share of right answers, during training",
-            )
+            suite = room.removeprefix(EVALUATION)
+            return f"{suite}, {title.replace('pass at 1', 'Pass@1')}", "share of right answers, during training"
         return title[:1].upper() + title[1:], _spaced(room)
 
 

@@ -132,6 +132,20 @@ def test_many_scores_stand_below_each_other_in_a_terminal(tmp_path: Path) -> Non
     assert rows[rows.index(["average"]) + 2][0].startswith("+37.5")
 
 
+def test_scores_that_no_window_holds_side_by_side_stand_in_a_table_for_each_evaluation(tmp_path: Path) -> None:
+    names = ["base", "ours", *(f"another_arm_{i}" for i in range(6))]
+    table = results_table([evaluated(tmp_path / name, BASE if name == "base" else OURS) for name in names])
+    console = Console(file=StringIO(), width=80, color_system=None)
+    console.print(table)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert "…" not in "".join(lines)
+    headings = [line.split() for line in lines if line.split()[-2:] == ["tokens", "seconds"]]
+    evaluations = {c.evaluation for c in compare(read_arms([tmp_path / "base"])).columns}
+    assert len(headings) == len(evaluations) == 3
+    assert headings[0] == ["arm", "Pass@1", "Avg@2", "Pass@2", "tokens", "seconds"]
+    assert sum("another_arm_5" in line for line in lines) == 3
+
+
 def test_the_page_has_a_row_per_score_where_many_would_not_stand_side_by_side(tmp_path: Path) -> None:
     paths = [evaluated(tmp_path / "base", BASE), evaluated(tmp_path / "ours", OURS, contained=["l2"])]
     page = build(paths, tmp_path / "page.html").read_text()

@@ -13,6 +13,7 @@ from mel.report.charts import (
     RAW_POINTS,
     TOP,
     Line,
+    Row,
     average,
     differences,
     line_chart,
@@ -77,7 +78,7 @@ def test_a_chart_is_well_formed_and_holds_its_points_for_the_readout() -> None:
     root = ElementTree.fromstring(svg)
     assert [e.get("class") for e in root.iter("polyline")] == ["raw c1", "mean c1 again"]
     data = json.loads(unescape(root.get("data-lines") or ""))
-    assert data["lines"] == [{"label": '<b>"grpo"</b>', "color": 1, "points": [[1.0, 0.25], [2.0, 0.5]]}]
+    assert data["lines"] == [{"label": '<b>"grpo"</b>', "color": 9, "points": [[1.0, 0.25], [2.0, 0.5]]}]
 
 
 def test_one_point_is_a_dot_and_none_is_no_chart() -> None:
@@ -106,7 +107,10 @@ def test_many_arms_are_drawn_with_fewer_points_each_and_told_apart_by_dashes() -
 
 def test_differences_share_a_scale_with_zero_and_say_whether_it_is_left_out() -> None:
     rows, scale = differences(
-        [("Pass@1", 1, Interval(value=0.15, low=0.05, high=0.2)), ("Avg@8", 9, Interval(value=0.0, low=-0.1, high=0.1))]
+        [
+            Row(group="", label="Pass@1", color=1, found=Interval(value=0.15, low=0.05, high=0.2)),
+            Row(group="", label="Avg@8", color=9, found=Interval(value=0.0, low=-0.1, high=0.1)),
+        ]
     )
     assert [(d.value, d.is_clear) for d in rows] == [(15.0, True), (0.0, False)]
     # Marks at -10, 0, 10 and 20 points, from 4 % of the width to 96 %: zero at 4 + 92 / 3.

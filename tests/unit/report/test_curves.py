@@ -10,7 +10,7 @@ from mel.record import RunDirectory
 from mel.report.arms import Arm, read_run
 from mel.report.concept_charts import concept_charts
 from mel.report.curves import curve_groups, other_measurements
-from mel.report.tables import PRESENT, costs, recipe_changes, versions
+from mel.report.tables import PRESENT, RecipeChanges, costs, recipe_changes, versions
 from mel.report.words import Words
 
 WORDS = Words(declared={"hints/taken_share": ("Hints taken", "share of hints")})
@@ -39,7 +39,7 @@ def arm(tmp_path: Path) -> Rows:
         ("objective/foreign/cosine", ("Cosine, foreign", "between the policy's and the rows' gradient, -1 to 1")),
         ("tokens/hint", ("Hint", "tokens generated")),
         ("time_s/hint", ("Hint", "seconds")),
-        ("evaluation/L5/pass_at_1", ("L5, Pass@1", "during training")),
+        ("evaluation/L5/pass_at_1", ("L5, Pass@1", "share of right answers, during training")),
         ("initial_kl", ("Initial kl", "")),
     ],
 )
@@ -87,8 +87,11 @@ def test_the_page_says_what_a_recipe_changes_and_what_runs_were_made_with(arm: R
     b = arm("b", environment={"mel": "1", "versions": {"torch": "3"}}, trainer={"seed": 1}, auxiliaries=auxiliaries)
     more = [{"name": "hints", "settings": {"k": 3}}]
     c = arm("c", trainer={"seed": 0}, auxiliaries=more)
-    assert recipe_changes([a, b]) == [("b", [("auxiliaries.hints", PRESENT, "-"), ("trainer.beta", "-", "0.1")])]
-    assert recipe_changes([b, c]) == [("c", [("auxiliaries.hints.settings.k", "3", "2")])]
+    # c has four keys that a has not or otherwise, and one that b has otherwise.
+    assert recipe_changes([a, b, c]) == [
+        RecipeChanges(arm="b", like="a", keys=(("auxiliaries.hints", PRESENT, "-"), ("trainer.beta", "-", "0.1"))),
+        RecipeChanges(arm="c", like="b", keys=(("auxiliaries.hints.settings.k", "3", "2"),)),
+    ]
     assert versions([a, b]) == [("mel", "1"), ("torch", "2, 3")]
 
 

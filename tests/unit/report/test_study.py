@@ -1,6 +1,7 @@
 """What a study says of its cells, from run directories as training leaves them."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mel.report.arms import Run, read_run
+from mel.report.cell_states import CellState, unfinished
 from mel.report.page import render_study
-from mel.report.study import CellState, Results, results_of
+from mel.report.study import Results, results_of
 from mel.report.study_text import markdown, values
 
 SUITES = {"evaluation": {"suites": [{"name": "heldout"}]}}
@@ -28,7 +30,7 @@ def _run(path: Path, curve: dict[int, float], cost: float) -> Run:
 @pytest.fixture
 def results(make_run: Callable[..., Path]) -> Results:
     cells = [CellState(arm=arm, point=(), seed=seed, state="finished") for seed in (0, 1) for arm in ("grpo", "mel")]
-    cells.append(CellState(arm="mel", point=(), seed=2, state="failed", message="OSError: no space"))
+    cells.append(CellState(arm="mel", point=(), seed=2, state="failed", message="OSError: no space", step=3, steps=60))
     paths = {arm: make_run(arm, steps=2, mel=arm == "mel") for arm in ("grpo", "mel")}
     curves = {
         ("grpo", 0): {1: 0.2, 3: 0.6}, ("mel", 0): {1: 0.3, 3: 0.9},
@@ -40,7 +42,9 @@ def results(make_run: Callable[..., Path]) -> Results:
         )
         for cell in cells[:4]
     }
-    return results_of(name="two", question="", order=["grpo", "mel"], target=0.5, cells=cells, runs=runs)
+    return results_of(
+        name="two", question="", order=["grpo", "mel"], target=0.5, cells=cells, runs=runs, command="mel study two.yaml"
+    )
 
 
 def test_differences_at_equal_tokens_are_taken_at_the_cost_of_the_cheaper_run(results: Results) -> None:
@@ -63,9 +67,29 @@ def test_the_area_is_over_steps_and_the_target_is_paid_in_tokens(results: Result
 
 def test_a_failed_cell_is_shown_with_its_reason_and_not_counted(results: Results) -> None:
     text = markdown(results)
-    assert "4 of 5 runs finished" in text
-    assert "* mel, seed 2: failed (OSError: no space)" in text
+    assert "4 of 5 runs are finished" in text
+    assert "* 1 failed: `mel study two.yaml` tries it again\n    * mel, seed 2, step 3 of 60: OSError: no sp" in text
     assert "| mel | 2 of 3 |" in text
+
+
+def test_cells_that_were_not_begun_are_named_together_with_what_to_do() -> None:
+    seeds = {"a": (0, 1, 2), "b": (0, 1, 2), "c": (2, 5)}
+    cells = [
+        CellState(arm=arm, point=(("world", world),), seed=seed, state="not begun")
+        for world in (1, 2) for arm, of_arm in seeds.items() for seed in of_arm
+    ]  # fmt: skip
+    cells.append(CellState(arm="a", point=(("world", 0),), seed=0, state="running", step=7, steps=60))
+    cells.append(CellState(arm="b", point=(("world", 0),), seed=0, state="interrupted", step=7))
+    cells.append(CellState(arm="c", point=(("world", 0),), seed=0, state="finished"))
+    told = {of_state.heading("mel study s.yaml"): of_state.cells for of_state in unfinished(cells)}
+    assert told == {
+        "16 not begun: mel study s.yaml trains them": (
+            "world = 1 and world = 2: a and b, seeds 0 to 2",
+            "world = 1 and world = 2: c, seeds 2 and 5",
+        ),
+        "1 running": ("a, world = 0, seed 0, step 7 of 60",),
+        "1 interrupted: mel study s.yaml continues it from the last checkpoint": ("b, world = 0, seed 0, step 7",),
+    }
 
 
 def test_retention_of_an_arm_is_over_all_its_runs(results: Results) -> None:
@@ -84,7 +108,10 @@ def test_the_page_of_a_study_shows_equal_cost_and_what_is_not_finished(results: 
     html = render_study(replace(results, question="Does it <help>?"))
     assert '<p class="question">Does it &lt;help&gt;?</p>' in html
     assert '<td data-label="at equal tokens"><b>-15.0</b>' in html
-    assert "<li>mel, seed 2: failed, OSError: no space</li>" in html
+    assert "<summary>1 failed: <code>mel study two.yaml</code> tries it again</summary>" in html
+    assert "<li>mel, seed 2, step 3 of 60: OSError: no space</li>" in html
+    # Both arms have the same recipe here; each goes by the name that the study gives it.
+    assert re.findall(r"<summary>(\w+), seed 0 <code>", html) == ["grpo", "mel"]
 
 
 def test_arms_are_compared_within_their_combination_of_axis_values(make_run: Callable[..., Path]) -> None:

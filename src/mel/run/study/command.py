@@ -12,7 +12,7 @@ from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import Run, read_run
 from mel.report.cell_states import NOT_BEGUN, CellState, unfinished
 from mel.report.page import render_study
-from mel.report.results_table import comparison_table
+from mel.report.results_table import ResultsTable
 from mel.report.study import Results, results_of
 from mel.report.study_text import markdown, values
 from mel.run.arms import Arm, train_arms
@@ -135,7 +135,7 @@ def _write(results: Results, output: Path, console: Console) -> None:
     for point in results.points:
         if point.label:
             console.print(f"\n{point.label}", markup=False)
-        console.print(comparison_table(point.comparison))
+        console.print(ResultsTable(comparison=point.comparison))
     written = [output / "study.md", output / "study.json"]
     if results.points:
         written.append(output / "report.html")
