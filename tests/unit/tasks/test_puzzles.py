@@ -11,8 +11,9 @@ from mel import prompts, tasks
 from mel.ports import Inspectable
 from mel.tasks.puzzles import Puzzles
 from mel.tasks.puzzles.boards import as_shown, car_moves
+from mel.tasks.puzzles.entry import Entry
 from mel.tasks.puzzles.forms import FORMS
-from mel.tasks.puzzles.judge import judge
+from mel.tasks.puzzles.judge import Job, judge
 from mel.tasks.puzzles.sources import _reasoning_gym
 
 needs_gym = pytest.mark.skipif(
@@ -241,6 +242,39 @@ def test_the_states_that_a_data_set_goes_through_have_no_wrong_step(dataset):
         assert task.first_error(problem, text) is None
         if len(steps) > 1:
             assert task.first_error(problem, response(*steps[1:], answer=problem.answer)) == 1
+
+
+@needs_gym
+@pytest.mark.parametrize(
+    ("dataset", "wrong"),
+    [
+        ("coin_flip", ["0", "0.0", "0/1"]),
+        ("complex_arithmetic", ["nan", "nan+0i"]),
+        ("fraction_simplification", ["{}+1", "{} or 7"]),
+        ("game_of_life_halting", ["no idea", "7", "not {}"]),
+        ("gsm_symbolic", ["-{}", "{}+1", "{} = 0", "{} or 7"]),
+        ("polynomial_multiplication", ["{} or 7", "{} # 7"]),
+        ("simple_integration", ["{} or 7"]),
+        ("countdown", ["{} # 7", "({}) or 7"]),
+        pytest.param("puzzle24", ["6*4*1*1", "9 + 9 + 5 + 1", "{} + 1/2"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_wrong_answer_that_a_data_set_scores_1_is_wrong(dataset, wrong):
+    task = Puzzles(dataset=dataset, train_size=3, test_size=1)
+    for problem in task.problems("train"):
+        own, *others = [task._job(problem, f"Answer: {a}") for a in [problem.answer, *wrong]]
+        assert own is not None
+        assert judge(own).reason == "right"
+        jobs = [job._replace(answer=job.answer.format(problem.answer)) for job in others if job is not None]
+        assert [judge(job).reason for job in jobs] == ["wrong"] * len(wrong)
+
+
+@needs_gym
+def test_numbers_of_a_countdown_that_stand_in_a_comment_are_not_used():
+    entry = Entry(question="", answer="2 * 3 + 4 - 4", metadata={"numbers": [2, 3, 4, 4], "target": 6})
+    answers = ["2 * 3 + 4 - 4", "3*(4/4)*2", "2 * 3 # 4 4", 'len("...... 2 3 4 4")', "(2 or 3) * 3", "2 * 3 + 0"]
+    judged = [judge(Job("countdown", (), entry, answer)).reason for answer in answers]
+    assert judged == ["right", "right", *["wrong"] * 4]
 
 
 @needs_gym

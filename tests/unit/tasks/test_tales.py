@@ -127,6 +127,9 @@ def test_the_plain_sentence_gives_no_meaning_away():
         ("", "no_final_answer"),
         ("The answer is 15", "no_final_answer"),
         ("#### 15 or 16", "no_final_answer"),
+        ("#### 15\n#### 15 or 16", "no_final_answer"),
+        ("\\boxed{15}\nno: #### sixteen", "no_final_answer"),
+        ("#### 14 or 15\n\\boxed{15}", "right"),
         ("####", "no_final_answer"),
     ],
 )

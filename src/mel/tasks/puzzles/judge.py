@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from mel.tasks.puzzles.beside_score import holds_beside_score
 from mel.tasks.puzzles.entry import Entry, Source
 from mel.tasks.puzzles.sources import OWN, source
 from mel.verify import Limits, WorkerPool
@@ -50,7 +51,7 @@ def judge(job: Job) -> Judgment:
         raise
     except Exception as error:
         return Judgment(False, "unreadable_answer", f"{type(error).__name__}: {str(error)[:200]}")
-    is_correct = score == 1.0
+    is_correct = score == 1.0 and holds_beside_score(job.dataset, job.answer, job.entry)
     return Judgment(is_correct, "right" if is_correct else "wrong", f"answer {job.answer[:200]}")
 
 

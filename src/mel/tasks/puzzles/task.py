@@ -130,7 +130,8 @@ class Puzzles:
         return self._entry(split, index)
 
     def verify(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[Verdict]:
-        """Right iff the data set gives the answer its full score; what scores a part of it is wrong."""
+        """Right iff the data set gives the answer its full score, and it is what `beside_score` asks for besides; what
+        scores a part of it is wrong."""
         jobs = [self._job(p, r) for p, r in zip(problems, responses, strict=True)]
         asked = [job for job in jobs if job is not None]
         judged = iter(

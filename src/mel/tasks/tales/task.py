@@ -20,6 +20,7 @@ MAX_LENGTH = 8
 _STEP = re.compile(r"^[ \t]*Step[ \t]+(\d+)[ \t]*:[^\n]*", re.MULTILINE)
 _EQUATION = re.compile(r"(-?\d+)\s*([-+])\s*(\d+)\s*=\s*(-?\d+)")
 _NUMBER = re.compile(r"-?\d+")
+_MARK = re.compile(r"####|\\boxed\{")
 _ANSWER = re.compile(r"####[ \t]*(-?\d+)(?:[ \t]+[a-z]+)?[ \t]*\.?[ \t]*$|\\boxed\{\s*(-?\d+)\s*\}", re.MULTILINE)
 _CLAIMS: dict[Meaning, re.Pattern[str]] = {
     "more": re.compile(r"\b(?:grows?|gets? (?:larger|bigger|higher)|goes up|increases?|rises?)\b"),
@@ -167,8 +168,11 @@ def _is_right(step: str, count: int) -> bool:
 
 
 def _verdict(problem: Problem, response: str) -> Verdict:
-    stated = [a or b for a, b in _ANSWER.findall(response)]
-    if not stated:
+    # The last mark counts: one behind which no number can be read takes an earlier answer back.
+    mark = max((found.start() for found in _MARK.finditer(response)), default=len(response))
+    found = _ANSWER.match(response, mark)
+    if found is None:
         return Verdict(is_correct=False, reason="no_final_answer")
-    is_correct = int(stated[-1]) == int(problem.answer)
-    return Verdict(is_correct=is_correct, reason="right" if is_correct else "wrong", detail=f"answer {stated[-1]}")
+    stated = found[1] or found[2]
+    is_correct = int(stated) == int(problem.answer)
+    return Verdict(is_correct=is_correct, reason="right" if is_correct else "wrong", detail=f"answer {stated}")
