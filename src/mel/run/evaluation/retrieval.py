@@ -51,21 +51,42 @@ class RetrievingAsk:
         )
 
 
-def with_notes(prepared: Prepared, run: Path, k: int) -> Prepared:
-    """The same evaluation with k heuristics of the run's kept experiences before every problem.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotesOfRun:
+    """The kept experiences of a run, of which k heuristics are to stand before every problem.
+
+    Args:
+        source: what is retrieved from, so that results of other experiences are told apart.
+    """
+
+    memory: Memory
+    k: int
+    source: str
+
+    @classmethod
+    def open(cls, run: Path, k: int) -> NotesOfRun:
+        """Those of the run in that directory.
+
+        Raises:
+            ValueError: no run with kept experiences.
+        """
+        store = run / EXPERIENCES
+        return cls(memory=Memory.open(store), k=k, source=sha256_of(store)[:12])
+
+
+def with_notes(prepared: Prepared, notes: NotesOfRun) -> Prepared:
+    """The same evaluation with heuristics of a run before every problem.
 
     Raises:
-        ValueError: no run with kept experiences, or a prompt set without `replay.txt`.
+        ValueError: a prompt set without `replay.txt`.
     """
-    store = run / EXPERIENCES
-    memory, source = Memory.open(store), sha256_of(store)[:12]
 
     def suite_with_notes(suite: Suite) -> Suite:
         plain = suite.ask
         if not isinstance(plain, PlainAsk):
             raise TypeError(f"expected a suite that is asked plainly, got {type(plain).__name__}")
         with_replay = prompts.load(plain.prompts.name, ["replay"])
-        ask = RetrievingAsk(plain=plain, prompts=with_replay, memory=memory, k=k, source=source)
+        ask = RetrievingAsk(plain=plain, prompts=with_replay, memory=notes.memory, k=notes.k, source=notes.source)
         return replace(suite, ask=ask)
 
     return replace(prepared, suites=tuple(suite_with_notes(suite) for suite in prepared.suites))
