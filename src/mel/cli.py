@@ -51,7 +51,7 @@ RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 
 
 def main() -> None:
-    """Run the command line; an error that the user can correct (`ValueError`, `OSError`) is one line."""
+    """Run the command line; what the user can correct (`ValueError`, `OSError`, a missing extra) is one line."""
     end_with_parent()
     # Before torch is loaded: two threads beside another busy process were measured up to 80 times slower than one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -68,6 +68,13 @@ def main() -> None:
         sys.exit(130)
     except (ValueError, OSError) as error:
         _end(str(error))
+    except ModuleNotFoundError as error:
+        from mel.run.doctor import advice_about
+
+        advice = advice_about(error.name or "")
+        if advice is None:
+            raise
+        _end(advice)
 
 
 def _end(message: str) -> NoReturn:

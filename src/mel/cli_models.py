@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from mel.model_path import check_merge
+
 if TYPE_CHECKING:
     from mel.run.evaluation.retrieval import Notes, Part
 
@@ -239,8 +241,11 @@ def merge(
     output: Annotated[Path, typer.Option(help="Where the merged model goes; must not exist yet.")],
 ) -> None:
     """Merge a LoRA adapter into its base model: an ordinary model directory for any engine."""
-    from mel.hosts.load import merge_adapter, quiet_libraries
     from mel.run.evaluation.target import Target
 
+    model = Target.of(adapter).model
+    check_merge(model, output)
+    from mel.hosts.load import merge_adapter, quiet_libraries
+
     quiet_libraries()
-    Console().print(f"merged model: {merge_adapter(Target.of(adapter).model, output)}", soft_wrap=True)
+    Console().print(f"merged model: {merge_adapter(model, output)}", soft_wrap=True)

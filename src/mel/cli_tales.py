@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from mel.model_path import check_model, check_new
+
 app = typer.Typer(help="Tales: a pretrained language model on word problems in plain English.", no_args_is_help=True)
 
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the first GPU if there is one.")]
@@ -20,6 +22,7 @@ def import_model(
     dtype: Annotated[str, typer.Option(help="float32 keeps the values, bfloat16 half the size.")] = "float32",
 ) -> None:
     """Write the model of a GGUF file as an ordinary model directory, checked against the file."""
+    check_new(output)
     from mel.hosts.gguf import find_gguf, import_gguf
     from mel.hosts.load import quiet_libraries
 
@@ -43,14 +46,14 @@ def warm_up(
     device: Device = "auto",
 ) -> None:
     """Teach a pretrained model to solve tales of simple verbs, to compare solutions and to use notes."""
+    check_model(model)
+    check_new(output)
     from mel.hosts.load import device as present
     from mel.hosts.load import load_model, load_tokenizer, quiet_libraries
     from mel.miniature.tales_warmup import TalesWarmUp
     from mel.miniature.tales_warmup import warm_up as run
 
     quiet_libraries()
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(f"{output} is not empty: name a new directory, or remove this one first")
     usual = TalesWarmUp()
     settings = TalesWarmUp(seed=seed, steps=steps or usual.steps, batch_size=batch_size or usual.batch_size)
     tokenizer = load_tokenizer(model, chat_template=None if chat_template == "own" else chat_template)

@@ -39,7 +39,7 @@ def test_the_card_says_how_the_policy_was_built_and_measured(tmp_path):
 
 def test_a_directory_that_holds_something_is_not_written_to(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(ValueError, match="is not empty: name a new directory"):
+    with pytest.raises(ValueError, match="holds something: name a new directory"):
         build(tmp_path, settings=BRIEF)
 
 

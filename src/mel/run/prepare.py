@@ -15,11 +15,12 @@ from mel import methods, prompts, tasks
 from mel.config import Recipe
 from mel.hosts import HOSTS
 from mel.launch import num_processes
+from mel.model_path import check_model
 from mel.plan.context import completion_limit, group_size
 from mel.ports import Inspectable, Task
 from mel.prepared import Host, Prepared
 from mel.prompts.ask import PlainAsk
-from mel.prompts.chat import ChatTokenizer
+from mel.prompts.chat import ChatTokenizer, template_text
 from mel.record import provenance
 from mel.run import refusals
 from mel.run.checked import CheckedVerifier
@@ -41,7 +42,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     read = files_read(recipe)
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, read)
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
-    model_path = model_directory(recipe.model.path)
+    model_path = named_model(recipe)
     problems = training_problems(recipe, task)
     for auxiliary in recipe.auxiliaries:
         auxiliary.settings.check(rollouts=group_size(recipe), problems=problems, inspector=_inspector(task))
@@ -83,7 +84,7 @@ def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool) -> Prepared:
     task = tasks.load(recipe.task.name, **recipe.task.options)
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set)
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
-    model_path = model_directory(recipe.model.path)
+    model_path = named_model(recipe)
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask)
     problems = task.problems(recipe.task.split, recipe.task.count) if reads_training_set else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
@@ -121,14 +122,26 @@ def training_problems(recipe: Recipe, task: Task) -> tuple[Problem, ...]:
     return problems
 
 
+def named_model(recipe: Recipe) -> str:
+    """The recipe's model as `model_directory` names it, after what can be refused before torch is imported.
+
+    Raises:
+        ValueError: no such model or chat template.
+    """
+    if recipe.model.chat_template is not None:
+        template_text(recipe.model.chat_template)
+    return model_directory(recipe.model.path)
+
+
 def model_directory(path: str) -> str:
     """A path, a hub id, or the directory of a shipped policy for `miniature:WORLD`.
 
     Raises:
-        ValueError: no such world, or its policy is damaged.
+        ValueError: no model there, no such world, or its policy is damaged.
     """
     scheme, _, world = path.partition(":")
     if scheme != "miniature":
+        check_model(path)
         return path
     from mel.miniature import policies
 

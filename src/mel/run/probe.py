@@ -81,9 +81,11 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
     Raises:
         ValueError: no such model or task, or prompts that leave no room for a solution.
     """
+    if choice.output is not None:
+        choice.output.mkdir(parents=True, exist_ok=True)
+    prepared = prepare_evaluation(recipe.with_suites([]), reads_training_set=False)
     from mel.hosts.load import context_length
 
-    prepared = prepare_evaluation(recipe.with_suites([]), reads_training_set=False)
     task, split = prepared.task, choice.split or recipe.task.split
     problems = list(task.problems(split, choice.problems))
     if not problems:
@@ -125,7 +127,6 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
     about |= {"tokens": answering.tokens, "seconds": round(time.monotonic() - begin, 1)}
     result = about | found
     if choice.output is not None:
-        choice.output.mkdir(parents=True, exist_ok=True)
         (choice.output / RESULT).write_text(as_json(result) + "\n", encoding="utf-8")
     _show(result, console)
     return result

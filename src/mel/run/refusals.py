@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from mel.config import EvaluationSection, Recipe
 from mel.launch import num_processes, shards_states, shards_weights
+from mel.model_path import is_adapter
 from mel.plan import check_context, least_bytes
 from mel.plan.batch import batch_of
 from mel.plan.layout import assumed_layout
@@ -75,7 +76,7 @@ def refuse_model(path: str) -> int | None:
     Raises:
         ValueError: no such model, or an adapter: what is made of its base (another adapter, a reference) would lack it.
     """
-    from mel.hosts.load import context_length, is_adapter
+    from mel.hosts.load import context_length
 
     if is_adapter(path):
         raise ValueError(

@@ -10,7 +10,6 @@ from torch import nn
 from trl.trainer.grpo_config import GRPOConfig
 
 from mel import prompts
-from mel.hosts.load import template_text
 from mel.hosts.trl.config import (
     check_groups,
     check_layout,
@@ -34,7 +33,7 @@ from mel.methods import (
 )
 from mel.ports import Inspectable, Steps, Task, Tokenizer
 from mel.prompts import PromptSet
-from mel.prompts.chat import ChatTokenizer
+from mel.prompts.chat import ChatTokenizer, template_text
 from mel.step import RowLearning
 
 PLAIN = "pass `method=plain_method()` (of mel.hosts.trl) for a method without auxiliaries"

@@ -18,7 +18,7 @@ from mel.record.provenance import fingerprint, versions
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory
 from mel.report.terminal import evaluation_table
 from mel.run.evaluation.engines import EngineChoice, open_engine
-from mel.run.evaluation.retrieval import Notes, prompt_lengths, with_notes
+from mel.run.evaluation.retrieval import Notes, NotesOfRun, prompt_lengths, with_notes
 from mel.run.evaluation.suites import check_suites, run_suite, suite_task
 from mel.run.evaluation.target import Target
 from mel.run.prepare import environment, prepare_evaluation
@@ -46,15 +46,17 @@ def evaluate_model(
     Raises:
         ValueError: no such model, responses that do not fit its context, or an output that holds another model's.
     """
-    from mel.hosts.load import context_length
-
     if num_processes() > 1:
         raise ValueError(
             "mel eval: expected one process, got a launcher's several, each of which would do all of it: start it "
             "without accelerate or torchrun; --engine vllm --tensor-parallel N uses several GPUs"
         )
+    _check_free(recipe, target, output)
+    memory = NotesOfRun.open(notes) if notes else None
     prepared = prepare_evaluation(recipe, reads_training_set=look_for_overlap)
-    prepared = with_notes(prepared, notes) if notes else prepared
+    prepared = with_notes(prepared, memory) if memory else prepared
+    from mel.hosts.load import context_length
+
     positions = context_length(prepared.model_path)
     longest = check_suites(prepared.suites, prepared.chat, positions=positions)
     batch_size = engine.responses_per_call(recipe.evaluation.batch_size)
@@ -129,6 +131,17 @@ def score_responses(
     return directory.path
 
 
+def _check_free(recipe: Recipe, target: Target, output: Path | None) -> None:
+    """Refuse an output that holds something else than a run before anything is loaded."""
+    path = _place_of(recipe, output)
+    if (target.run is None or output is not None) and not (path / RECIPE).is_file():
+        RunDirectory.check_free(path)
+
+
+def _place_of(recipe: Recipe, output: Path | None) -> Path:
+    return output or EVALUATIONS / recipe.name
+
+
 def _directory(recipe: Recipe, about: Mapping[str, object], target: Target, output: Path | None) -> RunDirectory:
     """The run's own directory, or one for this model's evaluations, which may hold earlier ones.
 
@@ -137,7 +150,7 @@ def _directory(recipe: Recipe, about: Mapping[str, object], target: Target, outp
     """
     if target.run is not None and output is None:
         return RunDirectory.open(target.run)
-    path = output or EVALUATIONS / recipe.name
+    path = _place_of(recipe, output)
     if not (path / RECIPE).is_file():
         return RunDirectory.create(path, recipe.resolved(), about)
     directory = RunDirectory.open(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mel.model_path import is_adapter
 from mel.ports import Generator, Scorer
 
 ENGINES = ("transformers", "vllm")
@@ -78,7 +79,7 @@ def open_engine(
     Raises:
         ValueError: no such model, or the engine is not installed or does not take it.
     """
-    from mel.hosts.load import device, is_adapter, load_model
+    from mel.hosts.load import device, load_model
 
     where = device()
     dtype = choice.dtype if choice.dtype != "auto" else "float32" if where == "cpu" else "bfloat16"

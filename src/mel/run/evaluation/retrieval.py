@@ -70,21 +70,50 @@ class RetrievingAsk:
         return conversation(self.plain.opening, self.prompts.replay(problem.text, "\n".join(texts)))
 
 
-def with_notes(prepared: Prepared, notes: Notes) -> Prepared:
-    """The same evaluation with notes of the run's kept experiences before every problem.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotesOfRun:
+    """The experiences that notes are retrieved from.
+
+    Args:
+        asked: what of them shall stand before every problem.
+        source: what is retrieved from, so that results of other experiences are told apart.
+    """
+
+    asked: Notes
+    memory: Memory
+    source: str
+
+    @classmethod
+    def open(cls, asked: Notes) -> NotesOfRun:
+        """Those of the run that is named.
+
+        Raises:
+            ValueError: no run with kept experiences.
+        """
+        store = asked.run / EXPERIENCES
+        return cls(asked=asked, memory=Memory.open(store), source=sha256_of(store)[:12])
+
+
+def with_notes(prepared: Prepared, notes: NotesOfRun) -> Prepared:
+    """The same evaluation with notes of a run before every problem.
 
     Raises:
-        ValueError: no run with kept experiences, or a prompt set without `replay.txt`.
+        ValueError: a prompt set without `replay.txt`.
     """
-    store = notes.run / EXPERIENCES
-    memory, source = Memory.open(store), sha256_of(store)[:12]
 
     def suite_with_notes(suite: Suite) -> Suite:
         plain = suite.ask
         if not isinstance(plain, PlainAsk):
             raise TypeError(f"expected a suite that is asked plainly, got {type(plain).__name__}")
         with_replay = prompts.load(plain.prompts.name, ["replay"])
-        ask = RetrievingAsk(plain=plain, prompts=with_replay, memory=memory, k=notes.k, source=source, part=notes.part)
+        ask = RetrievingAsk(
+            plain=plain,
+            prompts=with_replay,
+            memory=notes.memory,
+            k=notes.asked.k,
+            source=notes.source,
+            part=notes.asked.part,
+        )
         return replace(suite, ask=ask)
 
     return replace(prepared, suites=tuple(suite_with_notes(suite) for suite in prepared.suites))
