@@ -84,6 +84,8 @@ def _notes(node: yaml.Node, path: Path, lines: Sequence[str]) -> Iterator[tuple[
     elif isinstance(node, yaml.SequenceNode) and path in NAMED_LISTS:
         pairs = [(_name_in(item), item, item) for item in node.value]
     for name, begin, value in pairs:
+        if isinstance(node, yaml.CollectionNode) and node.flow_style and begin.start_mark.line == node.start_mark.line:
+            continue  # on the line of the mapping around it, whose comments these are
         is_block = isinstance(value, yaml.CollectionNode) and not value.flow_style
         mark = begin.end_mark if is_block else value.end_mark
         beside = lines[mark.line][mark.column :].lstrip(": ") if mark.line < len(lines) and mark.column else ""

@@ -175,6 +175,15 @@ def test_the_text_of_a_recipe_is_whole_with_comments_and_origins(tmp_path: Path)
     assert yaml.safe_load(text) == merged(file.table for file in lineage(path))
 
 
+def test_a_comment_above_a_mapping_on_one_line_is_said_once(tmp_path: Path) -> None:
+    wide = ", ".join(f"{key}: {'long words ' * 4}" for key in ("one", "two", "three"))
+    path = written(
+        tmp_path, base=BASE, mine=f"# Mine.\nextends: base.yaml\nnotes:\n  # Why.\n  all: {{{wide}}}   # all\n"
+    )
+    text = recipe_text(lineage(path))
+    assert (text.count("# Why."), text.count("# all")) == (1, 1)
+
+
 def test_the_text_tells_a_recipe_from_a_base_of_the_same_name(tmp_path: Path) -> None:
     path = written(tmp_path, grpo="extends: grpo\ntrainer: {seed: 7}\n")
     text = recipe_text(lineage(path))
