@@ -24,6 +24,9 @@ _DERIVES = re.compile(
 _BRACE = re.compile(r"(?<!\\)[{}]")
 _MAX_BETWEEN_CHARS = 120
 _MAX_JOINED = 50
+_MINUS = re.compile(r"(?:^|[\s=$(\[{,:;&])[-\u2212]$")
+# A unit, a percent or a degree sign may stand behind a box.
+_FASTENED = re.compile(r"(?:\^(?!\s*\{?\s*\\circ)|[0-9]|\\(?:pi|sqrt|frac|cdot|times)(?![a-zA-Z]))[^\s$]{0,40}")
 _TAG = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis)"
 _OPENING = re.compile(rf"<{_TAG}>|\[{_TAG}\]|<\|begin_of_{_TAG}\|>|◁{_TAG}▷", re.IGNORECASE)
 _CLOSING = re.compile(rf"</{_TAG}>|\[/{_TAG}\]|<\|end_of_{_TAG}\|>|◁/{_TAG}▷", re.IGNORECASE)
@@ -105,7 +108,7 @@ def plain_integer(text: str) -> str | None:
 
 def last_boxed(text: str) -> str | None:
     """Content of the last box of a worked solution, as data sets keep their gold; None if there is none."""
-    _, answer = _last_boxed(text)
+    _, answer = _last_boxed(text, is_alone=True)
     return answer.text if answer else None
 
 
@@ -166,8 +169,12 @@ def _rest_of_line(text: str, start: int) -> str:
     return _EDGE.sub("", line.strip().strip("*").strip())
 
 
-def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
-    """Position of the last box and its content, joined with the boxes right before it."""
+def _last_boxed(text: str, *, is_alone: bool = False) -> tuple[int, FinalAnswer | None]:
+    """Position of the last box and its content, joined with the boxes right before it.
+
+    Args:
+        is_alone: what is fastened to a box and changes its value (`-\\boxed{5}`, `\\boxed{5}^2`) does not count.
+    """
     boxes = list(_BOX.finditer(text))
     if not boxes:
         return -1, None
@@ -180,12 +187,23 @@ def _last_boxed(text: str) -> tuple[int, FinalAnswer | None]:
         is_inside = end > follower
         if follower >= 0 and (is_inside or not _is_connective(text[end:follower], is_list=len(parts) > 1)):
             break
-        parts.append(content)
+        parts.append(content if is_alone else _with_fastened(text, content, box.start(), end))
         follower = box.start()
     stripped = [_EDGE.sub("", part) for part in reversed(parts)]
     distinct = list(dict.fromkeys(part for part in stripped if part))
     last = boxes[-1].start()
     return last, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
+
+
+def _with_fastened(text: str, content: str, start: int, end: int) -> str:
+    """The content of the box at text[start:end] with the minus before it, and with a power or factor behind it."""
+    if not content:
+        return content
+    behind = _FASTENED.match(text, end)
+    content += behind[0] if behind else ""
+    if not _MINUS.search(text[max(0, start - 2) : start]):
+        return content
+    return f"-{content}" if re.fullmatch(r"[\w.]+|\\[dt]?frac\{\w+\}\{\w+\}", content) else f"-({content})"
 
 
 def _is_connective(between: str, *, is_list: bool) -> bool:

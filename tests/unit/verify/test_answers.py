@@ -20,6 +20,18 @@ from mel.verify.answers import formula_of_line
         (r"\boxed{42} \boxed{42} \boxed{42}", "42"),
         (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
         (r"\boxed{42.}", "42"),
+        (r"so $x = -\boxed{42}$", "-42"),
+        (r"$-\boxed{\frac{1}{2}}$", r"-\frac{1}{2}"),
+        (r"it is -\boxed{a+b}", "-(a+b)"),
+        (r"$\boxed{42}^2$", "42^2"),
+        (r"$\boxed{42}\pi$", r"42\pi"),
+        (r"\boxed{42}0", "420"),
+        (r"$x = -\boxed{4}$ and $y = \boxed{2}$", "-4, 2"),
+        (r"the sum - \boxed{42}", "42"),
+        (r"x-\boxed{42}", "42"),
+        (r"$\boxed{42}^\circ$, $\boxed{42}^{\circ}$", "42"),
+        (r"\boxed{42}, \boxed{}5", "42"),
+        (r"\boxed{42}\% or \boxed{42} cm!", "42"),
     ],
 )
 def test_the_last_box_is_the_answer(response: str, expected: str) -> None:
