@@ -52,7 +52,8 @@ class LedgerRow:
     """The ledger of an arm, summed over its runs.
 
     Args:
-        stages: word, count, meaning and the count that it is a part of; each stage is a part of the last one before that is not empty.
+        stages: word, count, meaning and the count that it is a part of; a stage is a part of the last one before it
+            that is not empty.
         failures: reason -> how many were not kept for it, most frequent first.
     """
 

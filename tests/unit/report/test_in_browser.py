@@ -270,6 +270,30 @@ def test_a_page_of_several_arms_and_long_names_fits_on_a_phone(shown: Shown, mak
     assert shown.tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
 
 
+def test_a_page_that_holds_a_part_of_the_experiences_says_so(
+    shown: Shown, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mel.report.browser.MAX_EXPERIENCES", 5)
+    shown.tab.goto(build([run], tmp_path / "report.html").as_uri())
+    shown.tab.get_by_text(f"This page holds 5 of {len(stored(run))} experiences").wait_for()
+
+
+def test_many_arms_side_by_side_keep_their_names_whole_and_the_row_they_are_in(
+    shown: Shown, make_run: Make, tmp_path: Path
+) -> None:
+    names = [f"another_recommended_{i}" for i in range(9)]
+    shown.tab.goto(build([make_run(name, steps=1) for name in names], tmp_path / "report.html").as_uri())
+    assert shown.overflow() <= 0
+    # No heading is narrower than a word of its name, and what is scrolled to the side leaves the rows' names there.
+    assert shown.tab.evaluate(
+        "[...document.querySelectorAll('.costs thead th')].every(e => e.scrollWidth <= e.clientWidth)"
+    )
+    cost = shown.tab.locator("#cost .scroll")
+    before = cost.locator("tbody th").first.bounding_box()
+    assert cost.evaluate("e => { e.scrollLeft = 200; return e.scrollLeft }") == 200
+    assert cost.locator("tbody th").first.bounding_box() == before
+
+
 def test_on_paper_nothing_is_cut_or_left_closed(shown: Shown, make_run: Make, tmp_path: Path) -> None:
     paths = [make_run(name, seed=seed, steps=2) for name in ("a" * 60, "b", "c") for seed in (0, 1)]
     RunDirectory.open(paths[0]).metrics.append(3, {"hints/taken": 4.0})  # a metric that stands in a closed table
