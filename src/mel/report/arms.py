@@ -183,9 +183,14 @@ def read_arms(paths: Sequence[str | Path]) -> list[Arm]:
 
 
 def _identity(recipe: Mapping[str, Any]) -> str:
-    """The recipe without seed and output, as text."""
+    """The recipe without seed and output, as text.
+
+    Nor does it matter whether the untrained policy is evaluated: in a study one run does so for all.
+    """
     trainer = {k: v for k, v in (recipe.get("trainer") or {}).items() if k not in ("seed", "data_seed")}
-    return json.dumps({**recipe, "trainer": trainer, "output": None, "description": None}, sort_keys=True, default=str)
+    evaluation = {k: v for k, v in (recipe.get("evaluation") or {}).items() if k != "before"}
+    same = {**recipe, "trainer": trainer, "evaluation": evaluation, "output": None, "description": None}
+    return json.dumps(same, sort_keys=True, default=str)
 
 
 def _seed(recipe: Mapping[str, Any]) -> int | None:

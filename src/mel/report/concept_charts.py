@@ -22,7 +22,10 @@ MOST = 30
 ALWAYS_RIGHT = 0.95
 """A concept that every arm has right from its first part on is no misconception."""
 
-WIDTH, LEFT, RIGHT_SIDE, ROW, HEAD = 340, 92, 54, 15, 16
+WIDTH, LEFT, RIGHT_SIDE, ROW, HEAD = 340, 124, 54, 15, 16
+
+LONGEST = 22
+"""Characters of a concept's name that fit beside its row; a pointer on a longer one shows the whole."""
 
 Shares = Mapping[str, Sequence[float | None]]
 """Concept -> share of right steps in each part of the run; None where it was not met."""
@@ -117,7 +120,8 @@ def _svg(arm: str, names: Sequence[str], shares: Shares, fell: Mapping[str, int 
     ]
     for i, name in enumerate(names):
         y = HEAD + ROW * i
-        parts.append(f'<text class="label" x="{LEFT - 8}" y="{y + 11}" text-anchor="end">{escape(name[:14])}</text>')
+        label = f"{escape(name[: LONGEST - 1])}…<title>{escape(name)}</title>" if len(name) > LONGEST else escape(name)
+        parts.append(f'<text class="label" x="{LEFT - 8}" y="{y + 11}" text-anchor="end">{label}</text>')
         for place, share in enumerate(shares.get(name, [None] * BINS)):
             outline = f"M{LEFT + place * width:.1f} {y}h{width - 1:.1f}v{ROW - 2}h-{width - 1:.1f}z"
             cells.setdefault(None if share is None else round(share, 1), []).append(outline)

@@ -52,7 +52,8 @@ class LedgerRow:
     """The ledger of an arm, summed over its runs.
 
     Args:
-        stages: word, count, meaning and the count that it is a part of; each stage is a part of the one before.
+        stages: word, count, meaning and the count that it is a part of; a stage is a part of the last one before it
+            that is not empty.
         failures: reason -> how many were not kept for it, most frequent first.
     """
 
@@ -124,7 +125,8 @@ def _stages(counts: Ledger) -> tuple[tuple[str, int, str, int], ...]:
     found: list[tuple[str, int, str, int]] = []
     for word, field, meaning in STAGES:
         count = getattr(counts, field)
-        found.append((word, count, meaning, found[-1][1] if found else count))
+        before = [whole for _, whole, _, _ in found if whole]  # without a replay what is kept was parsed
+        found.append((word, count, meaning, before[-1] if before else count))
     return tuple(found)
 
 

@@ -26,6 +26,14 @@ def test_runs_that_differ_in_their_seed_only_are_one_arm(make_run: Make) -> None
     assert [(arm.name, arm.seeds) for arm in arms] == [("grpo", (0, 1)), ("recommended", (0,))]
 
 
+def test_the_run_of_a_study_that_evaluates_the_untrained_policy_is_of_the_same_arm(make_run: Make) -> None:
+    first, second = make_run("grpo", seed=0), make_run("grpo", seed=1)
+    for path, before in ((first, True), (second, False)):
+        recipe = RunDirectory.open(path).recipe
+        RunDirectory.open(path).set_recipe({**recipe, "evaluation": {"before": before, "k": 8}})
+    assert [(arm.name, arm.seeds) for arm in read_arms([first, second])] == [("grpo", (0, 1))]
+
+
 def test_runs_of_one_name_and_another_recipe_are_arms_of_their_own(make_run: Make) -> None:
     first, second = make_run("grpo", seed=0), make_run("grpo", seed=1, steps=9)
     assert [arm.name for arm in read_arms([first, second])] == ["grpo (grpo-s0)", "grpo (grpo-s1)"]

@@ -155,10 +155,10 @@ def test_filters_and_words_leave_the_experiences_that_are_so(shown: Shown, addre
         "dropped": [e for e in everything if not e.is_kept],
         reason: [e for e in everything if e.reason == reason],
     }.items():
-        shown.tab.get_by_label("accepted or dropped").select_option(verdict)
+        shown.tab.get_by_label("kept or dropped").select_option(verdict)
         shown.tab.get_by_text(f"{len(expected)} found", exact=True).wait_for()
         assert shown.texts("#browser .row .says b")[0] == (expected[0].heuristic or "could not be parsed")
-    shown.tab.get_by_label("accepted or dropped").select_option("")
+    shown.tab.get_by_label("kept or dropped").select_option("")
     shown.tab.get_by_label("optimizer step").fill("3")
     word = next(e for e in everything if e.step == 3).problem.split()[3]
     shown.tab.get_by_label("search problems, solutions and experiences").fill(word)
@@ -175,7 +175,7 @@ def test_filters_and_words_leave_the_experiences_that_are_so(shown: Shown, addre
 def test_an_address_is_a_link_to_filters_and_to_the_open_experience(shown: Shown, address: str, run: Path) -> None:
     kept = [e for e in stored(run, kept=True) if e.is_located]
     shown.tab.goto(address)
-    shown.tab.get_by_label("accepted or dropped").select_option("kept")
+    shown.tab.get_by_label("kept or dropped").select_option("kept")
     shown.tab.locator(f"a.row[href*='id={kept[0].id}']").click()
     shown.tab.locator("article").wait_for()
     link = shown.tab.url
@@ -184,7 +184,7 @@ def test_an_address_is_a_link_to_filters_and_to_the_open_experience(shown: Shown
     other.goto(link)
     article = other.locator("article")
     article.wait_for()
-    assert other.get_by_label("accepted or dropped").input_value() == "kept"
+    assert other.get_by_label("kept or dropped").input_value() == "kept"
     text = article.inner_text()
     parts = (kept[0].problem, kept[0].critique, kept[0].heuristic, f"number {kept[0].id}", "Uplift", "1.25 → 0.50")
     for part in (*parts, "before training, step 8"):
@@ -268,6 +268,30 @@ def test_a_page_of_several_arms_and_long_names_fits_on_a_phone(shown: Shown, mak
     assert shown.overflow() <= 0
     # Nor is anything cut off at the right within a part of the page.
     assert shown.tab.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+
+
+def test_a_page_that_holds_a_part_of_the_experiences_says_so(
+    shown: Shown, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mel.report.browser.MAX_EXPERIENCES", 5)
+    shown.tab.goto(build([run], tmp_path / "report.html").as_uri())
+    shown.tab.get_by_text(f"This page holds 5 of {len(stored(run))} experiences").wait_for()
+
+
+def test_many_arms_side_by_side_keep_their_names_whole_and_the_row_they_are_in(
+    shown: Shown, make_run: Make, tmp_path: Path
+) -> None:
+    names = [f"another_recommended_{i}" for i in range(9)]
+    shown.tab.goto(build([make_run(name, steps=1) for name in names], tmp_path / "report.html").as_uri())
+    assert shown.overflow() <= 0
+    # No heading is narrower than a word of its name, and what is scrolled to the side leaves the rows' names there.
+    assert shown.tab.evaluate(
+        "[...document.querySelectorAll('.costs thead th')].every(e => e.scrollWidth <= e.clientWidth)"
+    )
+    cost = shown.tab.locator("#cost .scroll")
+    before = cost.locator("tbody th").first.bounding_box()
+    assert cost.evaluate("e => { e.scrollLeft = 100; return e.scrollLeft }") == 100
+    assert cost.locator("tbody th").first.bounding_box() == before
 
 
 def test_on_paper_nothing_is_cut_or_left_closed(shown: Shown, make_run: Make, tmp_path: Path) -> None:

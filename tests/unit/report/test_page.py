@@ -128,7 +128,7 @@ def test_an_auxiliary_that_nobody_here_knows_has_its_curves_and_costs(make_run: 
         '<th scope="row" title="hints/taken">Taken <small>hints</small></th><td data-label="hinted">4 → 4</td>' in html
     )
     assert '<figcaption title="experience/retention">' in html
-    cells = '<td data-label="hinted">{}</td><td data-label="recommended">-</td>'
+    cells = '<td data-label="hinted">{}</td><td data-label="recommended" class="none">-</td>'
     assert f"Hint <small>tokens generated</small></th>{cells.format('50')}" in html
     assert f"Hint <small>seconds</small></th>{cells.format('1')}" in html
 

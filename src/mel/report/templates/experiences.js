@@ -108,8 +108,8 @@
   filters.setAttribute("role", "search");
   filters.addEventListener("submit", (event) => event.preventDefault());
   if (several) filters.append(choice("run", "run", [["", "all runs"], ...data.runs.map((name, i) => [String(i), name])]));
-  filters.append(choice("verdict", "accepted or dropped", [
-    ["", `all (${grouped(total)})`], ["kept", `accepted (${grouped(kept)})`], ["dropped", `dropped (${grouped(total - kept)})`],
+  filters.append(choice("verdict", "kept or dropped", [
+    ["", `all (${grouped(total)})`], ["kept", `kept (${grouped(kept)})`], ["dropped", `dropped (${grouped(total - kept)})`],
     ...verdicts.filter(([reason]) => reason !== "kept").map(([reason, n]) => [reason, `dropped: ${words(reason)} (${grouped(n)})`])]));
   if (concepts.length)
     filters.append(choice("concept", "concept", [["", "any concept"], ...concepts.map(([name, n]) => [name, `${name} (${grouped(n)})`])]));
@@ -125,7 +125,7 @@
   // One line of the list.
   const replayed = (e) => (e.num_attempts ? `${e.num_right} of ${e.num_attempts}` : "-");
   const star = (e) => (e.bifurcation === null ? "-" : e.is_located === false ? `${e.bifurcation}, true ${e.first_error}` : String(e.bifurcation));
-  const verdict = (e) => (e.is_kept ? "accepted" : words(e.reason));
+  const verdict = (e) => (e.is_kept ? "kept" : words(e.reason));
   const row = (e) => {
     const facts = make("span", "facts", make("span", "", `s* ${star(e)}`), make("span", "", `replays ${replayed(e)}`));
     if (e.concept) facts.append(make("span", "", e.concept));
@@ -200,7 +200,7 @@
     return box;
   };
   const article = (e) => {
-    const head = make("h3", "", e.is_kept ? "accepted" : `dropped: ${words(e.reason)}`, make("small", "", `number ${e.id}${several ? ` of ${data.runs[e.run]}` : ""}`));
+    const head = make("h3", "", e.is_kept ? "kept" : `dropped: ${words(e.reason)}`, make("small", "", `number ${e.id}${several ? ` of ${data.runs[e.run]}` : ""}`));
     head.tabIndex = -1;
     return make("article", e.is_kept ? "kept" : "", head, known(e),
       make("p", "problem", make("span", "text", e.problem), make("span", "soft", "  answer ", make("span", "text", e.answer))),
@@ -228,7 +228,7 @@
   const showList = ({ total: count, items }, page) => {
     bar.replaceChildren(make("span", "count", `${grouped(count)} found`));
     if (data.held > total)
-      bar.append(make("span", "", `in ${grouped(total)} of ${grouped(data.held)} experiences, evenly spread over the steps; `, make("code", "", "mel browse RUN"), " has all"));
+      bar.append(make("span", "", `This page holds ${grouped(total)} of ${grouped(data.held)} experiences, evenly spread over the steps; `, make("code", "", "mel browse RUN"), " has all."));
     if (chosen()) bar.append(chosen());
     bar.append(pager(page, Math.max(1, Math.ceil(count / PAGE))));
     view.replaceChildren(items.length ? make("ol", "rows", ...items.map(row)) : make("p", "empty", "No experience is like that."));
