@@ -1,7 +1,7 @@
 """Meta-experience learning in a TRL script of your own: your rows, your reward function, no recipe.
 
     python examples/own_reward.py               # two optimizer steps of the shipped miniature, on a CPU
-    python examples/own_reward.py --steps 60    # enough to see the reward rise
+    python examples/own_reward.py --steps 60    # as many as a recipe of the miniature has
 
 docs/trainer.md says what each argument does, and what to change for a large model.
 """
