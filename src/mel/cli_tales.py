@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mel.model_path import check_model, check_new
+from mel.model_path import check_model, check_new, find_gguf
 
 app = typer.Typer(help="Tales: a pretrained language model on word problems in plain English.", no_args_is_help=True)
 
@@ -25,12 +25,13 @@ def import_model(
 ) -> None:
     """Write the model of a GGUF file as an ordinary model directory, checked against the file."""
     check_new(output)
-    from mel.hosts.gguf import find_gguf, import_gguf
-    from mel.hosts.load import quiet_libraries
-
-    quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
-        found = import_gguf(find_gguf(source, Path(folder)), output, dtype=dtype)
+        file = find_gguf(source, Path(folder))
+        from mel.hosts.gguf import import_gguf
+        from mel.hosts.load import quiet_libraries
+
+        quiet_libraries()
+        found = import_gguf(file, output, dtype=dtype)
     typer.echo(
         f"{found.name} ({found.architecture}, {found.parameters / 1e6:.1f} M parameters): {found.compared} tensors "
         f"equal the file's, one token per digit: {'yes' if found.has_digit_rule else 'no'}\nmodel directory: {output}"

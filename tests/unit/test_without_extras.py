@@ -42,6 +42,7 @@ REFUSED = {
     "eval miniature:0 --recipe recommended --retrieve 2 --from none": "expected the experience store of a run",
     "probe miniature:0 --recipe recommended --output taken/file": "taken/file",
     "merge nowhere --output new": "expected a directory with adapter_config.json (peft); nowhere holds none",
+    "import none.gguf --output new": "expected a GGUF file, a wheel that holds one or an installed package",
     "import model.gguf --output taken": "taken holds something: name a new directory",
 }
 """Command -> what its one line says."""
