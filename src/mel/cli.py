@@ -68,8 +68,10 @@ def main() -> None:
         _end(" ".join(_advised(error).split()))
     except typer.Abort:
         sys.exit(130)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         _end(str(error))
+    except OSError as error:
+        _end(_of_path(error))
     except ModuleNotFoundError as error:
         from mel.run.doctor import advice_about
 
@@ -77,6 +79,22 @@ def main() -> None:
         if advice is None:
             raise
         _end(advice)
+
+
+PATHS: dict[type[OSError], str] = {
+    IsADirectoryError: "expected a file, got a directory; name a file, new or old",
+    NotADirectoryError: "a part of this path is a file and no directory; name another path",
+    FileExistsError: "expected a directory, got a file; name another path",
+    FileNotFoundError: "no such file or directory; check the path",
+    PermissionError: "no permission; choose a path that you may read and write",
+}
+"""What the system says of a path, with what to do."""
+
+
+def _of_path(error: OSError) -> str:
+    """The path and what to do about it; an error of our own has its advice already."""
+    advice = next((said for kind, said in PATHS.items() if isinstance(error, kind)), None)
+    return f"{error.filename}: {advice}" if advice is not None and error.filename is not None else str(error)
 
 
 def _end(message: str) -> NoReturn:

@@ -34,7 +34,7 @@ def build(
     size: Annotated[str, typer.Option(help="Size of the model: s, m or l.")] = "s",
     seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the data.")] = 0,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Optimizer steps of the warm-up (default those of the shipped policies).")
+        int | None, typer.Option(min=1, help="Optimizer steps (default those of the shipped policies).")
     ] = None,
     count: Annotated[
         int, typer.Option(min=0, help="Problems of each length to measure the result on; 0 skips this.")
