@@ -45,7 +45,9 @@ app.add_typer(cli_tales.app, name="tales", rich_help_panel=MODELS, short_help="w
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # pyright: ignore[reportAssignmentType]
 """What a wrong command line raises; typer brings it, from click or from its own copy of that."""
 
-Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a recipe key: section.key=value. Repeatable.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a key of the recipe: section.key=value. Repeatable.")
+]
 Format = Literal["parquet", "jsonl"]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
 
@@ -66,8 +68,10 @@ def main() -> None:
         _end(" ".join(_advised(error).split()))
     except typer.Abort:
         sys.exit(130)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         _end(str(error))
+    except OSError as error:
+        _end(_of_path(error))
     except ModuleNotFoundError as error:
         from mel.run.doctor import advice_about
 
@@ -75,6 +79,22 @@ def main() -> None:
         if advice is None:
             raise
         _end(advice)
+
+
+PATHS: dict[type[OSError], str] = {
+    IsADirectoryError: "expected a file, got a directory; name a file, new or old",
+    NotADirectoryError: "a part of this path is a file and no directory; name another path",
+    FileExistsError: "expected a directory, got a file; name another path",
+    FileNotFoundError: "no such file or directory; check the path",
+    PermissionError: "no permission; choose a path that you may read and write",
+}
+"""What the system says of a path, with what to do."""
+
+
+def _of_path(error: OSError) -> str:
+    """The path and what to do about it; an error of our own has its advice already."""
+    advice = next((said for kind, said in PATHS.items() if isinstance(error, kind)), None)
+    return f"{error.filename}: {advice}" if advice is not None and error.filename is not None else str(error)
 
 
 def _end(message: str) -> NoReturn:
@@ -110,7 +130,9 @@ def _positive(value: float) -> float:
 
 @app.callback()
 def program(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Meta-Experience Learning for RLVR: learn from the step where a right and a wrong attempt part."""
 
@@ -120,7 +142,9 @@ def quickstart(
     output: Annotated[Path, typer.Option(help="Directory for the runs and the page.")] = Path("runs/quickstart"),
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps per arm.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of every arm.")] = 0,
-    arms: Annotated[str, typer.Option(help="Recipes to compare, by name, the baseline first.")] = "grpo,recommended",
+    arms: Annotated[
+        str, typer.Option(help="Recipes to compare, separated by commas, the baseline first.")
+    ] = "grpo,recommended",
     changes: Changes = None,
 ) -> None:
     """Train the miniature with GRPO and with MEL side by side, and compare the results."""
@@ -140,12 +164,10 @@ def quickstart(
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
     changes: Changes = None,
-    output: Annotated[Path | None, typer.Option(help="Run directory; default runs/<recipe>-s<seed>.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue this run directory from its last checkpoint.")
-    ] = False,
+    output: Annotated[Path | None, typer.Option(help="Run directory (default runs/<recipe>-s<seed>).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")] = False,
 ) -> None:
-    """Train a recipe; the run directory holds everything it did. Ends with status 143 if SIGTERM stopped it."""
+    """Train a recipe into a run directory, which records everything. The exit status is 143 if SIGTERM stopped it."""
     from mel.config import load_recipe
     from mel.record import RunDirectory
     from mel.run import train as run
@@ -159,18 +181,25 @@ def train(
 def study(
     study: Annotated[Path, typer.Argument(help="A YAML file that names arms and seeds (docs/studies.md).")],
     output: Annotated[
-        Path | None, typer.Option(help="Directory of runs and results; default runs/studies/<name>.")
+        Path | None, typer.Option(help="Directory for runs and results (default runs/studies/<name>).")
     ] = None,
-    short: Annotated[bool, typer.Option("--short", help="The short form that the file describes.")] = False,
-    at_once: Annotated[int | None, typer.Option(min=1, help="Runs side by side; default one for each core.")] = None,
-    gpus: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, as 0,1,2; one run on each.")] = None,
-    results_only: Annotated[bool, typer.Option("--results-only", help="Train nothing; compare what there is.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Run the short form that the file describes.")] = False,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="How many runs at once (default one for each core).")
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="Numbers of the GPUs to use, such as 0,1,2; one run on each.")
+    ] = None,
+    results_only: Annotated[
+        bool, typer.Option("--results-only", help="Train nothing, and compare the runs there are.")
+    ] = False,
     reuse: Annotated[
-        list[Path] | None, typer.Option(help="Directory of another study whose runs of the same recipe and seed count.")
+        list[Path] | None,
+        typer.Option(help="Directory of another study, whose runs of the same recipe and seed count. Repeatable."),
     ] = None,
     changes: Changes = None,
 ) -> None:
-    """Train what is missing of a study and write its tables and its page; a killed study goes on where it was."""
+    """Train the runs that a study still lacks, and write its tables and page. A killed study goes on where it was."""
     from mel.run.study import run_study
 
     run_study(
@@ -200,10 +229,12 @@ app.command("import", rich_help_panel=MODELS, short_help="Turn a GGUF file into 
 @app.command(rich_help_panel=TRAIN, short_help="Estimate memory per GPU and tokens per step")
 def plan(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs per node.")] = 8,
-    gpu_memory: Annotated[float, typer.Option(help="GiB per GPU.", callback=_positive)] = 80.0,
-    nodes: Annotated[int, typer.Option(min=1)] = 1,
-    accelerate_config: Annotated[str | None, typer.Option(help="Launch file, or the name of one of mel's.")] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs of each node, those of a vLLM server included.")] = 8,
+    gpu_memory: Annotated[float, typer.Option(help="GiB of memory of each GPU.", callback=_positive)] = 80.0,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
+    accelerate_config: Annotated[
+        str | None, typer.Option(help="Configuration file of accelerate, or the name of one that comes with mel.")
+    ] = None,
     changes: Changes = None,
     json: Json = False,
 ) -> None:
@@ -232,7 +263,7 @@ def plan(
 
 @app.command(rich_help_panel=TRAIN, short_help="List the recipes that come with mel, or print one")
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this one, as a beginning for your own.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Recipe to print, as a beginning for your own.")] = None,
 ) -> None:
     """List the recipes that come with mel and their hardware, or print one with its launch command."""
     from mel.run.preview import list_recipes, show_recipe
@@ -248,7 +279,7 @@ def check_data(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a recipe that comes with mel.")],
     changes: Changes = None,
 ) -> None:
-    """Show rows, drops and why, prompt lengths, and the overlap of the training set with every benchmark."""
+    """Show rows, what is left out and why, prompt lengths, and the training set's overlap with every benchmark."""
     from mel.config import load_recipe
     from mel.run.preview import show_training_data
 
@@ -257,9 +288,9 @@ def check_data(
 
 @app.command(rich_help_panel=RUNS, short_help="Compare runs: a table, and one offline HTML page")
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="One run directory or several; differences are to the first.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run directories; differences are to the first one.")],
     output: Annotated[
-        Path | None, typer.Option(help="The page to write; default report.html in the first run.")
+        Path | None, typer.Option(help="The page to write (default report.html in the first run).")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -278,7 +309,7 @@ def report(
 @app.command(rich_help_panel=RUNS, short_help="Browse the experiences of a run in a web browser")
 def browse(
     run: RunPath,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 for any that is free.")] = 8642,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any that is free.")] = 8642,
 ) -> None:
     """Browse the meta-experiences of a run: search, filters and links, for a browser on this machine only."""
     from mel.report.browse.server import browse as run_server
@@ -300,10 +331,12 @@ def doctor(
 @experiences.command("list")
 def list_experiences(
     run: RunPath,
-    kept: Annotated[bool | None, typer.Option("--kept/--not-kept", help="Only these.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only with this reason, e.g. failed_replay.")] = None,
-    search: Annotated[str | None, typer.Option(help="Only with this text in problem or experience.")] = None,
-    page: Annotated[int, typer.Option(min=1)] = 1,
+    kept: Annotated[
+        bool | None, typer.Option("--kept/--not-kept", help="Only those that were kept, or only those that were not.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason, such as failed_replay.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only those with this text in problem or experience.")] = None,
+    page: Annotated[int, typer.Option(min=1, help="Page of the list.")] = 1,
     json: Json = False,
 ) -> None:
     """List the meta-experiences of a run, newest first."""
@@ -320,7 +353,7 @@ def list_experiences(
 @experiences.command("show")
 def show_experience(
     run: RunPath,
-    number: Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Number from `list`.")],
+    number: Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Its number in `mel experiences list`.")],
     json: Json = False,
 ) -> None:
     """Show one meta-experience with both solutions and its replay."""
@@ -337,7 +370,7 @@ def show_experience(
 def score_experiences(
     run: RunPath,
     model: Annotated[
-        str | None, typer.Option(help="Whose NLL is the one now; default the trained model of the run.")
+        str | None, typer.Option(help="Model of the second NLL (default the trained model of the run).")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Experiences per forward pass.")] = 16,
     json: Json = False,
@@ -357,8 +390,8 @@ def score_experiences(
 @experiences.command("export")
 def export_experiences(
     run: RunPath,
-    to: Annotated[Format, typer.Option(help="Kind of file; both load with `datasets`.")] = "parquet",
-    output: Annotated[Path | None, typer.Option(help="A new directory; default <run>/export-<kind>.")] = None,
+    to: Annotated[Format, typer.Option(help="Format of the files; `datasets` loads both.")] = "parquet",
+    output: Annotated[Path | None, typer.Option(help="A new directory (default <run>/export-<format>).")] = None,
 ) -> None:
     """Write all meta-experiences as a data set with a data card."""
     from mel.record.export import export

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from mel import tasks
+from mel.model_path import check_model, check_new
 from mel.naming import did_you_mean
 from mel.tasks.small_world import SmallWorldTask, WorldKind
 
@@ -22,24 +23,29 @@ app = typer.Typer(help="The miniature: small policies with known misconceptions.
 LENGTHS = {"story_counts": (5, 8), "rewriting": (4, 6), "straight_line": (4, 6)}
 """Task -> operations of the problems a policy is measured on: as many as in training, and more than there."""
 
-Task = Annotated[str, typer.Option(help=f"What the policy is for: {', '.join(LENGTHS)}.")]
+Task = Annotated[str, typer.Option(help=f"Task of the policy: {', '.join(LENGTHS)}.")]
 
 
 @app.command()
 def build(
     directory: Annotated[Path, typer.Argument(help="New directory for the model.")],
     task: Task = "story_counts",
-    world: Annotated[int, typer.Option(help="Seed of the misconceptions.")] = 0,
-    size: Annotated[str, typer.Option(help="s, m or l.")] = "s",
-    seed: Annotated[int, typer.Option(help="Seed of initialization and data.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Steps of the warm-up; as the shipped policies if none.")] = None,
-    count: Annotated[int, typer.Option(help="Problems per length to measure it on; 0 to leave that out.")] = 200,
+    world: Annotated[int, typer.Option(help="World, the seed of the misconceptions.")] = 0,
+    size: Annotated[str, typer.Option(help="Size of the model: s, m or l.")] = "s",
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the data.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimizer steps (default those of the shipped policies).")
+    ] = None,
+    count: Annotated[
+        int, typer.Option(min=0, help="Problems of each length to measure the result on; 0 skips this.")
+    ] = 200,
 ) -> None:
     """Warm up a policy from nothing and write it as an ordinary model directory."""
+    kind = _kind(task)
+    check_new(directory)
     from mel.miniature.build import build as build_policy
     from mel.miniature.warmup import WARM_UPS
 
-    kind = _kind(task)
     settings = replace(WARM_UPS[task], seed=seed)
     settings = settings if steps is None else replace(settings, steps=steps)
 
@@ -60,19 +66,24 @@ def build(
 
 @app.command()
 def probe(
-    directory: Annotated[Path | None, typer.Argument(help="Model directory; the shipped policy if none.")] = None,
+    directory: Annotated[
+        Path | None, typer.Argument(help="Model directory (default the shipped policy of the world).")
+    ] = None,
     task: Task = "story_counts",
-    world: Annotated[int, typer.Option(help="World whose truth it is measured against.")] = 0,
-    count: Annotated[int, typer.Option(help="Problems per length.")] = 200,
+    world: Annotated[int, typer.Option(help="World whose truth the policy is measured against.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="Problems of each length.")] = 200,
 ) -> None:
     """Print what `mel probe` measures, for short and long problems, and how the policy reads the world's verbs."""
-    from mel.hosts.local import LocalGenerator
     from mel.miniature import policies
 
     _kind(task)
     if directory is None and task != "story_counts":
         raise ValueError(f"no policy for {task} is shipped: name the directory that `mel miniature build` wrote")
-    loaded = LocalGenerator.from_directory(directory or policies.path(world))
+    path = directory or policies.path(world)
+    check_model(str(path))
+    from mel.hosts.local import LocalGenerator
+
+    loaded = LocalGenerator.from_directory(path)
     facts = _facts(loaded.model, loaded.tokenizer, world, task=task, count=count)
     typer.echo(f"{'':26}" + "".join(f"    L={length}" for length in facts))
     for name in next(iter(facts.values())):

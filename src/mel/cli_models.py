@@ -14,56 +14,63 @@ from mel.model_path import check_merge
 if TYPE_CHECKING:
     from mel.run.evaluation.retrieval import Notes, Part
 
-Changes = Annotated[list[str] | None, typer.Option("--set", help="With --recipe: change a key, section.key=value.")]
-ChatTemplate = Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file.")]
-EngineName = Annotated[str | None, typer.Option(help="transformers (default) or vllm.")]
-Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, or auto (default): bfloat16 on a GPU.")]
-TensorParallel = Annotated[int | None, typer.Option(min=1, help="GPUs that share the model (vllm).")]
-GpuMemory = Annotated[float | None, typer.Option(help="Share of each GPU's memory (vllm).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; all else goes to stderr.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="With --recipe: change one of its keys, section.key=value. Repeatable."),
+]
+ChatTemplate = Annotated[str | None, typer.Option(help="plain, chatml or a Jinja file; by default the model's own.")]
+EngineName = Annotated[str | None, typer.Option(help="What generates: transformers (default) or vllm.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or auto (default), which is bfloat16 on a GPU.")]
+TensorParallel = Annotated[int | None, typer.Option(min=1, help="With vllm: GPUs that share the model.")]
+GpuMemory = Annotated[float | None, typer.Option(help="With vllm: share of each GPU's memory, 0 to 1.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs; everything else goes to stderr.")]
 
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Model directory, hub id, miniature:WORLD, or a run directory.")],
-    recipe: Annotated[str | None, typer.Option(help="Whose suites, prompts and training set count.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe whose suites, prompts and training set are used.")] = None,
     benchmarks: Annotated[
-        str | None, typer.Option(help="Tasks instead of a recipe's suites: aime24,math500=math500.jsonl.")
+        str | None,
+        typer.Option(help="Tasks to evaluate on instead of a recipe's suites: aime24,math500=math500.jsonl."),
     ] = None,
-    k: Annotated[int | None, typer.Option(min=0, help="With --benchmarks: samples per problem; 8.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="With --benchmarks: of the samples; 0.6.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="With --benchmarks: per response; 4096.")] = None,
+    k: Annotated[int | None, typer.Option(min=0, help="With --benchmarks: samples per problem (default 8).")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="With --benchmarks: temperature of the samples (default 0.6).")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="With --benchmarks: most tokens of a response (default 4096).")
+    ] = None,
     chat_template: ChatTemplate = None,
     engine: EngineName = None,
     dtype: Dtype = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Responses per engine call.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Responses that are generated together.")] = None,
     tensor_parallel: TensorParallel = None,
     gpu_memory: GpuMemory = None,
-    overlap: Annotated[bool, typer.Option(help="Score also without problems that the training set contains.")] = True,
+    overlap: Annotated[
+        bool, typer.Option(help="Also score without the problems that the training set contains.")
+    ] = True,
     responses: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="Score these responses instead of generating: a file of yours, lm-eval's, lighteval's or verl's. "
-            "With --retrieve: a run.",
+            help="File of responses to score instead of generating some: yours, lm-eval's, lighteval's or verl's. "
+            "With --retrieve: the run to retrieve from.",
         ),
     ] = None,
     retrieve: Annotated[
-        int | None, typer.Option(min=1, help="With --from RUN: so many heuristics of that run in every prompt.")
+        int | None,
+        typer.Option(min=1, help="With --from RUN: how many heuristics of that run to put into every prompt."),
     ] = None,
     quote: Annotated[
         Literal["heuristic", "experience"] | None,
-        typer.Option(
-            help="With --retrieve: the heuristics alone (default), or whole experiences as a replay has them."
-        ),
+        typer.Option(help="With --retrieve: heuristics alone (default), or whole experiences as a replay has them."),
     ] = None,
-    baseline: Annotated[
-        Path | None, typer.Option(help="Evaluation or run to compare with, problem by problem.")
-    ] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Evaluation or run to compare with, paired by problem.")] = None,
     changes: Changes = None,
-    output: Annotated[Path | None, typer.Option(help="Run directory; default runs/eval/<model>.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Run directory (default runs/eval/<model>).")] = None,
     json: Json = False,
 ) -> None:
-    """Evaluate a model: Pass@1 greedy, Avg@k and Pass@k with intervals; goes on where it was interrupted."""
+    """Evaluate a model: greedy Pass@1, Avg@k and Pass@k with intervals. Interrupted, it goes on where it was."""
     from mel.config import load_recipe
     from mel.report.arms import read_arms
     from mel.report.plain import as_json, evaluation_values
@@ -123,32 +130,36 @@ def localize(
         list[str],
         typer.Argument(
             metavar="[MODEL] DATA",
-            help="A model as for mel eval, unless the localizer asks none; a file or hub id with labelled steps.",
+            help="A model as for mel eval, unless the localizer needs none; and a file or hub id with labelled steps.",
         ),
     ],
     localizer: Annotated[
         str | None,
         typer.Option(
-            help="As in recipes: critique (default), agreement, likelihood, least_likely; with no model "
-            "first_difference, novel_value, random, by default all three."
+            help="critique (default), agreement, likelihood or least_likely; without a model first_difference, "
+            "novel_value or random, by default all three."
         ),
     ] = None,
-    alone: Annotated[bool, typer.Option("--alone", help="Keep right solutions out of view.")] = False,
-    split: Annotated[str, typer.Option(help="Of a hub id or directory, such as gsm8k of Qwen/ProcessBench.")] = "test",
-    config: Annotated[str | None, typer.Option(help="Configuration on the hub.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many solutions.")] = None,
-    prompts: Annotated[str | None, typer.Option(help="Prompt set, by name or directory; math.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Per answer; 2048.")] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="Do not show the model the right solutions.")] = False,
+    split: Annotated[
+        str, typer.Option(help="Split of a hub id or directory, such as gsm8k of Qwen/ProcessBench.")
+    ] = "test",
+    config: Annotated[str | None, typer.Option(help="Configuration of the data set on the hub.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Use only this many solutions, the first ones.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="Prompt set, by name or directory (default math).")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of an answer (default 2048).")] = None,
     chat_template: ChatTemplate = None,
     engine: EngineName = None,
     dtype: Dtype = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Answers per engine call.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Answers that are generated together.")] = None,
     tensor_parallel: TensorParallel = None,
     gpu_memory: GpuMemory = None,
-    output: Annotated[Path | None, typer.Option(help="Directory; default runs/localize/<model>/<data>.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Directory for the results (default runs/localize/<model>/<data>).")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Score who names the first wrong step, against free localizers; goes on where it was interrupted."""
+    """Score who names the first wrong step, beside localizers that need no model. Interrupted, it goes on."""
     from mel.report.plain import as_json
     from mel.run.evaluation.critic import Critic
     from mel.run.evaluation.engines import EngineChoice
@@ -207,20 +218,24 @@ def _refuse(options: Mapping[str, Any], why: str) -> None:
 
 def probe(
     model: Annotated[str, typer.Argument(help="Model directory, hub id or miniature:WORLD.")],
-    task: Annotated[str | None, typer.Option(help="Task by its name, with its own prompts.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Whose task, prompts, limits and construction count.")] = None,
-    problems: Annotated[int, typer.Option(min=1, help="Problems, the first of the split.")] = 48,
-    samples: Annotated[int, typer.Option(min=2, help="Solutions sampled of each.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the pairs and of all sampling.")] = 0,
-    split: Annotated[str | None, typer.Option(help="Of the task; by default that of training.")] = None,
+    task: Annotated[str | None, typer.Option(help="Name of the task to ask, with the task's own prompts.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe whose task, prompts, limits and way of writing notes are used.")
+    ] = None,
+    problems: Annotated[int, typer.Option(min=1, help="How many problems, the first ones of the split.")] = 48,
+    samples: Annotated[int, typer.Option(min=2, help="Solutions sampled for each problem.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of pairs and of all sampling.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Split of the task; by default the one that is trained on.")] = None,
     chat_template: ChatTemplate = None,
-    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on a GPU.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts per engine call.")] = None,
+    engine: Annotated[str, typer.Option(help="What generates: transformers or vllm.")] = "transformers",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or auto, which is bfloat16 on a GPU.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts that are answered together.")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change a recipe key: task.options.length=8. Repeatable.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Also write probe.json into this directory.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Directory for probe.json; without it nothing is written.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Before training: can MEL help this policy? Solving, notes, localization, and attempts with and without notes."""

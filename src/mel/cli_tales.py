@@ -9,26 +9,29 @@ from typing import Annotated
 
 import typer
 
-from mel.model_path import check_model, check_new
+from mel.model_path import check_model, check_new, find_gguf
 
 app = typer.Typer(help="Tales: a pretrained language model on word problems in plain English.", no_args_is_help=True)
 
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the first GPU if there is one.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto, which is the first GPU if there is one.")]
 
 
 def import_model(
     source: Annotated[str, typer.Argument(help="A GGUF file, a wheel with one, or an installed package with one.")],
     output: Annotated[Path, typer.Option(help="New directory for the model.")],
-    dtype: Annotated[str, typer.Option(help="float32 keeps the values, bfloat16 half the size.")] = "float32",
+    dtype: Annotated[
+        str, typer.Option(help="float32 keeps the exact values, bfloat16 takes half the space.")
+    ] = "float32",
 ) -> None:
     """Write the model of a GGUF file as an ordinary model directory, checked against the file."""
     check_new(output)
-    from mel.hosts.gguf import find_gguf, import_gguf
-    from mel.hosts.load import quiet_libraries
-
-    quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
-        found = import_gguf(find_gguf(source, Path(folder)), output, dtype=dtype)
+        file = find_gguf(source, Path(folder))
+        from mel.hosts.gguf import import_gguf
+        from mel.hosts.load import quiet_libraries
+
+        quiet_libraries()
+        found = import_gguf(file, output, dtype=dtype)
     typer.echo(
         f"{found.name} ({found.architecture}, {found.parameters / 1e6:.1f} M parameters): {found.compared} tensors "
         f"equal the file's, one token per digit: {'yes' if found.has_digit_rule else 'no'}\nmodel directory: {output}"
@@ -39,10 +42,10 @@ def import_model(
 def warm_up(
     model: Annotated[str, typer.Argument(help="Model directory of a pretrained language model.")],
     output: Annotated[Path, typer.Option(help="New directory for the result.")],
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps; 64 if not given.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences per step; 8 if not given.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the data and their order.")] = 0,
-    chat_template: Annotated[str, typer.Option(help="plain, chatml, a Jinja file, or own.")] = "chatml",
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps (default 64).")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Sequences in each step (default 8).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the data and of their order.")] = 0,
+    chat_template: Annotated[str, typer.Option(help="plain, chatml, a Jinja file, or own for the model's.")] = "chatml",
     device: Device = "auto",
 ) -> None:
     """Teach a pretrained model to solve tales of simple verbs, to compare solutions and to use notes."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 from mel.hub import offline_unless_reachable
 
@@ -52,3 +55,33 @@ def is_adapter(path: str | Path) -> bool:
     """Holds a peft adapter and no model of its own."""
     folder = Path(path).expanduser()
     return (folder / ADAPTER).is_file() and not (folder / "config.json").is_file()
+
+
+def find_gguf(source: str, folder: Path) -> Path:
+    """The one GGUF file that ``source`` means: itself, the one in a wheel (put into ``folder``), or in a package.
+
+    Raises:
+        ValueError: none or several.
+    """
+    path = Path(source)
+    if path.suffix == ".gguf" and path.is_file():
+        return path
+    if path.is_file() and is_zipfile(path):
+        with ZipFile(path) as wheel:
+            names = [name for name in wheel.namelist() if name.endswith(".gguf")]
+            return Path(wheel.extract(_only(names, source), folder))
+    try:
+        files = metadata.files(source) or []
+    except (metadata.PackageNotFoundError, ValueError):
+        raise ValueError(
+            f"mel import: expected a GGUF file, a wheel that holds one or an installed package; got {source!r}, "
+            "which is none (`make smollm2` fetches SmolLM2 and imports it)"
+        ) from None
+    return Path(str(_only([f for f in files if str(f).endswith(".gguf")], source).locate()))
+
+
+def _only(found: list[Any], source: str) -> Any:
+    if len(found) != 1:
+        names = ", ".join(map(str, found)) or "none"
+        raise ValueError(f"mel import: expected one GGUF file in {source}; found {names}")
+    return found[0]

@@ -10,7 +10,8 @@ import torch
 from tiny_gguf import TEMPLATE, TEXTS, write_tiny_gguf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mel.hosts.gguf import find_gguf, import_gguf
+from mel.hosts.gguf import import_gguf
+from mel.model_path import find_gguf
 
 
 @pytest.fixture(scope="module")

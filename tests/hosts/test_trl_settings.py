@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +20,7 @@ from mel.hosts.trl import (
     surrogate_fields,
     verdicts,
 )
-from mel.hosts.trl.config import experience_settings, row_learning
+from mel.hosts.trl.config import DEFAULTS, experience_settings, row_learning
 from mel.hosts.trl.problems import Scored, lines_as_steps
 from mel.hosts.trl.surrogates import SURROGATES
 from mel.hosts.trl.verdicts import VerdictsOfReward, reward_index, rollout_verifier
@@ -73,6 +75,20 @@ def test_the_flat_fields_default_to_the_methods_own_defaults(tmp_path):
     assert experience_settings(tiny.config(tmp_path)) == MetaExperienceSettings()
     plain = GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
     assert experience_settings(plain) == MetaExperienceSettings()
+
+
+def test_the_page_about_the_trainer_names_fields_that_exist_and_their_defaults():
+    page = (Path(__file__).parents[2] / "docs" / "trainer.md").read_text()
+    named = set(re.findall(r"\bmel_[a-z_]+", page)) - {"mel_"}
+    assert named <= set(DEFAULTS), "a field that there is not"
+    rows = re.findall(r"^\| ((?:`mel_\w+`(?:, )?)+) \| ([^|]+) \|", page, flags=re.M)
+    said = {
+        name: default.strip("` ")
+        for names, defaults in rows
+        for name, default in zip(re.findall(r"mel_\w+", names), defaults.split(","), strict=True)
+    }
+    assert len(said) >= 10
+    assert said == {name: str(DEFAULTS[name]).lower() for name in said}
 
 
 def test_the_flat_fields_name_a_carrier_with_settings(tmp_path):

@@ -32,6 +32,15 @@ def test_one_step_shows_every_stage_from_groups_to_the_update() -> None:
     assert after < before
 
 
+def test_a_script_with_a_reward_function_of_its_own_makes_and_keeps_experiences() -> None:
+    command = [sys.executable, "-W", "ignore", str(ROOT / "examples" / "own_reward.py"), "--steps", "1"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    line = re.search(r"step 1: .* written (\d+), readable (\d+), kept after replay (\d+)", text)
+    assert line is not None
+    written, readable, kept = map(int, line.groups())
+    assert 0 < kept < readable <= written
+
+
 def test_the_experience_of_the_readme_is_the_one_of_this_page() -> None:
     page = runpy.run_path(str(ROOT / "examples" / "one_step.py"))
     readme = (ROOT / "README.md").read_text()

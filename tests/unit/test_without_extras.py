@@ -40,8 +40,15 @@ REFUSED = {
     "eval miniature:0 --recipe recommended --chat-template none.jinja": "expected one of chatml, plain or a Jinja file",
     "eval miniature:0 --recipe recommended --output taken": "taken: expected a path that does not exist yet",
     "eval miniature:0 --recipe recommended --retrieve 2 --from none": "expected the experience store of a run",
-    "probe miniature:0 --recipe recommended --output taken/file": "taken/file",
+    "probe miniature:0 --recipe recommended --output taken/file": "taken/file: expected a directory, got a file",
+    "probe miniature:0 --recipe recommended --output taken/file/x": "a part of this path is a file and no directory",
+    "train taken": "expected a YAML file",
+    "miniature probe nowhere": NO_MODEL,
+    "miniature probe --world 9": "no policy of world 9 is shipped",
+    "miniature build taken": "taken holds something: name a new directory",
+    "miniature build new --steps 0": "Invalid value for '--steps'",
     "merge nowhere --output new": "expected a directory with adapter_config.json (peft); nowhere holds none",
+    "import none.gguf --output new": "expected a GGUF file, a wheel that holds one or an installed package",
     "import model.gguf --output taken": "taken holds something: name a new directory",
 }
 """Command -> what its one line says."""

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
 import numpy
 import torch
@@ -45,36 +43,6 @@ class Imported:
     compared: int
     """Tensors whose values were compared with the file's."""
     has_digit_rule: bool
-
-
-def find_gguf(source: str, folder: Path) -> Path:
-    """The one GGUF file that ``source`` means: itself, the one in a wheel (put into ``folder``), or in a package.
-
-    Raises:
-        ValueError: none or several.
-    """
-    path = Path(source)
-    if path.suffix == ".gguf" and path.is_file():
-        return path
-    if path.is_file() and is_zipfile(path):
-        with ZipFile(path) as wheel:
-            names = [name for name in wheel.namelist() if name.endswith(".gguf")]
-            return Path(wheel.extract(_only(names, source), folder))
-    try:
-        files = metadata.files(source) or []
-    except (metadata.PackageNotFoundError, ValueError):
-        raise ValueError(
-            f"mel import: expected a GGUF file, a wheel that holds one or an installed package; got {source!r}, "
-            "which is none (`make smollm2` fetches SmolLM2 and imports it)"
-        ) from None
-    return Path(str(_only([f for f in files if str(f).endswith(".gguf")], source).locate()))
-
-
-def _only(found: list[Any], source: str) -> Any:
-    if len(found) != 1:
-        names = ", ".join(map(str, found)) or "none"
-        raise ValueError(f"mel import: expected one GGUF file in {source}; found {names}")
-    return found[0]
 
 
 def import_gguf(file: Path, output: Path, *, dtype: str = "float32") -> Imported:

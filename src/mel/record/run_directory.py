@@ -142,7 +142,7 @@ class RunDirectory:
         missing = [name for name in (RECIPE, ENVIRONMENT, STATUS, EXPERIENCES) if not (path / name).is_file()]
         if missing:
             raise RunDirectoryError(
-                f"{path}: expected a run directory; {', '.join(missing)} is missing. Point at the directory that mel "
+                f"{path}: expected a run directory; it lacks {', '.join(missing)}. Point at the directory that mel "
                 f"train or mel eval named, or, if its start was interrupted, delete it and begin again"
             )
         return cls(path)

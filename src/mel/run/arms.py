@@ -63,6 +63,24 @@ class Arm:
         return (self.path / RECIPE).is_file() and RunDirectory.open(self.path).status.state == "finished"
 
 
+def check_gpus(gpus: Sequence[str], at_once: int | None) -> None:
+    """Refuse what names no GPU, and more runs than GPUs: the surplus would see all of them.
+
+    Args:
+        gpus: numbers, or identifiers as CUDA_VISIBLE_DEVICES takes them (`GPU-...`, `MIG-...`).
+
+    Raises:
+        ValueError: with what was given.
+    """
+    given = ",".join(gpus)
+    if not all(gpu.isdecimal() or gpu.startswith(("GPU-", "MIG-")) for gpu in gpus) or len(set(gpus)) < len(gpus):
+        raise ValueError(f"--gpus: expected different numbers of GPUs, such as 0,1,2; got {given!r}")
+    if gpus and at_once is not None and at_once > len(gpus):
+        raise ValueError(
+            f"--at-once {at_once}: expected at most one run on each GPU of --gpus {given}; leave --at-once out"
+        )
+
+
 def train_arms(
     arms: Sequence[Arm],
     *,

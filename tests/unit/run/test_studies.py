@@ -143,3 +143,21 @@ def test_a_finished_run_of_the_same_recipe_and_seed_in_another_study_is_a_cell(f
 def test_a_directory_without_finished_runs_cannot_be_reused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--reuse: expected a directory that holds finished runs, .* got .*/nowhere"):
         run_study(file, reuse=[tmp_path / "nowhere"], train=False, console=Console(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "at_once", "message"),
+    [
+        (["0", "x"], None, "--gpus: expected different numbers of GPUs, such as 0,1,2; got '0,x'"),
+        (["0", ""], None, "got '0,'"),
+        (["1", "1"], None, "got '1,1'"),
+        (["0", "1"], 4, "--at-once 4: expected at most one run on each GPU of --gpus 0,1"),
+    ],
+)
+def test_what_names_no_gpu_for_each_run_is_refused_before_anything_is_trained(
+    file: Path, tmp_path: Path, gpus: list[str], at_once: int | None, message: str
+) -> None:
+    with pytest.raises(ValueError) as error:
+        run_study(file, output=tmp_path / "runs", gpus=gpus, at_once=at_once, console=Console(quiet=True))
+    assert message in str(error.value)
+    assert not (tmp_path / "runs").exists()

@@ -108,7 +108,9 @@ class MELConfig(GRPOConfig):
         default=True, metadata={"help": "Prove at the first batch that weights pushed into vLLM arrive in it."}
     )
     mel_prompts: str = field(default="math", metadata={"help": "Prompt set: a name or a directory."})
-    mel_chat_template: str | None = field(default=None, metadata={"help": "Jinja text instead of the tokenizer's."})
+    mel_chat_template: str | None = field(
+        default=None, metadata={"help": "plain, chatml, a Jinja file or Jinja text; None: the tokenizer's own."}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,7 +15,7 @@ from mel.report.page import render_study
 from mel.report.results_table import ResultsTable
 from mel.report.study import Results, results_of
 from mel.report.study_text import markdown, values
-from mel.run.arms import Arm, train_arms
+from mel.run.arms import Arm, check_gpus, train_arms
 from mel.run.resuming import other_keys
 from mel.run.study.cells import Cell, cells_of
 from mel.run.study.files import Study, load_study
@@ -50,6 +50,7 @@ def run_study(
     Raises:
         ValueError: bad input, before anything is trained: every cell's recipe is read first.
     """
+    check_gpus(gpus, at_once)
     study = load_study(path)
     study = study.shortened() if short else study
     output = output or Path("runs/studies") / study.name
