@@ -86,6 +86,14 @@ def test_vllm_which_holds_the_current_weights_is_refused(tmp_path: Any) -> None:
     check_method(args, samples_initial=False, **fields)
 
 
+def test_a_method_that_would_sample_from_the_current_policy_without_a_word_is_refused() -> None:
+    settings = RftSettings(samples="initial")
+    parts: dict[str, Any] = {"carrier": settings.build(None), "credit": credit_settings("outcome").build(None)}
+    with pytest.raises(ValueError, match=r"'rft': expected its own settings as carrier_settings.* got those of 'grpo'"):
+        Method(**parts)
+    assert Method(**parts, carrier_settings=settings).needs_initial_policy
+
+
 def test_an_auxiliary_that_adds_rollouts_of_the_current_policy_is_refused() -> None:
     adding, outcome = [ExtraRolloutsSettings()], credit_settings("outcome")
     with pytest.raises(ValueError, match=r"'extra_rollouts' adds some of the policy as it is"):

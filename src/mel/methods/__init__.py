@@ -84,6 +84,15 @@ class Method:
     credit_settings: CreditSettings = field(default_factory=CREDITS["outcome"])
     diagnosis: Diagnosis | None = None
 
+    def __post_init__(self) -> None:
+        own = getattr(self.carrier, "settings", None)
+        if isinstance(own, CarrierSettings) and own.samples_initial != self.carrier_settings.samples_initial:
+            raise ValueError(
+                f"carrier {self.carrier.name!r}: expected its own settings as carrier_settings, by which a host knows "
+                f"the policy that rollouts come from; got those of {self.carrier_settings.name!r}: give them, or make "
+                "the method by `mel.methods.build`"
+            )
+
     @property
     def phases(self) -> tuple[str, ...]:
         """Every phase in which auxiliaries and credit generate, each once."""
