@@ -47,11 +47,15 @@ class CellState:
         return ", ".join(f"{key} = {value}" for key, value in self.point)
 
     @property
+    def name(self) -> str:
+        """For a person: arm, axis values and seed."""
+        return ", ".join(part for part in (self.arm, self.where, f"seed {self.seed}") if part)
+
+    @property
     def details(self) -> str:
-        """Arm, axis values and seed, the step if it has begun, and the message if there is one."""
-        at = f"step {self.step}{f' of {self.steps}' if self.steps else ''}" if self.step else ""
-        name = ", ".join(part for part in (self.arm, self.where, f"seed {self.seed}", at) if part)
-        return f"{name}: {self.message}" if self.message else name
+        """The name, the step if it has begun, and the message if there is one."""
+        at = f", step {self.step}{f' of {self.steps}' if self.steps else ''}" if self.step else ""
+        return f"{self.name}{at}{f': {self.message}' if self.message else ''}"
 
     def __hash__(self) -> int:
         return hash((self.arm, repr(self.point), self.seed))

@@ -127,6 +127,31 @@ def test_a_run_of_another_recipe_is_no_cell_of_a_study(file: Path, tmp_path: Pat
         )
 
 
+def test_the_results_say_how_far_each_cell_is_and_which_command_goes_on(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
+    output = tmp_path / "out"
+    cell = cells_of(load_study(file), beside=file.parent)[0]
+    with RunDirectory.create(output / cell.name, cell.load().resolved(), {}) as run:
+        run.set_status("stopped", step=1)
+    run_study(file, output=output, train=False, console=Console(quiet=True))
+    text = (output / "study.md").read_text()
+    assert "0 of 8 runs are finished; their training took 0 seconds in all.\n`mel study which.yaml` makes" in text
+    assert (
+        "* 1 stopped: `mel study which.yaml` continues it from the last checkpoint\n"
+        "    * mine, task.options.world = 0, seed 3, step 1 of 2\n"
+        "* 7 not begun: `mel study which.yaml` trains them\n"
+    ) in text
+    run_study(
+        file, output=output / "short", short=True, train=False, changes=["description=a b"], console=Console(quiet=True)
+    )
+    assert (
+        "2 not begun: `mel study which.yaml --short --set 'description=a b'` trains"
+        in (output / "short/study.md").read_text()
+    )
+
+
 def test_a_finished_run_of_the_same_recipe_and_seed_in_another_study_is_a_cell(file: Path, tmp_path: Path) -> None:
     first, second = (cell.load().resolved() for cell in cells_of(load_study(file), beside=file.parent)[:2])
     for name, recipe, state in (("other_name", first, "finished"), ("begun", second, "running")):
