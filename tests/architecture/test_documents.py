@@ -86,3 +86,31 @@ def test_links_between_documents_lead_somewhere() -> None:
         if "://" not in target and not (document.parent / target).exists()
     }
     assert dead == set()
+
+
+LINKS = [
+    (document, target, anchor)
+    for document in DOCUMENTS
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", document.read_text())
+    if "://" not in target
+]
+
+
+def anchors_of(document: Path) -> set[str]:
+    """What GitHub makes of each heading: lower case, hyphens for spaces, and no other signs."""
+    headings = re.findall(r"^#+ +(.*)$", document.read_text(), flags=re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_to_a_heading_lead_to_one() -> None:
+    dead = {
+        f"{document.name}: {target}#{anchor}"
+        for document, target, anchor in LINKS
+        if anchor and anchor not in anchors_of(document.parent / target if target else document)
+    }
+    assert dead == set()
+
+
+def test_every_page_is_linked_from_another() -> None:
+    linked = {(document.parent / target).resolve() for document, target, _ in LINKS if target}
+    assert {page.name for page in (ROOT / "docs").glob("*.md") if page not in linked} == set()
