@@ -46,7 +46,7 @@ def test_what_is_no_run_is_refused_with_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="there is no such directory"):
         RunDirectory.open(tmp_path / "gone")
     with pytest.raises(
-        RunDirectoryError, match=r"recipe\.yaml, environment\.json, status\.json, experiences\.db is missing"
+        RunDirectoryError, match=r"it lacks recipe\.yaml, environment\.json, status\.json, experiences\.db"
     ):
         RunDirectory.open(tmp_path)
 
