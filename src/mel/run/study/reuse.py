@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mel.config import Recipe, parse_recipe
+from mel.config import Recipe, load_recipe
 from mel.record.run_directory import RECIPE, RunDirectory
 
 
@@ -28,7 +28,7 @@ class FinishedRuns:
         empty = next((str(d) for d in directories if d not in [directory for directory, _ in found]), None)
         if empty is not None:
             raise ValueError(f"--reuse: expected a directory that holds finished runs, as a study's; got {empty}")
-        return FinishedRuns(tuple((path, _recipe(path).resolved()) for _, path in found))
+        return FinishedRuns(tuple((path, load_recipe(str(path / RECIPE)).resolved()) for _, path in found))
 
     def by(self, recipe: Recipe) -> Path | None:
         """The first of them that exactly this recipe trained; None if there is none."""
@@ -39,7 +39,3 @@ class FinishedRuns:
 def _finished(directory: Path) -> list[Path]:
     paths = sorted(path.parent for path in directory.glob(f"*/{RECIPE}"))
     return [path for path in paths if RunDirectory.open(path).status.state == "finished"]
-
-
-def _recipe(path: Path) -> Recipe:
-    return parse_recipe(RunDirectory.open(path).recipe, source=str(path / RECIPE))
