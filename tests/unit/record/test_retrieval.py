@@ -11,7 +11,7 @@ from mel.config import Recipe, load_recipe
 from mel.prompts.ask import PlainAsk
 from mel.record import ExperienceStore
 from mel.record.search import Memory
-from mel.run.evaluation.retrieval import RetrievingAsk
+from mel.run.evaluation.retrieval import Notes, NotesOfRun, RetrievingAsk
 from mel.run.recalling import recall_of
 from mel.types import Problem, Replayed
 
@@ -24,7 +24,8 @@ def ask(tmp_path: Path, make_replayed: Callable[..., Replayed]) -> RetrievingAsk
         store.write_step(1, [make_replayed(problem="start 5 1) sorts 2", heuristic="sorts means same")])
     plain = PlainAsk(prompts=PROMPTS, opening=(SYSTEM,))
     memory = Memory.open(tmp_path / "experiences.db")
-    return RetrievingAsk(plain=plain, prompts=PROMPTS, memory=memory, k=2, source="abc")
+    notes = NotesOfRun(asked=Notes(run=tmp_path, k=2), memory=memory, source="abc")
+    return RetrievingAsk(plain=plain, prompts=PROMPTS, notes=notes)
 
 
 def test_a_problem_that_shares_a_word_is_asked_in_the_words_of_a_replay_after_the_same_opening(
@@ -42,9 +43,10 @@ def test_a_problem_that_shares_no_word_is_asked_as_it_is(ask: RetrievingAsk) -> 
 
 def test_whole_experiences_stand_there_as_a_replay_quotes_them(ask: RetrievingAsk) -> None:
     problem = Problem(id="q", text="start 9 1) sorts 1", answer="9")
-    (note,) = ask.memory.notes(problem.text, 1)
+    (note,) = ask.notes.memory.notes(problem.text, 1)
     assert note.experience != note.heuristic
-    whole = replace(ask, part="experience")
+    asked = replace(ask.notes.asked, part="experience")
+    whole = replace(ask, notes=replace(ask.notes, asked=asked))
     assert whole(problem)[1]["content"] == PROMPTS.replay(problem.text, str(note.experience))
     assert whole.name == f"{ask.plain.name}+retrieve2_experience@abc"
 

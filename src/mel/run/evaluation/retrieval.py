@@ -36,41 +36,6 @@ class Notes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RetrievingAsk:
-    """Fills `mel.ports.Ask`: a problem with notes of the most similar experiences, in the words of the replay.
-
-    A problem that shares no word with any experience is asked as it is.
-
-    Args:
-        plain: how the problem is asked without notes.
-        prompts: with `replay.txt`.
-        k, part: how many notes, and what they are.
-        source: what is retrieved from, so that results of other experiences are told apart.
-    """
-
-    plain: PlainAsk
-    prompts: PromptSet
-    memory: Memory
-    k: int
-    source: str
-    part: Part = "heuristic"
-
-    @property
-    def name(self) -> str:
-        """Name and hash of the prompt set, how many notes of which experiences, and what they are unless heuristics."""
-        kind = "" if self.part == "heuristic" else f"_{self.part}"
-        return f"{self.plain.name}+retrieve{self.k}{kind}@{self.source}"
-
-    def __call__(self, problem: Problem) -> list[Message]:
-        """The conversation that asks for a solution of this problem with notes at hand."""
-        notes = self.memory.notes(problem.text, self.k)
-        if not notes:
-            return self.plain(problem)
-        texts = [(note.heuristic if self.part == "heuristic" else note.experience) or "" for note in notes]
-        return conversation(self.plain.opening, self.prompts.replay(problem.text, "\n".join(texts)))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class NotesOfRun:
     """The experiences that notes are retrieved from.
 
@@ -94,6 +59,38 @@ class NotesOfRun:
         return cls(asked=asked, memory=Memory.open(store), source=sha256_of(store)[:12])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetrievingAsk:
+    """Fills `mel.ports.Ask`: a problem with notes of the most similar experiences, in the words of the replay.
+
+    A problem that shares no word with any experience is asked as it is.
+
+    Args:
+        plain: how the problem is asked without notes.
+        prompts: with `replay.txt`.
+    """
+
+    plain: PlainAsk
+    prompts: PromptSet
+    notes: NotesOfRun
+
+    @property
+    def name(self) -> str:
+        """Name and hash of the prompt set, how many notes of which experiences, and what they are unless heuristics."""
+        asked = self.notes.asked
+        kind = "" if asked.part == "heuristic" else f"_{asked.part}"
+        return f"{self.plain.name}+retrieve{asked.k}{kind}@{self.notes.source}"
+
+    def __call__(self, problem: Problem) -> list[Message]:
+        """The conversation that asks for a solution of this problem with notes at hand."""
+        asked = self.notes.asked
+        found = self.notes.memory.notes(problem.text, asked.k)
+        if not found:
+            return self.plain(problem)
+        texts = [(note.heuristic if asked.part == "heuristic" else note.experience) or "" for note in found]
+        return conversation(self.plain.opening, self.prompts.replay(problem.text, "\n".join(texts)))
+
+
 def with_notes(prepared: Prepared, notes: NotesOfRun) -> Prepared:
     """The same evaluation with notes of a run before every problem.
 
@@ -106,15 +103,7 @@ def with_notes(prepared: Prepared, notes: NotesOfRun) -> Prepared:
         if not isinstance(plain, PlainAsk):
             raise TypeError(f"expected a suite that is asked plainly, got {type(plain).__name__}")
         with_replay = prompts.load(plain.prompts.name, ["replay"])
-        ask = RetrievingAsk(
-            plain=plain,
-            prompts=with_replay,
-            memory=notes.memory,
-            k=notes.asked.k,
-            source=notes.source,
-            part=notes.asked.part,
-        )
-        return replace(suite, ask=ask)
+        return replace(suite, ask=RetrievingAsk(plain=plain, prompts=with_replay, notes=notes))
 
     return replace(prepared, suites=tuple(suite_with_notes(suite) for suite in prepared.suites))
 
