@@ -22,7 +22,7 @@ from mel.prompts.ask import PlainAsk
 from mel.recipe_files import changed
 from mel.report.plain import as_json
 from mel.requests import Generate
-from mel.run.evaluation.engines import Engine, EngineChoice, open_engine
+from mel.run.evaluation.engines import EngineChoice, open_engine
 from mel.run.prepare import prepare_evaluation
 from mel.run.refusals import longest_prompt
 from mel.types import Completion, Problem, Sampling, TokenIds
@@ -107,7 +107,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
         [auxiliary.settings for auxiliary in recipe.auxiliaries],
         samples=choice.samples,
         noting=task if isinstance(task, Noting) else None,
-        scores_tokens=(scorer := _scorer(opened, prepared)) is not None,
+        scores_tokens=opened.scorer is not None,
         positions=positions,
     )
     begin = time.monotonic()
@@ -123,7 +123,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
         "prompts": prepared.ask.name,
         "engine": opened.name,
     }
-    found = probed(problems, prepared.ask, at, setting, answering, prepared.verifier, scorer)
+    found = probed(problems, prepared.ask, at, setting, answering, prepared.verifier, opened.scorer)
     about |= {"tokens": answering.tokens, "seconds": round(time.monotonic() - begin, 1)}
     result = about | found
     if choice.output is not None:
@@ -218,17 +218,6 @@ def _surroundings(
         seed=choice.seed,
         inspector=task if isinstance(task, Inspectable) else None,
     )
-
-
-def _scorer(opened: Engine, prepared: Prepared) -> Scorer | None:
-    """Log-probabilities by the model of the engine transformers; vLLM is not asked for them."""
-    from mel.hosts.local import LocalGenerator
-    from mel.hosts.local_scorer import LocalScorer
-
-    if not isinstance(opened.generator, LocalGenerator):
-        return None
-    tokenizer: Any = prepared.tokenizer
-    return LocalScorer(opened.generator.model, pad_id=tokenizer.pad_token_id or 0)
 
 
 def _show(result: dict[str, Any], console: Console) -> None:
