@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from mel.cli_options import Json
+from mel.cli_options import Json, seed_option
 from mel.model_path import check_merge
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def probe(
     ] = None,
     problems: Annotated[int, typer.Option(min=1, help="How many problems, the first ones of the split.")] = 48,
     samples: Annotated[int, typer.Option(min=2, help="Solutions sampled for each problem.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of pairs and of all sampling.")] = 0,
+    seed: Annotated[int, seed_option("Seed of the choice of pairs and of all sampling.")] = 0,
     split: Annotated[str | None, typer.Option(help="Split of the task; by default the one that is trained on.")] = None,
     chat_template: ChatTemplate = None,
     engine: Annotated[str, typer.Option(help="What generates: transformers or vllm.")] = "transformers",

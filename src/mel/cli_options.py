@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,15 @@ Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the recipe: section.key=value. Repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs; everything else goes to stderr.")]
+
+
+def seed_option(about: str) -> Any:
+    """An option whose value every random stream takes as a seed.
+
+    Args:
+        about: its help.
+    """
+    return typer.Option(min=0, max=2**32 - 1, help=about)
 
 
 def positive(value: float) -> float:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mel.cli_options import Changes, Json, positive
+from mel.cli_options import Changes, Json, positive, seed_option
 from mel.naming import comma_separated
 
 data = typer.Typer(help="Look at training data.", no_args_is_help=True)
@@ -21,7 +21,7 @@ data = typer.Typer(help="Look at training data.", no_args_is_help=True)
 def quickstart(
     output: Annotated[Path, typer.Option(help="Directory for the runs and the page.")] = Path("runs/quickstart"),
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps per arm.")] = 60,
-    seed: Annotated[int, typer.Option(help="Seed of every arm.")] = 0,
+    seed: Annotated[int, seed_option("Seed of every arm.")] = 0,
     arms: Annotated[
         str, typer.Option(help="Recipes to compare, separated by commas, the baseline first.")
     ] = "grpo,recommended",
