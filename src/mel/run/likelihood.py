@@ -80,12 +80,12 @@ def score_experiences(run: Path, *, model: str | None = None, batch_size: int = 
         RunBusyError: the run is being trained.
     """
     with RunDirectory.open(run) as directory, only_writer(run):
+        now = _trained(directory) if model is None else _named(model, directory)
         kept = [e for e in directory.experiences.list(kept=True, limit=-1) if e.is_parsed]
         if not kept:
             raise ValueError(
                 f"{run}: expected a run that kept experiences; it holds none, so there is nothing to score"
             )
-        now = _trained(directory) if model is None else _named(model, directory)
         prepared, settings = _prepared(directory)
         rows = {e.id: row for e in kept if (row := _row(e, prepared, settings)) is not None}
         found: dict[When, dict[int, float]] = {"then": {}, "now": {}}
