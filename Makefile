@@ -67,7 +67,10 @@ bench: $(STAMP)  ## measure what MEL costs; the table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 study: $(STAMP)  ## train the short forms of all studies (docs/studies.md), to see that they run
-	for file in studies/*.yaml; do $(BIN)/mel study $$file --short || exit 1; done
+	for file in studies/*.yaml; do \
+		$(BIN)/mel study $$file --short $$reuse || exit 1; \
+		reuse="$$reuse --reuse runs/studies/$$(basename $$file .yaml)-short"; \
+	done
 
 vllm: $(VLLM_STAMP)  ## make .venv-vllm, with vLLM for the CPU (docs/engines.md)
 

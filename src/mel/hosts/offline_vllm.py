@@ -10,12 +10,13 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 
+from mel.hosts import installed_vllm
 from mel.hosts.load import as_completion, context_length, load_generation_settings, stop_tokens
 from mel.types import Completion, Sampling, TokenIds
 
@@ -65,7 +66,7 @@ class VllmGenerator:
         gpu_memory_utilization: float | None = None,
         tensor_parallel_size: int = 1,
     ) -> None:
-        self._version = installed_version()
+        self._version = installed_vllm()
         self._stops = stop_tokens(load_generation_settings(model_path), tokenizer)
         self._limit = max_model_len or context_length(model_path)
         self._path = model_path
@@ -144,23 +145,6 @@ class VllmGenerator:
             return {"gpu_memory_utilization": self._memory}
         is_left_to_us = is_cpu and "VLLM_CPU_KVCACHE_SPACE" not in os.environ
         return {"kv_cache_memory_bytes": CPU_CACHE_BYTES} if is_left_to_us else {}
-
-
-def installed_version() -> str:
-    """Version of the installed vLLM, with `+cpu` for the distribution `vllm-cpu`; imports nothing.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for distribution, suffix in (("vllm", ""), ("vllm-cpu", "+cpu")):
-        try:
-            return metadata.version(distribution) + suffix
-        except metadata.PackageNotFoundError:
-            continue
-    raise ValueError(
-        "vLLM is not installed here: `pip install vllm` on a machine with a GPU, `make vllm` for one without "
-        "(docs/engines.md), or generate with transformers"
-    )
 
 
 def check_lengths(prompts: Sequence[TokenIds], sampling: Sampling, limit: int | None) -> None:

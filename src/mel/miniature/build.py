@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import transformers
 
+from mel.miniature import SizeName
 from mel.miniature.model import SIZES, build_model
 from mel.miniature.policies import CARD, WEIGHTS
 from mel.miniature.tokenizer import build_tokenizer
@@ -30,7 +31,7 @@ def build(
     *,
     kind: WorldKind[Any] = STORIES,
     world: int = 0,
-    size: str = "s",
+    size: SizeName = "s",
     settings: WarmUp | None = None,
     measure: Measure | None = None,
     progress: Callable[[int, dict[str, float]], None] | None = None,

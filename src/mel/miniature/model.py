@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
+from mel.miniature import SizeName
 from mel.miniature.tokenizer import EOS, PAD, vocabulary_of
 from mel.tasks.small_world import WorldKind
 from mel.tasks.story_counts import STORIES
@@ -29,7 +30,7 @@ class Size:
     head_dim: int = 32
 
 
-SIZES = {
+SIZES: dict[SizeName, Size] = {
     "s": Size(width=96, layers=3, heads=4),
     "m": Size(width=160, layers=4, heads=5),
     "l": Size(width=256, layers=6, heads=8),

@@ -43,7 +43,7 @@ class Run:
     @property
     def label(self) -> str:
         """Name and seed."""
-        return self.name if self.seed is None else f"{self.name}, seed {self.seed}"
+        return label_of(self.name, self.seed)
 
     @property
     def before(self) -> dict[str, EvaluationResult]:
@@ -138,7 +138,7 @@ def read_run(path: str | Path) -> Run:
         return Run(
             path=directory.path,
             name=str(recipe.get("name") or directory.path.name),
-            seed=_seed(recipe),
+            seed=seed_of(recipe),
             recipe=recipe,
             environment=directory.environment,
             status=directory.status,
@@ -193,7 +193,13 @@ def _identity(recipe: Mapping[str, Any]) -> str:
     return json.dumps(same, sort_keys=True, default=str)
 
 
-def _seed(recipe: Mapping[str, Any]) -> int | None:
+def label_of(name: str, seed: int | None) -> str:
+    """Name and seed, as a person tells runs apart."""
+    return name if seed is None else f"{name}, seed {seed}"
+
+
+def seed_of(recipe: Mapping[str, Any]) -> int | None:
+    """The trainer's seed; None if the recipe has none."""
     value = (recipe.get("trainer") or {}).get("seed")
     return value if isinstance(value, int) else None
 

@@ -80,12 +80,12 @@ def score_experiences(run: Path, *, model: str | None = None, batch_size: int = 
         RunBusyError: the run is being trained.
     """
     with RunDirectory.open(run) as directory, only_writer(run):
+        now = _trained(directory) if model is None else _named(model, directory)
         kept = [e for e in directory.experiences.list(kept=True, limit=-1) if e.is_parsed]
         if not kept:
             raise ValueError(
                 f"{run}: expected a run that kept experiences; it holds none, so there is nothing to score"
             )
-        now = _trained(directory) if model is None else Policy(step=directory.status.step, name=model, path=model)
         prepared, settings = _prepared(directory)
         rows = {e.id: row for e in kept if (row := _row(e, prepared, settings)) is not None}
         found: dict[When, dict[int, float]] = {"then": {}, "now": {}}
@@ -126,6 +126,11 @@ def _trained(directory: RunDirectory) -> Policy:
             f"give --model PATH, such as a checkpoint of it"
         )
     return Policy(step=step, name=f"step {step}", path=str(path))
+
+
+def _named(model: str, directory: RunDirectory) -> Policy:
+    # What is no model is refused here, before torch is imported.
+    return Policy(step=directory.status.step, name=model, path=model_directory(model))
 
 
 def _before(directory: RunDirectory, prepared: Prepared) -> list[Policy]:

@@ -6,7 +6,7 @@ config.json, then the trainer's own arguments. No weight is read for any of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     read = files_read(recipe)
     prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, read)
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
-    model_path = named_model(recipe)
+    model_path = named_model(recipe.model.path, recipe.model.chat_template)
     problems = training_problems(recipe, task)
     for auxiliary in recipe.auxiliaries:
         auxiliary.settings.check(rollouts=group_size(recipe), problems=problems, inspector=_inspector(task))
@@ -72,19 +72,20 @@ def prepare(recipe: Recipe, path: Path) -> Prepared:
     )
 
 
-def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool) -> Prepared:
+def prepare_evaluation(recipe: Recipe, *, reads_training_set: bool, prompt_files: Collection[str] = ()) -> Prepared:
     """The recipe's suites and model, ready to be evaluated; nothing is trained.
 
     Args:
-        reads_training_set: the training set is looked through for the suites' problems.
+        reads_training_set: its problems are needed too, to be looked through or asked.
+        prompt_files: what is read of the prompt set besides the file that asks for a solution.
 
     Raises:
         ValueError: whatever a part refuses, with its own advice.
     """
     task = tasks.load(recipe.task.name, **recipe.task.options)
-    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set)
+    prompt_set = prompts.load(recipe.task.prompts or task.prompt_set, prompt_files)
     ask = PlainAsk(prompts=prompt_set, opening=recipe.task.turns)
-    model_path = named_model(recipe)
+    model_path = named_model(recipe.model.path, recipe.model.chat_template)
     suites = suites_of(recipe.evaluation.suites, recipe.task, ask)
     problems = task.problems(recipe.task.split, recipe.task.count) if reads_training_set else ()
     tokenizer, chat = _tokenizer(recipe, model_path)
@@ -122,15 +123,15 @@ def training_problems(recipe: Recipe, task: Task) -> tuple[Problem, ...]:
     return problems
 
 
-def named_model(recipe: Recipe) -> str:
-    """The recipe's model as `model_directory` names it, after what can be refused before torch is imported.
+def named_model(path: str, chat_template: str | None) -> str:
+    """The model as `model_directory` names it, after what can be refused before torch is imported.
 
     Raises:
         ValueError: no such model or chat template.
     """
-    if recipe.model.chat_template is not None:
-        template_text(recipe.model.chat_template)
-    return model_directory(recipe.model.path)
+    if chat_template is not None:
+        template_text(chat_template)
+    return model_directory(path)
 
 
 def model_directory(path: str) -> str:

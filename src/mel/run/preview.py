@@ -63,7 +63,7 @@ def show_recipe(name: str, console: Console) -> None:
 
 def show_training_data(recipe: Recipe, *, console: Console) -> TrainingData:
     """`mel data check`: records, drops and why, prompt lengths, golds, and overlap with every suite of the recipe."""
-    prepared = prepare_evaluation(recipe, reads_training_set=False)
+    prepared = prepare_evaluation(recipe, reads_training_set=True)
     suites = {suite.section.name: _benchmark(suite) for suite in prepared.suites}
     found = examine_training_data(
         prepared.task,
@@ -93,6 +93,7 @@ def show_plan(
     Raises:
         DoesNotFit: after printing, with the numbers and which knob to turn.
     """
+    layout = load_layout(accelerate_config) if accelerate_config else None
     shape = shape_of(model_directory(recipe.model.path))
     given: dict[str, Any] = {}
     try:
@@ -109,7 +110,7 @@ def show_plan(
             gpus=gpus,
             gpu_memory_gib=gpu_memory_gib,
             nodes=nodes,
-            layout=load_layout(accelerate_config) if accelerate_config else None,
+            layout=layout,
             about_prompts=about,
             **given,
         )

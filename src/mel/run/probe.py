@@ -11,18 +11,16 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from mel import prompts
 from mel.config import Recipe, load_recipe, parse_recipe
 from mel.methods import Surroundings, drive
 from mel.methods.probe import ProbeSetting, conclusion, effects, intervals, probe, setting_of
 from mel.plan.context import completion_limit
 from mel.ports import Ask, Generator, Inspectable, Noting, Requests, Scorer, Verifier
 from mel.prepared import Prepared
-from mel.prompts.ask import PlainAsk
 from mel.recipe_files import changed
 from mel.report.plain import as_json
 from mel.requests import Generate
-from mel.run.evaluation.engines import Engine, EngineChoice, open_engine
+from mel.run.evaluation.engines import EngineChoice, open_engine
 from mel.run.prepare import prepare_evaluation
 from mel.run.refusals import longest_prompt
 from mel.types import Completion, Problem, Sampling, TokenIds
@@ -83,15 +81,13 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
     """
     if choice.output is not None:
         choice.output.mkdir(parents=True, exist_ok=True)
-    prepared = prepare_evaluation(recipe.with_suites([]), reads_training_set=False)
-    from mel.hosts.load import context_length
-
-    task, split = prepared.task, choice.split or recipe.task.split
-    problems = list(task.problems(split, choice.problems))
+    recipe = _of_problems(recipe, choice)
+    prepared = prepare_evaluation(recipe, reads_training_set=True, prompt_files=["construct", "replay"])
+    task, split, problems = prepared.task, recipe.task.split, prepared.problems
     if not problems:
         raise ValueError(f"mel probe: split {split!r} of task {recipe.task.name} holds no problem")
-    prompt_set = prompts.load(prepared.prompt_set.name, ["construct", "replay"])
-    prepared = replace(prepared, prompt_set=prompt_set, ask=PlainAsk(prompts=prompt_set, opening=recipe.task.turns))
+    from mel.hosts.load import context_length
+
     positions = context_length(prepared.model_path)
     at = _surroundings(prepared, problems, choice, positions)
     batch_size = engine.responses_per_call(BATCH_SIZE)
@@ -107,7 +103,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
         [auxiliary.settings for auxiliary in recipe.auxiliaries],
         samples=choice.samples,
         noting=task if isinstance(task, Noting) else None,
-        scores_tokens=(scorer := _scorer(opened, prepared)) is not None,
+        scores_tokens=opened.scorer is not None,
         positions=positions,
     )
     begin = time.monotonic()
@@ -123,7 +119,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
         "prompts": prepared.ask.name,
         "engine": opened.name,
     }
-    found = probed(problems, prepared.ask, at, setting, answering, prepared.verifier, scorer)
+    found = probed(problems, prepared.ask, at, setting, answering, prepared.verifier, opened.scorer)
     about |= {"tokens": answering.tokens, "seconds": round(time.monotonic() - begin, 1)}
     result = about | found
     if choice.output is not None:
@@ -194,6 +190,12 @@ class Answering:
         return found
 
 
+def _of_problems(recipe: Recipe, choice: ProbeChoice) -> Recipe:
+    """The recipe with the problems to probe with as its training set, and nothing to evaluate on."""
+    task = recipe.task.model_copy(update={"split": choice.split or recipe.task.split, "count": choice.problems})
+    return recipe.with_suites([]).model_copy(update={"task": task})
+
+
 def _surroundings(
     prepared: Prepared, problems: Sequence[Problem], choice: ProbeChoice, positions: int | None
 ) -> Surroundings:
@@ -218,17 +220,6 @@ def _surroundings(
         seed=choice.seed,
         inspector=task if isinstance(task, Inspectable) else None,
     )
-
-
-def _scorer(opened: Engine, prepared: Prepared) -> Scorer | None:
-    """Log-probabilities by the model of the engine transformers; vLLM is not asked for them."""
-    from mel.hosts.local import LocalGenerator
-    from mel.hosts.local_scorer import LocalScorer
-
-    if not isinstance(opened.generator, LocalGenerator):
-        return None
-    tokenizer: Any = prepared.tokenizer
-    return LocalScorer(opened.generator.model, pad_id=tokenizer.pad_token_id or 0)
 
 
 def _show(result: dict[str, Any], console: Console) -> None:

@@ -210,7 +210,7 @@ def build(
         source: hub id or path instead of the definition's.
         fields: column names, `{"question": ..., "answer": ...}`.
         rows: row count to expect instead of the published one; `any` for no check.
-        timeout_s, memory_mb, workers: see `mel.verify.Limits`.
+        timeout_s, memory_mb, workers: `cpu_s`, `memory_mb` and `workers` of `mel.verify.Limits`.
 
     Raises:
         ValueError: an unknown key in `fields`, or a value that no task takes.
@@ -231,5 +231,5 @@ def build(
         extractor=extractor or base.extractor,
         published_records=published_by(definition.name, rows, splits, base.published_records),
     )
-    pool = shared_pool(Limits(timeout_s=timeout_s, memory_mb=memory_mb, workers=workers))
+    pool = shared_pool(Limits(cpu_s=timeout_s, memory_mb=memory_mb, workers=workers))
     return MathTask(replace(definition, source=replaced), language=language, holdout=holdout, pool=pool)

@@ -40,7 +40,7 @@ class Running:
         sandbox: `auto` for the best level of this machine, the name of a level, or the address of a server that speaks
             SandboxFusion's protocol.
         interpreter: path of the Python that runs programs; the one that runs mel by default.
-        timeout_s: seconds for one run of a program.
+        timeout_s: seconds of processor time for one run of a program; by the clock, ten times as many.
         memory_mb: address space of a run.
         reward: `right` (1 for all tests passed, else 0) or `share` of the tests that passed.
         workers: processes that judge; None for the cores of this process.
@@ -63,7 +63,7 @@ class Running:
             raise ValueError(f"task {name}: expected reward to be right or share, got {self.reward!r}")
         cpu_s = max(1, round(self.timeout_s))
         return ProgramVerifier(
-            limits=ProgramLimits(timeout_s=self.timeout_s, cpu_s=cpu_s, memory_mb=self.memory_mb),
+            limits=ProgramLimits(cpu_s=cpu_s, timeout_s=10 * self.timeout_s, memory_mb=self.memory_mb),
             sandbox=self.sandbox,
             interpreter=self.interpreter,
             gives_score=self.reward == "share",

@@ -11,6 +11,7 @@ import os
 import resource
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,7 +71,7 @@ class Sandlock:
         from sandlock import Sandbox
 
         # Its own limits are soft, and raising them is a system call that the program may not make.
-        _limit(at.limits, address_space=False)
+        _limit(at.limits, of_starter=True)
         identity: dict[str, Any] = {}
         if os.geteuid() == 0:
             if at.interpreter.is_for_everyone:
@@ -94,6 +95,8 @@ class Sandlock:
         _kept.append(started)
         if started.pid is None:
             raise RuntimeError("sandlock started no process")
+        with suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(started.pid, resource.RLIMIT_CPU, (at.limits.cpu_s, at.limits.cpu_s))
         return started.pid
 
 
@@ -181,18 +184,22 @@ UNSTARTED = 126
 """Exit code of a child that could not be confined."""
 
 
-def _limit(limits: ProgramLimits, *, address_space: bool = True) -> None:
-    """Lower the limits of this process; they hold for what it becomes."""
+def _limit(limits: ProgramLimits, *, of_starter: bool = False) -> None:
+    """Lower the limits of this process; they hold for what it becomes.
+
+    Args:
+        of_starter: it goes on as the supervisor. What takes its processor time (a program that forks for ever keeps it
+            busy) or its memory from it would end it first, and leave everything that it should have ended.
+    """
     values = {
-        resource.RLIMIT_CPU: limits.cpu_s,
         resource.RLIMIT_FSIZE: limits.file_mb * 2**20,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_MEMLOCK: 0,
     }
-    if address_space:
-        values[resource.RLIMIT_AS] = limits.memory_mb * 2**20
+    if not of_starter:
+        values |= {resource.RLIMIT_CPU: limits.cpu_s, resource.RLIMIT_AS: limits.memory_mb * 2**20}
     for which, value in values.items():
         hard = resource.getrlimit(which)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -29,6 +29,7 @@ _MAX_CHUNK = 32
 _TASKS_PER_WORKER = 1000  # a worker is replaced after that many chunks, whatever sympy's caches have grown to
 _START_S = 120.0
 _KILL_S = 5.0
+_PATIENCE = 60.0
 
 MATHEMATICS = JudgeName(module="mel.verify.symbolic", preload="mel.verify.preload", extra="math")
 
@@ -38,26 +39,32 @@ class Limits:
     """What one verification may use.
 
     Args:
-        timeout_s: wall-clock seconds per answer, by the worker's own clock, before it is killed.
-        cpu_s: seconds of processor time per answer; None for no limit beside the clock.
+        cpu_s: seconds of processor time per answer, of its worker, before that is killed.
+        timeout_s: wall-clock seconds per answer, by the worker's own clock, for what waits and does not compute; None
+            for sixty times `cpu_s`, since on a busy machine a worker waits for a core most of the time.
         memory_mb: address space of a worker process; about 300 MB are taken by the loaded libraries.
         workers: processes; None for the cores this process may use, shared among the ranks of a node.
     """
 
-    timeout_s: float = 5.0
-    cpu_s: float | None = None
+    cpu_s: float = 5.0
+    timeout_s: float | None = None
     memory_mb: int = 2048
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.timeout_s <= 0:
-            raise ValueError(f"expected timeout_s > 0, got {self.timeout_s}")
-        if self.cpu_s is not None and self.cpu_s <= 0:
-            raise ValueError(f"expected cpu_s > 0 or None for no limit, got {self.cpu_s}")
+        if self.cpu_s <= 0:
+            raise ValueError(f"expected cpu_s > 0, got {self.cpu_s}")
+        if self.timeout_s is not None and self.timeout_s <= 0:
+            raise ValueError(f"expected timeout_s > 0 or None for sixty times cpu_s, got {self.timeout_s}")
         if self.memory_mb < 512:
             raise ValueError(f"expected memory_mb >= 512 (the libraries alone take 300), got {self.memory_mb}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"expected workers >= 1 or None for one per core, got {self.workers}")
+
+    @property
+    def wall_s(self) -> float:
+        """Wall-clock seconds per answer."""
+        return _PATIENCE * self.cpu_s if self.timeout_s is None else self.timeout_s
 
 
 class WorkerPool:
@@ -132,10 +139,10 @@ class WorkerPool:
         if not spans:
             return {}
         # Only a broken pool gets past this; it turns a hang into counted errors.
-        patience_s = _START_S + (len(spans) / self.workers + 1) * (self.limits.timeout_s + _KILL_S)
+        patience_s = _START_S + self.limits.wall_s + (len(spans) / self.workers + 1) * (self.limits.cpu_s + _KILL_S)
         failed: dict[tuple[int, int], Judgment] = {}
         pool = self._started()
-        limits = CallLimits(timeout_s=self.limits.timeout_s, cpu_s=self.limits.cpu_s)
+        limits = CallLimits(timeout_s=self.limits.wall_s, cpu_s=self.limits.cpu_s)
         try:
             futures = [
                 pool.schedule(judge_all, args=(self.judge_name, list(jobs[start:end]), limits)) for start, end in spans
@@ -155,7 +162,7 @@ class WorkerPool:
     def _failure(self, error: Exception) -> Judgment:
         exit_code = getattr(error, "exitcode", None)
         if exit_code == -signal.SIGALRM:
-            return Judgment(False, "timeout", f"killed after {self.limits.timeout_s:g} s")
+            return Judgment(False, "timeout", f"killed after {self.limits.wall_s:g} s")
         if exit_code == -signal.SIGPROF:
             return Judgment(False, "timeout", f"killed after {self.limits.cpu_s:g} s of processor time")
         if exit_code is not None:
@@ -192,7 +199,7 @@ class WorkerPool:
             context=context,
         )
         # `active` is False before the first job; this starts it.
-        pool.schedule(judge_all, args=(self.judge_name, [], CallLimits(timeout_s=self.limits.timeout_s)))
+        pool.schedule(judge_all, args=(self.judge_name, [], CallLimits(timeout_s=self.limits.wall_s)))
         return pool
 
 

@@ -31,7 +31,7 @@ def offers(interpreter: str | None = None) -> list[Offer]:
     Raises:
         ValueError: the processes that try them out cannot be started.
     """
-    with WorkerPool(Limits(timeout_s=60.0, workers=1), judge=_PROBES, max_chunk=1) as pool:
+    with WorkerPool(Limits(cpu_s=60.0, workers=1), judge=_PROBES, max_chunk=1) as pool:
         judged = pool.judge([ProbeJob(SandboxChoice(level, interpreter)) for level in LEVELS])
     return [
         Offer(level=level, fault="" if judgment.is_correct else judgment.detail)
@@ -92,8 +92,9 @@ class ProgramVerifier:
         self.limits = limits or ProgramLimits()
         self.gives_score = gives_score
         self._named = (sandbox, interpreter)
-        timeout_s = _MOST_RUNS * self.limits.timeout_s + _MARGIN_S
-        self.pool = pool or shared_pool(Limits(timeout_s=timeout_s, memory_mb=4096, workers=workers), PROGRAMS)
+        net_s = max(_MOST_RUNS * self.limits.cpu_s, self.limits.timeout_s) + _MARGIN_S
+        net = Limits(cpu_s=net_s, timeout_s=net_s, memory_mb=4096, workers=workers)
+        self.pool = pool or shared_pool(net, PROGRAMS)
         self._tally = Tally()
 
     @property

@@ -131,7 +131,7 @@ def _ended_well(ran: Ran) -> None:
         if last.startswith(name):
             raise _WrongError(reason, last)
     if ran.exit_code is not None and ran.exit_code < 0:
-        raise _WrongError("crash", f"ended by signal {-ran.exit_code}, as by its limit of memory or processor time")
+        raise _WrongError("crash", f"ended by signal {-ran.exit_code}, as by its limit of memory")
     raise _WrongError("error" if ran.exit_code == 1 and last else "exited", last or f"exit code {ran.exit_code}")
 
 

@@ -31,11 +31,11 @@ class RemoteSandbox:
             "language": "python",
             "code": program.source,
             "stdin": program.stdin.decode("utf-8", "replace"),
-            "run_timeout": program.limits.timeout_s,
+            "run_timeout": program.limits.cpu_s,
             "memory_limit_MB": program.limits.memory_mb,
         }
         try:
-            told = self._ask(json.dumps(asked).encode(), program.limits.timeout_s + _PATIENCE_S)
+            told = self._ask(json.dumps(asked).encode(), program.limits.cpu_s + _PATIENCE_S)
         except (OSError, ValueError) as error:
             return Ran(end="unstarted", exit_code=None, stderr=f"{self._url}: {error}")
         return _ran(told, limit=program.limits.output_kb * 1024)

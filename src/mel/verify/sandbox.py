@@ -21,8 +21,8 @@ class ProgramLimits:
     """What one run of a program may use.
 
     Args:
-        timeout_s: wall-clock seconds.
-        cpu_s: seconds of processor time.
+        cpu_s: seconds of processor time. They decide: beside other work a program takes longer, and no more of them.
+        timeout_s: wall-clock seconds, for a program that waits and does not compute.
         memory_mb: address space.
         output_kb: what it may write to its standard output and error together; it is ended beyond.
         file_mb: size of any file it writes.
@@ -30,8 +30,8 @@ class ProgramLimits:
         threads: at once, where the level counts them; processes of its own it may not start.
     """
 
-    timeout_s: float = 10.0
     cpu_s: int = 10
+    timeout_s: float = 100.0
     memory_mb: int = 512
     output_kb: int = 4096
     file_mb: int = 16
@@ -39,7 +39,7 @@ class ProgramLimits:
     threads: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("timeout_s", "cpu_s", "memory_mb", "output_kb", "file_mb", "open_files", "threads"):
+        for name in ("cpu_s", "timeout_s", "memory_mb", "output_kb", "file_mb", "open_files", "threads"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"expected {name} > 0, got {getattr(self, name)}")
         if self.memory_mb < 64:

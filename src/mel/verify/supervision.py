@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -26,6 +27,9 @@ from mel.verify.sandbox import End, Interpreter, Program, Ran
 _PR_SET_CHILD_SUBREAPER = 36
 _STDERR_CHARS = 4000
 _PIPE = 65536
+_END_S = 600.0
+_KILLED = (-signal.SIGKILL, -signal.SIGXCPU, 128 + signal.SIGKILL, 128 + signal.SIGXCPU)
+"""How a program ends that has used up its processor time: seen at once, or through a parent of it that tells."""
 
 
 class LocalSandbox:
@@ -190,6 +194,8 @@ class _Run:
     def tell(self, report: int) -> None:
         """The report: a line about the end, and the standard output behind it."""
         code = os.waitstatus_to_exitcode(self._status) if self._end == "exited" else None
+        if code in _KILLED and _used_s() >= 0.5 * self._program.limits.cpu_s:  # the kernel counts ticks
+            self._end, code = "timeout", None
         stderr = self._written[2].decode("utf-8", "replace")[-_STDERR_CHARS:]
         end = "unstarted" if code == UNSTARTED else self._end
         head = json.dumps({"end": end, "exit_code": code, "stderr": stderr}).encode() + b"\n"
@@ -216,9 +222,12 @@ def _end_everything(folder: str) -> NoReturn:
 
 
 def _end_all(child: int | None = None) -> int:
-    """Kill every descendant and wait for it; the status of the child among them."""
+    """Kill every descendant and wait for it; the status of the child among them.
+
+    A kill takes effect when the kernel next runs what is killed: beside other work that is a matter of minutes.
+    """
     status = 0
-    until = time.monotonic() + 5.0
+    until = time.monotonic() + _END_S
     while time.monotonic() < until:
         alive = _children()
         for pid in alive:
@@ -234,6 +243,12 @@ def _end_all(child: int | None = None) -> int:
             break
         time.sleep(0.001)
     return status
+
+
+def _used_s() -> float:
+    """Processor time of everything that was started here and has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _children() -> set[int]:

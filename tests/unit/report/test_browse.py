@@ -3,6 +3,8 @@
 import http.client
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +57,23 @@ def test_the_page_may_run_its_own_script_and_ask_its_own_server(server: BrowseSe
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+
+
+def test_titles_tell_runs_apart_by_study_cell_recipe_and_seed(run: Path, tmp_path: Path) -> None:
+    titles: list[str] = []
+    for place in (
+        "runs/recommended-s0",
+        "runs/studies/weight/mel-lambda_0.1-s0",
+        "runs/studies/share/mel-lambda_0.1-s0",
+    ):
+        shutil.copytree(run, tmp_path / place)
+        with BrowseServer(tmp_path / place, port=0) as server:
+            titles += re.findall("<title>(.*)</title>", server.page)
+    assert titles == [
+        "recommended, seed 0 · runs · mel browse",
+        "mel-lambda_0.1-s0 · recommended, seed 0 · weight · mel browse",
+        "mel-lambda_0.1-s0 · recommended, seed 0 · share · mel browse",
+    ]
 
 
 def test_answers_hold_matches_page_by_page_and_one_experience_as_a_whole(server: BrowseServer, run: Path) -> None:

@@ -16,13 +16,13 @@ from mel.verify import Limits, MathVerifier, WorkerPool
 
 @pytest.fixture(scope="session")
 def pool() -> Iterator[WorkerPool]:
-    with WorkerPool(Limits(timeout_s=30.0, workers=1)) as pool:
+    with WorkerPool(Limits(cpu_s=30.0, workers=1)) as pool:
         yield pool
 
 
 @pytest.fixture(scope="session")
 def impatient_pool() -> Iterator[WorkerPool]:
-    with WorkerPool(Limits(timeout_s=1.0, memory_mb=1024, workers=1)) as pool:
+    with WorkerPool(Limits(cpu_s=1.0, memory_mb=1024, workers=1)) as pool:
         yield pool
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from mel.record import ExperienceStore, RunDirectory
 from mel.record.library import Library, Query
 from mel.record.run_directory import EXPERIENCES
+from mel.report.arms import label_of, seed_of
 from mel.report.browser import compact, listed_columns
 
 MOST = 50
@@ -24,8 +25,19 @@ class Answers:
 
     def __init__(self, path: Path) -> None:
         with RunDirectory.open(path) as run:
-            self.name = str(run.recipe.get("name") or path.name)
+            name, seed = str(run.recipe.get("name") or path.name), seed_of(run.recipe)
+        self.label, self.place = label_of(name, seed), path.resolve()
+        self._usual_directory = name if seed is None else f"{name}-s{seed}"
         self.library = Library(ExperienceStore.open(path / EXPERIENCES))
+
+    @property
+    def title(self) -> str:
+        """What tells the run from any other, with what differs most first, since a tab shows but the beginning.
+
+        In a study the directory is called after the cell: its arm, its values of the axes and its seed.
+        """
+        own = [] if self.place.name == self._usual_directory else [self.place.name]
+        return " · ".join([*own, self.label, self.place.parent.name])
 
     @property
     def total(self) -> int:
@@ -35,7 +47,7 @@ class Answers:
     def about(self) -> dict[str, Any]:
         """What the page must know to show its filters."""
         return {
-            "runs": [self.name],
+            "runs": [self.label],
             "listed": listed_columns(),
             "verdicts": [*self.library.counts("reason").items()],
             "concepts": [*self.library.counts("concept").items()],

@@ -149,7 +149,13 @@ def browse(run: Path, *, port: int, console: Console) -> None:
 
 def _page(answers: Answers) -> str:
     return render_template(
-        "browse.html", styles=STYLES, scripts=SCRIPTS, name=visible(answers.name), data=script_json(answers.about())
+        "browse.html",
+        styles=STYLES,
+        scripts=SCRIPTS,
+        title=visible(answers.title),
+        label=visible(answers.label),
+        place=visible(str(answers.place)),
+        data=script_json(answers.about()),
     )
 
 

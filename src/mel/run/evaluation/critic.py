@@ -19,7 +19,7 @@ from mel.report.terminal import evaluation_progress
 from mel.run.evaluation.engines import Engine, EngineChoice, open_engine
 from mel.run.evaluation.localizers import SCORING, Asking, Judge
 from mel.run.evaluation.target import BATCH_SIZE, Target
-from mel.run.prepare import model_directory
+from mel.run.prepare import named_model
 from mel.stages.localize import Localizer
 from mel.types import Problem, TokenIds
 
@@ -63,12 +63,12 @@ def answers(
     Raises:
         ValueError: no such model or prompt, no solution that fits the model, or an `out` that holds other answers.
     """
+    path = named_model(critic.target.model, critic.chat_template)
+    prompt_set = prompts.load(critic.prompts, ["construct" if in_view else "locate"])
     from mel.hosts.load import load_tokenizer, quiet_libraries
 
     quiet_libraries()
-    path = model_directory(critic.target.model)
     tokenizer = load_tokenizer(path, chat_template=critic.chat_template)
-    prompt_set = prompts.load(critic.prompts, ["construct" if in_view else "locate"])
     asking = Asking(localizer=localizer, prompts=prompt_set, chat=ChatTokenizer(tokenizer), in_view=in_view)
     max_tokens = 0 if localizer in SCORING else critic.max_tokens
     found, prompt_ids = _fitting(found, asking, path, max_tokens)

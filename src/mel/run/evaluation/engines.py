@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mel.hosts import installed_vllm
 from mel.model_path import is_adapter
 from mel.ports import Generator, Scorer
 
@@ -54,6 +55,10 @@ class EngineChoice:
             raise ValueError("--tensor-parallel spreads a model of vLLM; give --engine vllm too")
         if self.engine != "vllm" and self.gpu_memory is not None:
             raise ValueError("--gpu-memory is vLLM's share of each GPU; give --engine vllm too")
+        if self.gpu_memory is not None and not 0.0 < self.gpu_memory <= 1.0:
+            raise ValueError(f"--gpu-memory: expected a share above 0 and at most 1, got {self.gpu_memory:g}")
+        if self.engine == "vllm":
+            installed_vllm()  # refused now if it is not there, and not after the weights were read
 
     def responses_per_call(self, recipe_says: int) -> int:
         """As asked for, else what suits the engine: the recipe's number is what transformers decodes together."""

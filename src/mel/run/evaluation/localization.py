@@ -20,6 +20,7 @@ from mel.report.localization_table import localization_tables
 from mel.run.evaluation.critic import Answers, Critic, answers
 from mel.run.evaluation.localizers import READING, SCORING, number_in
 from mel.run.evaluation.target import name_of
+from mel.run.prepare import named_model
 from mel.stages.localize import Localizer
 
 LOCALIZATIONS = Path("runs/localize")
@@ -82,6 +83,8 @@ def localize(
         ValueError: a localizer that cannot serve here, or data or a model that cannot be read.
     """
     _check(localizer, critic)
+    if critic is not None:
+        named_model(critic.target.model, critic.chat_template)  # refused before the data are read, perhaps from the hub
     found, in_view = data.load(alone=alone)
     if not in_view and localizer in ("agreement", "likelihood", *NEEDS_RIGHT):
         raise ValueError(

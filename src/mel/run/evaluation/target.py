@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,8 +104,10 @@ def benchmark_suites(words: str, *, k: int = 8, temperature: float = 0.6, max_to
     Raises:
         ValueError: an unknown task, one that is named twice, or a temperature that samples nothing.
     """
-    if k and temperature <= 0.0:
-        raise ValueError(f"--temperature: expected more than 0 for the samples, got {temperature:g}; --k 0 makes none")
+    if not 0.0 < temperature < math.inf:
+        raise ValueError(
+            f"--temperature: expected a number above 0 for the samples, got {temperature:g}; --k 0 alone makes none"
+        )
     suites: list[SuiteSection] = []
     for word in comma_separated(words, is_one=_names_a_path):
         name, _, source = word.partition("=")

@@ -39,7 +39,8 @@ class Puzzles:
         seed: of the problems; 0 to 1000.
         train_size, test_size: how many problems a split has. No more can be asked for, since some data sets make all of
             their items at the start.
-        timeout_s, memory_mb, workers: limits of what scores the answers; some data sets take seconds to load.
+        timeout_s, memory_mb, workers: limits of what scores the answers, the first in seconds of processor time; some
+            data sets take seconds to load.
 
     Raises:
         ValueError: an unknown data set or key of its configuration, or a value out of range.
@@ -68,7 +69,7 @@ class Puzzles:
         self.dataset, self.seed = dataset, seed
         self._config = _frozen(config or {})
         self._sizes = {"train": train_size, "validation": test_size, "test": test_size}
-        self._limits = Limits(timeout_s=timeout_s, memory_mb=memory_mb, workers=workers)
+        self._limits = Limits(cpu_s=timeout_s, memory_mb=memory_mb, workers=workers)
         self._found: dict[str, list[int]] = {split: [] for split in SHARES}
         self._looked_at = dict.fromkeys(SHARES, 0)
         made(dataset, self._config, *self._seed_and_size("train"))
