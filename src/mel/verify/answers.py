@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mel.verify.vocabulary import DENYING, MAGNITUDES, NUMERALS
+
 BOXED = "boxed"
 """The marker that stands for LaTeX's ``\\boxed{...}`` (and ``\\fbox{...}``)."""
 
@@ -34,9 +36,10 @@ _FASTENED = re.compile(r"(?:\^(?!\s*\{?\s*\\circ)|[.,]?[0-9]|\\(?:pi|sqrt|frac|c
 _DENIED_BEFORE = re.compile(
     r"(?:\b(?:not|never|cannot)|n['\u2019]t)(?:\s+(?:be|equal)\b)?\s*:?\s*(?:\$+|\\[(\[])?\s*$", re.IGNORECASE
 )
+# Spaces are bounded: a megabyte of them would take minutes.
 _DENIED_BEHIND = re.compile(
-    r"\s*(?:\$+|\\[)\]])?,?\s+(?:(?:but\s+)?(?:which|that|this|it)\s+)?(?:(?:is|was)\s+(?:wrong|incorrect|false|impossible)"
-    r"|(?:(?:is|was|can)\s*not|(?:is|was|ca)n['\u2019]t)\s+(?:be\s+)?(?:the\s+)?(?:right|correct|final|answer|solution))\b",
+    r"\s?(?:\$\$?|\\[)\]])?,?\s(?:(?:but )?(?:which|that|this|it) )?(?:(?:is|was) (?:wrong|incorrect|false|impossible)"
+    r"|(?:(?:is|was|can) ?not|(?:is|was|ca)n['\u2019]t) (?:be )?(?:the )?(?:right|correct|final|answer|solution))\b",
     re.IGNORECASE,
 )
 _TAG = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis)"
@@ -47,23 +50,22 @@ _DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
 _MATH = re.compile(
     r"\$\$((?:[^$]|\\\$)+)\$\$|(?<![\\0-9])\$((?:[^$\n]|\\\$)+)(?<!\\)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL
 )
-_DENIED = re.compile(
-    r"[0-9%]|n't|\b(?:not|or|and|percent|pct|never|no|nor|neither|none|wrong|incorrect|false|but|except|unless|maybe"
-    r"|perhaps|possibly|too)\b",
-    re.I,
-)
+_DENIED = re.compile(rf"[0-9%]|n't|\b(?:or|and|percent|pct|too|{'|'.join(sorted(DENYING))})\b", re.I)
+_MAGNITUDE = rf"(?:{'|'.join(sorted(MAGNITUDES))})s?"
+_NUMERAL = rf"(?:{'|'.join(sorted(NUMERALS))})"
 _CHANGES_NEXT = re.compile(
     r"(?:\w\*|[-+/^√~<>≤≥≠±×÷·−–—]"  # noqa: RUF001
-    r"|\b(?:negative|minus|plus|times|by|per|over|under|above|below|between|from|twice|thrice|double|triple"
-    r"|(?:less|more|greater|smaller|larger|fewer)\s+than|at\s+(?:least|most)|up\s+to"
-    r"|(?:half|third|quarter|fourth|fifth|tenth|square|cube|root|logarithm|opposite|reciprocal|inverse|factorial"
-    r"|sine|cosine|tangent|dozens|hundreds|thousands|millions)(?:\s+of)?|ln|log|sqrt|sin|cos|tan|exp))\s*$|[^\W_]$",
+    r"|\b(?:negative|minus|plus|times|by|per|over|under|above|below|beyond|beneath|exceed(?:s|ing)?|between|from|twice"
+    r"|thrice|double|triple|(?:less|more|greater|smaller|larger|fewer)\s+than|at\s+(?:least|most)|up\s+to"
+    rf"|(?:{_MAGNITUDE}|square|cube|root|logarithm|opposite|reciprocal|inverse|factorial"
+    r"|sine|cosine|tangent|multiples?|divisors?|digits?)(?:\s+of)?|ln|log|sqrt|sin|cos|tan|exp))\s*$"
+    rf"|\b{_NUMERAL}[\s,-]*$|[^\W_]$",
     re.I,
 )
 _CHANGES_LAST = re.compile(
-    r"[^\W_]|\s*[-+/^!<>≤≥≠±×÷·−–—°]|\s*-?\s*(?:hundreds?|thousands?|millions?|billions?|trillions?|dozens?|scores?"  # noqa: RUF001
-    r"|pairs?|half|halves|thirds?|quarters?|fourths?|fifths?|tenths?|squared|cubed|factorial|minus|plus|times|divided"
-    r"|multiplied|over|per|to|k|mod|modulo)\b",
+    r"[^\W_]|\s*[-+/^!<>≤≥≠±×÷·−–—°]"  # noqa: RUF001
+    rf"|\s*-?\s*(?:{_MAGNITUDE}|squared|cubed|factorial|minus|plus|times|divided|multiplied|over|per|to|k|mod|modulo)\b"
+    rf"|[\s,]*{_NUMERAL}(?![\w-])",
     re.I,
 )
 _COURTESY = re.compile(r"\.?\s*I hope it is correct")
@@ -238,7 +240,7 @@ def _closing_braces(text: str, start: int) -> dict[int, int]:
 
 
 def _box(text: str, mark: re.Match[str], closes: dict[int, int]) -> _Box:
-    """The box with its braced group, or with the bare value of ``\\boxed 7``; a box that only frames another is that."""
+    """The box with its braced group or the bare value of ``\\boxed 7``; one that only frames another has that one's."""
     at = mark.end()
     if not text.startswith("{", at):
         bare = _BARE_VALUE.match(text, at)
