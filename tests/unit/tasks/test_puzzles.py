@@ -118,7 +118,13 @@ def test_a_chain_of_implications_is_solved_by_following_it():
         assert puzzles().verify([problem], [response(*steps[:-1], answer=steps[-1].split()[1])])[0].reason == "wrong"
 
 
-@pytest.mark.parametrize("text", ["", "Step 1: from a follows b", "Step 1: x\nAnswer:", "the answer is bost"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "Step 1: from a follows b", "Step 1: x\nAnswer:", "the answer is bost"),
+        *("<think>So\nAnswer: bost", "<think>So\nAnswer: bost\n</think>\nI am not sure"),
+    ],
+)
 def test_a_response_without_an_answer_says_so(text):
     problem = puzzles().problems("test", 1)[0]
     assert puzzles().verify([problem], [text])[0].reason == "no_final_answer"

@@ -119,6 +119,8 @@ def test_a_last_letter_is_a_variable_and_a_unit_stands_in_text(gold: str, equal:
         (r"6\text{ mm}", r"6 \text{ mm}", "6 m"),
         (r"6\text{ grams}", "6 g", "6 h"),
         ("6 days", "6 days", "6 s"),
+        (r"\$6", "6 dollars", r"6\text{ cents}"),
+        (r"6\text{ cents}", "6", r"\$6"),
         (r"2\text{ joules}", "2 J", "2 W"),
         (r"9\text{ a.m.}", r"9\text{ am}", r"9\text{ p.m.}"),
         ("44", "44 K", "44K"),
