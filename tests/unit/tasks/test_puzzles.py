@@ -307,7 +307,8 @@ def test_what_is_no_number_is_no_root_of_a_polynomial(gold, right, wrong):
         ("figlet_font", "under standing", "understandi"),
         ("survo", "9 3 12\n8 2 10", "9 3 12 or\n8 2 10"),
         ("time_intervals", "5 days", "5 days or 7"),
-        ("time_intervals", "03:22:03", "03:22 or so"),
+        ("time_intervals", "03:22:03.5", "03:22 or so"),
+        ("time_intervals", "18 days, 21:21:12", "18 days, 21:21:12, perhaps"),
     ],
 )
 def test_the_whole_answer_counts_and_not_what_a_data_set_finds_in_it(dataset, right, wrong):

@@ -153,7 +153,7 @@ _CHECKS: Mapping[str, Callable[[str, Entry], bool]] = {
     "simple_integration": _is_no_code,
     "sokoban": _has_form(r"[UDLR\s,]+"),
     "survo": _has_form(r"[-+\d\s]+"),
-    "time_intervals": _has_form(r"\d+(?:\s+days?)?|[\d:.]+"),
+    "time_intervals": _has_form(r"(?:\d+\s+days?(?:,\s*)?)?[\d:.]*"),
     "word_sorting": _is_the_list,
 }
 """Data set -> the check. All others are right where they score 1."""
