@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mel.evaluate.localization import LocalizationScores
 from mel.evaluate.responses import Settings
+from mel.evaluate.result import counts_in_words
+from mel.record.metrics_log import replace_file
 
 RESULT, TABLE = "localization.json", "localization.md"
 
@@ -42,11 +44,11 @@ class LocalizationResult:
 
 
 def write_localization(result: LocalizationResult, directory: Path) -> None:
-    """Write both files into the directory."""
+    """Write both files into the directory; whoever reads meanwhile meets whole files."""
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n"
-    (directory / RESULT).write_text(text, encoding="utf-8")
-    (directory / TABLE).write_text(localization_markdown(result), encoding="utf-8")
+    replace_file(directory / RESULT, text, doing="writing a localization")
+    replace_file(directory / TABLE, localization_markdown(result), doing="writing the table of a localization")
 
 
 def localization_markdown(result: LocalizationResult) -> str:
@@ -81,20 +83,17 @@ def about(result: LocalizationResult) -> list[str]:
     """How the scores were made and what was passed over, in sentences."""
     lines = [f"{result.data}, the right solution {'in view' if result.in_view else 'not in view'}."]
     if result.skipped:
-        lines.append(f"Records passed over: {_counts(result.skipped)}.")
+        lines.append(f"Records passed over: {counts_in_words(result.skipped)}.")
     s = result.settings
     if s is not None:
         limit = f", at most {s.max_tokens} each, {result.truncated:,} truncated" if s.max_tokens else ""
         lines.append(
             f"Model {s.model}, {s.prompts}, engine {s.engine}: {sum(result.reasons.values()):,} answers, "
-            f"{result.tokens:,} tokens generated in {result.seconds:.1f} s{limit}. Answers: {_counts(result.reasons)}."
+            f"{result.tokens:,} tokens generated in {result.seconds:.1f} s{limit}. "
+            f"Answers: {counts_in_words(result.reasons)}."
         )
     return lines
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())

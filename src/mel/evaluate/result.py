@@ -11,6 +11,7 @@ from typing import Any
 
 from mel.evaluate.responses import Response, Settings
 from mel.evaluate.scores import Interval, average_at_k, bootstrap_macro_mean, pass_at_k
+from mel.record.metrics_log import replace_file
 
 CLEAN = ", not in training"
 """Behind the name of an evaluation: its scores without the problems that the training set contains."""
@@ -153,11 +154,11 @@ def macro_average(results: Sequence[EvaluationResult], *, clean: bool = False) -
 
 
 def write_result(result: EvaluationResult, directory: Path) -> None:
-    """Write `result.json` and `result.md` into the directory."""
+    """Write `result.json` and `result.md` into the directory; whoever reads meanwhile meets whole files."""
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(result), indent=1, ensure_ascii=False, default=str) + "\n"
-    (directory / "result.json").write_text(text, encoding="utf-8")
-    (directory / "result.md").write_text(markdown([result]), encoding="utf-8")
+    replace_file(directory / "result.md", markdown([result]), doing="writing the table of an evaluation")
+    replace_file(directory / "result.json", text, doing="writing the result of an evaluation")
 
 
 def read_result(directory: Path) -> EvaluationResult:
@@ -274,7 +275,7 @@ def verdicts_in_words(results: Sequence[EvaluationResult]) -> str:
     total: Counter[str] = Counter()
     for result in results:
         total.update(result.reasons)
-    return _counts(dict(total.most_common()))
+    return counts_in_words(dict(total.most_common()))
 
 
 def left_out_in_words(result: EvaluationResult) -> str:
@@ -282,10 +283,11 @@ def left_out_in_words(result: EvaluationResult) -> str:
     lacking = sum(result.left_out.values())
     if not lacking:
         return ""
-    return f"{lacking:,} records of the source are no problems and do not count ({_counts(result.left_out)})"
+    return f"{lacking:,} records of the source are no problems and do not count ({counts_in_words(result.left_out)})"
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """`right 12, no final answer 2`."""
     return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
 
 

@@ -132,7 +132,7 @@ def _follow(source: object, path: str) -> object:
     return source
 
 
-def _text(text: str) -> str:
+def storable(text: str) -> str:
     """Text that UTF-8 can hold: a byte-level tokenizer can decode to half a surrogate pair, which SQLite refuses."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -149,6 +149,6 @@ _KINDS: dict[object, _Kind] = {
     int: _Kind("int", "INTEGER", int, int),
     float: _Kind("float", "REAL", float, float),
     bool: _Kind("bool", "INTEGER", int, bool),
-    str: _Kind("str", "TEXT", _text, str),
+    str: _Kind("str", "TEXT", storable, str),
     Spans: _Kind("spans", "TEXT", _spans, _read_spans),
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mel.record.columns import storable
 from mel.record.errors import disk_full_as_error
 from mel.types import Group
 
@@ -99,18 +100,13 @@ def _rows(step: int, batch: int, groups: Sequence[Group]) -> Iterator[dict[str, 
                 "group": number,
                 "rollout": place,
                 "problem_id": group.problem.id,
-                "problem": _text(group.problem.text),
-                "answer": _text(group.problem.answer),
-                "response": _text(rollout.text),
+                "problem": storable(group.problem.text),
+                "answer": storable(group.problem.answer),
+                "response": storable(rollout.text),
                 "num_tokens": len(rollout.token_ids),
                 "is_truncated": rollout.is_truncated,
                 "reward": rollout.reward,
                 "is_correct": rollout.verdict.is_correct,
                 "reason": rollout.verdict.reason,
-                "detail": _text(rollout.verdict.detail),
+                "detail": storable(rollout.verdict.detail),
             }
-
-
-def _text(text: str) -> str:
-    """Text that UTF-8 can hold, as the experience store keeps it."""
-    return text.encode("utf-8", "replace").decode("utf-8")

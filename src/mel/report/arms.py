@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,4 +206,5 @@ def seed_of(recipe: Mapping[str, Any]) -> int | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    """Whether a value can be drawn and summed: of a run that diverged some are not finite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

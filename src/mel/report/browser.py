@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 from mel.record import RunDirectory, StoredExperience
@@ -116,4 +117,6 @@ def _solution(
 def _shown(value: object, *, whole: bool) -> object:
     if isinstance(value, str):
         return visible(value) if whole else in_part(visible(value))[0]
-    return round(value, 4) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value

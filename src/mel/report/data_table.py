@@ -47,7 +47,7 @@ def _parts(data: TrainingData) -> list[Part]:
     if failed := [list(row) for found in data.references.values() for row in found.failed[:_SHOWN]]:
         parts.append((f"The first that are not right, at most {_SHOWN}", ["problem", "reason", "it"], failed))
     if data.overlaps:
-        header = ["benchmark", "problems", "contained", "share", "too short to tell"]
+        header = ["benchmark", "problems", "contained", "of those told", "too short to tell"]
         parts.append(("Benchmark problems in the training set (half of the 13-grams)", header, _overlaps(data)))
     return parts
 
@@ -95,10 +95,10 @@ def _overlaps(data: TrainingData) -> list[list[str]]:
     return [
         [
             o.benchmark,
-            str(o.problems),
-            str(len(o.ids)),
-            f"{100 * len(o.ids) / max(1, o.problems):.1f} %",
-            str(o.too_short),
+            f"{o.problems:,}",
+            f"{len(o.ids):,}",
+            f"{100 * len(o.ids) / told:.1f} %" if (told := o.problems - o.too_short) else "-",
+            f"{o.too_short:,}",
         ]
         for o in data.overlaps
     ]

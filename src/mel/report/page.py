@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mel import recipe_yaml
+from mel.record.metrics_log import replace_file
 from mel.record.run_directory import GOING_ON, INTERRUPTED
 from mel.report import charts
 from mel.report.arms import Arm, Run, read_arms
@@ -92,7 +93,7 @@ def build(runs: Sequence[str | Path], out: str | Path) -> Path:
     html = render(arms, [Point(label="", first=0, comparison=compare(arms))])
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(html, encoding="utf-8")
+    replace_file(out, html, doing="writing the report page")
     return out
 
 

@@ -146,8 +146,10 @@ def _point(
         if found:
             arms.append(Arm(name=name, runs=found))
     suite = next((s for arm in arms for run in arm.runs if (s := _first_suite(run))), "")
-    start = next((run.before[suite].pass_at_1 for a in arms for run in a.runs if suite in run.before), None)
-    by_name = {arm.name: {run.seed: _curves(run, suite, start) for run in arm.runs} for arm in arms}
+    # One run evaluates the untrained policy for all that begin from the same model.
+    evaluated = [run for arm in arms for run in arm.runs if suite in run.before]
+    starts = {_model(run): run.before[suite].pass_at_1 for run in reversed(evaluated)}
+    by_name = {arm.name: {run.seed: _curves(run, suite, starts.get(_model(run))) for run in arm.runs} for arm in arms}
     asked = {name: sum(cell.arm == name for cell in here) for name in order}
     return PointResults(
         label=here[0].where,
@@ -160,6 +162,12 @@ def _point(
 
 Curves = Mapping[str, Curve]
 """Axis -> curve of greedy Pass@1 on the first suite."""
+
+
+def _model(run: Run) -> str:
+    """What training begins from."""
+    model = run.recipe.get("model")
+    return str(model.get("path") if isinstance(model, Mapping) else model)
 
 
 def _first_suite(run: Run) -> str:

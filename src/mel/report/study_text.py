@@ -74,7 +74,8 @@ def values(results: Results) -> str:
 def _summary(results: Results) -> list[str]:
     finished, asked = results.finished, len(results.cells)
     each = f", {duration(results.seconds / finished)} each on average" if finished > 1 else ""
-    lines = [f"{finished} of {asked} runs are finished; their training took {duration(results.seconds)} in all{each}."]
+    took = f"; their training took {duration(results.seconds)} in all{each}" if finished else ""
+    lines = [f"{finished} of {asked} runs are finished{took}."]
     return lines + ([f"`{results.command}` makes them again."] if results.command else [])
 
 
@@ -138,7 +139,8 @@ def _costs(point: PointResults, target: float | None) -> list[str]:
     if target:
         names.append(f"tokens to {100 * target:.0f} %")
         for row, s in zip(rows, point.summaries, strict=True):
-            row.append(f"{s.to_target[0]:,.0f} ({s.to_target[1]} of {len(s.seeds)})" if s.to_target else "not reached")
+            missed = "not reached" if s.area else "-"  # without a curve nobody knows
+            row.append(f"{s.to_target[0]:,.0f} ({s.to_target[1]} of {len(s.seeds)})" if s.to_target else missed)
     return _table(names, rows)
 
 
@@ -191,14 +193,15 @@ def _cell(cell: Cell) -> str:
 
 
 def _difference(interval: Interval | None, *, mark: str = "") -> str:
-    """Points with their interval; the mark stands about the points."""
+    """Points with their interval; the mark stands about the points. One seed alone has no interval."""
     if interval is None:
         return "-"
     value, low, high = (f"{100 * v:+.1f}" for v in (interval.value, interval.low, interval.high))
-    return f"{mark}{value}{mark}, {low} to {high}"
+    return f"{mark}{value}{mark}" + (f", {low} to {high}" if interval.low < interval.high else "")
 
 
 def _score(interval: Interval | None) -> str:
     if interval is None:
         return "-"
-    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+    text = f"{100 * interval.value:.1f}"
+    return f"{text} ({100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval.low < interval.high else text

@@ -60,7 +60,8 @@ def _study(names: Sequence[str], steps: int, seed: int) -> Study:
 
 def _show(arms: Sequence[Arm], console: Console) -> None:
     for arm in arms:
-        kept = RunDirectory.open(arm.path).experiences.list(kept=True, limit=-1)
+        with RunDirectory.open(arm.path) as run:
+            kept = run.experiences.list(kept=True, limit=-1)
         shown = list({item.problem_id: item for item in kept}.values())[:EXAMPLES]
         if shown:
             console.print(f"\nMeta-experiences that {arm.name} wrote, replayed and kept, {len(shown)} of {kept.total}:")

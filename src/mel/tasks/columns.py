@@ -56,7 +56,7 @@ def extractor(name: str) -> Extractor:
     """
     named: dict[str, Extractor] = {
         "text": lambda text: text.strip() or None,
-        "boxed": lambda text: last_boxed(text),
+        "boxed": last_boxed,
         "hashes": lambda text: text.rpartition("####")[2].strip() or None if "####" in text else None,
     }
     if name in named:

@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from mel.verify.vocabulary import DENYING, MAGNITUDES, NUMERALS
 
 BOXED = "boxed"
 """The marker that stands for LaTeX's ``\\boxed{...}`` (and ``\\fbox{...}``)."""
 
 _BOX = re.compile(r"\\f?box(?:ed)?(?![a-zA-Z])\s*")
+# A box whose whole content this is, up to the brace that it opens: `x = \boxed{5}`.
+_FRAMED = re.compile(r"[\s$]*(?:[A-Za-z](?:_\w|_\{\w+\})?\s*=\s*)?" + _BOX.pattern)
 _BARE_VALUE = re.compile(r"[^\s$\\{}]+")
 # What may stand between two boxes that state one answer together: "\boxed{1} and \boxed{3}", "y_2 = \boxed{3}".
 _CONNECTIVE = re.compile(
-    r"\\(?:text|mathrm|textrm|mbox)\s*\{[^{}]{0,60}\}|\\(?:qquad|quad|[ ,;:!()\[\]\\])"
-    r"|\b(?:and|or)\b|[A-Za-z](?:_(?:\w|\{\w{1,8}\}))?\s*=|[\s$,;&.*]"
+    r"\\(?:text|mathrm|textrm|mbox)\s*\{[^{}]{0,60}\}|\\(?:qquad|quad|lor|vee|[ ,;:!()\[\]\\])"
+    r"|\b(?:and|or)\b|[A-Za-z](?:_(?:\w|\{\w{1,8}\}))?\s*=|[\s$,;&.*/]"
 )
 # And in one sentence: "\boxed{1} papers and \boxed{2} bins". What follows from the first box is no part of a list.
 _LIST_WORDS = re.compile(r"[^\W\d_]+(?:[\s,]+[^\W\d_]+){0,7}")
-_CONJUNCTION = re.compile(r"\b(?:and|or)\b")
+_CONJUNCTION = re.compile(r"\b(?:and|or|alternatively|perhaps|maybe|possibly|versus)\b")
 _DERIVES = re.compile(
     r"\b(?:so|hence|thus|therefore|then|gives?|get|yields?|implies|means|answer|result|total)\b", re.I
 )
 _BRACE = re.compile(r"(?<!\\)[{}]")
 _MAX_BETWEEN_CHARS = 120
 _MAX_JOINED = 50
-_MINUS = re.compile(r"(?:^|[\s=$(\[{,:;&])[-\u2212]$")
+_MAX_DENIAL_CHARS = 40
+_MINUS = re.compile(r"(?:^|[\s=$(\[{,:;&])[-\u2212]\$?$")
 # A unit, a percent or a degree sign may stand behind a box.
-_FASTENED = re.compile(r"(?:\^(?!\s*\{?\s*\\circ)|[0-9]|\\(?:pi|sqrt|frac|cdot|times)(?![a-zA-Z]))[^\s$]{0,40}")
+_FASTENED = re.compile(r"(?:\^(?!\s*\{?\s*\\circ)|[.,]?[0-9]|\\(?:pi|sqrt|frac|cdot|times)(?![a-zA-Z]))[^\s$]{0,40}")
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:not|never|cannot)|n['\u2019]t)(?:\s+(?:be|equal)\b)?\s*:?\s*(?:\$+|\\[(\[])?\s*$", re.IGNORECASE
+)
+# Spaces are bounded: a megabyte of them would take minutes.
+_DENIED_BEHIND = re.compile(
+    r"\s?(?:\$\$?|\\[)\]])?,?\s(?:(?:but )?(?:which|that|this|it) )?(?:(?:is|was) (?:wrong|incorrect|false|impossible)"
+    r"|(?:(?:is|was|can) ?not|(?:is|was|ca)n['\u2019]t) (?:be )?(?:the )?(?:right|correct|final|answer|solution))\b",
+    re.IGNORECASE,
+)
 _TAG = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis)"
 _OPENING = re.compile(rf"<{_TAG}>|\[{_TAG}\]|<\|begin_of_{_TAG}\|>|◁{_TAG}▷", re.IGNORECASE)
 _CLOSING = re.compile(rf"</{_TAG}>|\[/{_TAG}\]|<\|end_of_{_TAG}\|>|◁/{_TAG}▷", re.IGNORECASE)
@@ -35,23 +50,22 @@ _DISPLAY_MATH = (("$$", "$$"), ("\\[", "\\]"))
 _MATH = re.compile(
     r"\$\$((?:[^$]|\\\$)+)\$\$|(?<![\\0-9])\$((?:[^$\n]|\\\$)+)(?<!\\)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL
 )
-_DENIED = re.compile(
-    r"[0-9%]|n't|\b(?:not|or|and|percent|pct|never|no|nor|neither|none|wrong|incorrect|false|but|except|unless|maybe"
-    r"|perhaps|possibly|too)\b",
-    re.I,
-)
+_DENIED = re.compile(rf"[0-9%]|n't|\b(?:or|and|percent|pct|too|{'|'.join(sorted(DENYING))})\b", re.I)
+_MAGNITUDE = rf"(?:{'|'.join(sorted(MAGNITUDES))})s?"
+_NUMERAL = rf"(?:{'|'.join(sorted(NUMERALS))})"
 _CHANGES_NEXT = re.compile(
     r"(?:\w\*|[-+/^√~<>≤≥≠±×÷·−–—]"  # noqa: RUF001
-    r"|\b(?:negative|minus|plus|times|by|per|over|under|above|below|between|from|twice|thrice|double|triple"
-    r"|(?:less|more|greater|smaller|larger|fewer)\s+than|at\s+(?:least|most)|up\s+to"
-    r"|(?:half|third|quarter|fourth|fifth|tenth|square|cube|root|logarithm|opposite|reciprocal|inverse|factorial"
-    r"|sine|cosine|tangent|dozens|hundreds|thousands|millions)(?:\s+of)?|ln|log|sqrt|sin|cos|tan|exp))\s*$|[^\W_]$",
+    r"|\b(?:negative|minus|plus|times|by|per|over|under|above|below|beyond|beneath|exceed(?:s|ing)?|between|from|twice"
+    r"|thrice|double|triple|(?:less|more|greater|smaller|larger|fewer)\s+than|at\s+(?:least|most)|up\s+to"
+    rf"|(?:{_MAGNITUDE}|square|cube|root|logarithm|opposite|reciprocal|inverse|factorial"
+    r"|sine|cosine|tangent|multiples?|divisors?|digits?)(?:\s+of)?|ln|log|sqrt|sin|cos|tan|exp))\s*$"
+    rf"|\b{_NUMERAL}[\s,-]*$|[^\W_]$",
     re.I,
 )
 _CHANGES_LAST = re.compile(
-    r"[^\W_]|\s*[-+/^!<>≤≥≠±×÷·−–—°]|\s*-?\s*(?:hundreds?|thousands?|millions?|billions?|trillions?|dozens?|scores?"  # noqa: RUF001
-    r"|pairs?|half|halves|thirds?|quarters?|fourths?|fifths?|tenths?|squared|cubed|factorial|minus|plus|times|divided"
-    r"|multiplied|over|per|to|k|mod|modulo)\b",
+    r"[^\W_]|\s*[-+/^!<>≤≥≠±×÷·−–—°]"  # noqa: RUF001
+    rf"|\s*-?\s*(?:{_MAGNITUDE}|squared|cubed|factorial|minus|plus|times|divided|multiplied|over|per|to|k|mod|modulo)\b"
+    rf"|[\s,]*{_NUMERAL}(?![\w-])",
     re.I,
 )
 _COURTESY = re.compile(r"\.?\s*I hope it is correct")
@@ -175,35 +189,84 @@ def _last_boxed(text: str, *, is_alone: bool = False) -> tuple[int, FinalAnswer 
     Args:
         is_alone: what is fastened to a box and changes its value (`-\\boxed{5}`, `\\boxed{5}^2`) does not count.
     """
-    boxes = list(_BOX.finditer(text))
+    boxes = _outer_boxes(text)
     if not boxes:
         return -1, None
     parts: list[str] = []
     follower = -1
-    for box in reversed(boxes[-_MAX_JOINED:]):
-        content, end = _box_content(text, box.end())
-        if content is None:
+    for box in reversed(boxes):
+        if box.content is None:
             break
-        is_inside = end > follower
-        if follower >= 0 and (is_inside or not _is_connective(text[end:follower], is_list=len(parts) > 1)):
+        if follower >= 0 and not _is_connective(text[box.end : follower], is_list=len(parts) > 1):
             break
-        parts.append(content if is_alone else _with_fastened(text, content, box.start(), end))
-        follower = box.start()
+        parts.append(box.content if is_alone else _with_fastened(text, box.content, box.start, box.end))
+        follower = box.start
     stripped = [_EDGE.sub("", part) for part in reversed(parts)]
     distinct = list(dict.fromkeys(part for part in stripped if part))
-    last = boxes[-1].start()
-    return last, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
+    return boxes[-1].start, FinalAnswer(text=", ".join(distinct), marker=BOXED) if distinct else None
+
+
+class _Box(NamedTuple):
+    """A box at text[start:end]; its content is None if its brace is never closed."""
+
+    start: int
+    end: int
+    content: str | None
+
+
+def _outer_boxes(text: str) -> list[_Box]:
+    """The last boxes in order, without those that lie in another one: that one states all that is in it."""
+    marks = list(_BOX.finditer(text))[-_MAX_JOINED:]
+    closes = _closing_braces(text, marks[0].end()) if marks else {}
+    found: list[_Box] = []
+    end = -1
+    for mark in marks:
+        if mark.start() >= end:
+            found.append(_box(text, mark, closes))
+            end = found[-1].end
+    return found
+
+
+def _closing_braces(text: str, start: int) -> dict[int, int]:
+    """Position of every brace that opens behind `start` and is closed -> where its group ends, in one pass."""
+    closes: dict[int, int] = {}
+    opened: list[int] = []
+    for brace in _BRACE.finditer(text, start):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif opened:
+            closes[opened.pop()] = brace.end()
+    return closes
+
+
+def _box(text: str, mark: re.Match[str], closes: dict[int, int]) -> _Box:
+    """The box with its braced group or the bare value of ``\\boxed 7``; one that only frames another has that one's."""
+    at = mark.end()
+    if not text.startswith("{", at):
+        bare = _BARE_VALUE.match(text, at)
+        return _Box(mark.start(), bare.end(), bare[0].rstrip(".,;")) if bare else _Box(mark.start(), at, None)
+    if at not in closes:
+        return _Box(mark.start(), at, None)
+    start, end = at + 1, closes[at] - 1
+    while framed := _FRAMED.match(text, start, end):
+        inner = closes.get(framed.end())
+        if inner is None or text[inner:end].strip(" \n$."):
+            break
+        start, end = framed.end() + 1, inner - 1
+    return _Box(mark.start(), closes[at], text[start:end].strip())
 
 
 def _with_fastened(text: str, content: str, start: int, end: int) -> str:
-    """The content of the box at text[start:end] with the minus before it, and with a power or factor behind it."""
+    """The content of the box at text[start:end] with what changes or denies it: a minus, a power, `not`, `is wrong`."""
     if not content:
         return content
     behind = _FASTENED.match(text, end)
     content += behind[0] if behind else ""
-    if not _MINUS.search(text[max(0, start - 2) : start]):
-        return content
-    return f"-{content}" if re.fullmatch(r"[\w.]+|\\[dt]?frac\{\w+\}\{\w+\}", content) else f"-({content})"
+    if _MINUS.search(text[max(0, start - 3) : start]):
+        is_one = re.fullmatch(r"[\w.]+|\\[dt]?frac\{\w+\}\{\w+\}", content)
+        content = f"-{content}" if is_one else f"-({content})"
+    is_denied = _DENIED_BEFORE.search(text[max(0, start - _MAX_DENIAL_CHARS) : start])
+    return rf"\text{{not }}{content}" if is_denied or _DENIED_BEHIND.match(text, end) else content
 
 
 def _is_connective(between: str, *, is_list: bool) -> bool:
@@ -215,16 +278,3 @@ def _is_connective(between: str, *, is_list: bool) -> bool:
     words = between.strip(" \t$,()")
     goes_on = _CONJUNCTION.search(words) is not None or (is_list and between.rstrip(" $").endswith(","))
     return goes_on and _LIST_WORDS.fullmatch(words) is not None and _DERIVES.search(words) is None
-
-
-def _box_content(text: str, start: int) -> tuple[str | None, int]:
-    """The braced group at `start`, or the bare value of ``\\boxed 7``, and where it ends."""
-    if not text.startswith("{", start):
-        bare = _BARE_VALUE.match(text, start)
-        return (bare[0].rstrip(".,;"), bare.end()) if bare else (None, start)
-    depth = 0
-    for brace in _BRACE.finditer(text, start):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return text[start + 1 : brace.start()].strip(), brace.end()
-    return None, start

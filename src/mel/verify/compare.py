@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mel.verify.choices import letters_of, same_choice
 from mel.verify.formula import text_equal
-from mel.verify.notation import canonical
+from mel.verify.notation import MONEY, canonical
 from mel.verify.reading import Part, Reading, is_name, read, split_at
 from mel.verify.relations import same_relation
 from mel.verify.values import LETTER, Rules, UnreadableAnswerError, UnreadableGoldError, same_side, same_value
@@ -38,6 +38,8 @@ def agree(gold_text: str, answer_text: str, rules: Rules) -> bool:
         return same_choice(letters, answer_text)
     if not answer.parts:
         raise UnreadableAnswerError(answer_text)
+    if _is_in_cents(gold) != _is_in_cents(answer) and (MONEY.search(gold_text) or MONEY.search(answer_text)):
+        return False
     if not rules.has_inequalities and _MEMBER.search(gold.text) and _INEQUALITY.search(answer.text):
         return False
     return _same_parts(gold, answer, rules)
@@ -60,6 +62,10 @@ def _same_parts(gold: Reading, answer: Reading, rules: Rules) -> bool:
     is_solved = bool(golds[0].label) and is_name(golds[0].label) and not LETTER.search(golds[0].formula)
     is_solved = is_solved and not _INEQUALITY.search(gold.plain)
     return not is_solved and _as_equation(gold, answer)
+
+
+def _is_in_cents(reading: Reading) -> bool:
+    return any("cent" in canonical_words(part.words) for part in reading.parts)
 
 
 def is_placeholder(gold: str) -> bool:

@@ -128,21 +128,11 @@ def _is_rounding(decimal: Any, exact: Any, decimals: int) -> bool:
     """Whether a decimal fraction is the other value rounded, to `decimals` places and as many digits at least."""
     if not decimal.is_Rational or decimal.is_Integer or not exact.is_real:
         return False
-    places = 0
-    while (decimal * 10**places).q != 1:
-        places += 1
-        if places > _DIGITS or set(_primes(decimal.q)) - {2, 5}:
-            return False
+    places = next((n for n in range(1, _DIGITS + 1) if (decimal * 10**n).q == 1), None)
+    if places is None:
+        return False
     digits = len(str(abs((decimal * 10**places).p)))
     return places >= decimals and digits >= decimals and bool(abs(exact - decimal) * 2 * 10**places <= 1)
-
-
-def _primes(number: int) -> list[int]:
-    rest = number
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return [2, 5] if rest == 1 else [rest]
 
 
 def _are_close(left: Any, right: Any) -> bool:

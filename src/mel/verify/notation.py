@@ -23,7 +23,9 @@ _SYMBOLS = {
 _TABLE = str.maketrans({**_SYMBOLS, **{chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}})
 _SUPERSCRIPT = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+)")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
-_CURRENCY = re.compile(r"\\\$|\\euro|\\pounds|[$€£¥₹₽₩]")
+MONEY = re.compile(r"\\\$|\\euro|\\pounds|[€£¥₹₽₩]")
+"""A sign of whole dollars, euros or the like; a bare dollar sign sets a formula."""
+_CURRENCY = re.compile(rf"{MONEY.pattern}|\$")
 
 _GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
 _TEXT = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|md)?|m?box|hbox|mathrm|operatorname\*?|emph)\s*" + _GROUP)

@@ -18,7 +18,7 @@ _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{(?:cases|aligned|align\*?|gather
 _EQUALS = re.compile(r"(?<![<>!:\\])=|\\approx(?![a-zA-Z])|\\sim(?![a-zA-Z])")
 _RELATION = re.compile(r"\\(?:le|ge|neq|equiv)(?![a-zA-Z])|[<>]")
 _DOMAIN = re.compile(r"\\mathbb\s*\{[A-Z]\}(?:\^?[+*]|_\{?[+*0-9]+\}?)?")
-_PERCENT = re.compile(r"\\?%")
+_PERCENT = re.compile(r"\\?%\s*$")
 _DEGREES = re.compile(r"\^\s*\\circ\s*(?:C|F|(?![a-zA-Z]))|\\circ(?![a-zA-Z])")
 _DEGREE_WORD = re.compile(r"(?:\\text\s*\{\s*degrees?[^{}]*\}|(?<![a-zA-Z\\])degrees?(?![a-zA-Z]))")
 _PERCENT_WORD = re.compile(
@@ -231,8 +231,8 @@ def _parts(chunk: tuple[str, tuple[str, ...]]) -> list[Part]:
     formula = _MINUTES.sub(r"(\1+\\frac{\2}{60})^\\circ ", formula)
     is_degrees = bool(_DEGREES.search(formula))
     formula = _DEGREES.sub(" ", formula)
-    is_percent = bool(_PERCENT.search(formula)) and bool(re.search(r"\\?%\s*$", formula))
-    formula = bare_edges(re.sub(r"\\?%\s*$", "", formula))
+    is_percent = bool(_PERCENT.search(formula))
+    formula = bare_edges(_PERCENT.sub("", formula))
     part = Part(formula=formula, words=words, is_percent=is_percent, is_degrees=is_degrees)
     if not formula:
         return [part] if words else []

@@ -23,21 +23,32 @@ UNITS = _set(
 )
 # One letter is a unit only right behind the number of an answer whose gold has no letters.
 LETTER_UNITS = "mgshLNJWVAC"
-# What changes a value, hedges it or takes it back; beside a number it is never mere decoration.
-TELLING = _set(
-    "am pm noon midnight not no non never none neither nor wrong incorrect false mistaken error but maybe "
-    "perhaps possibly either between to from until through except unless if when where without too over under "
-    "above below before after north south east west left right up down clockwise counterclockwise counter less "
-    "more greater smaller larger fewer than least most minimum maximum profit loss gain increase decrease "
-    "hundred thousand million billion trillion dozen half halves third thirds quarter quarters fourth fourths "
-    "fifth fifths tenth tenths hundredth hundredths double twice triple squared cubed square cube factorial "
-    "percent percentage pct plus minus times negative positive root base mod modulo divided multiplied power "
-    "choose infinite infinity infinitely any every other otherwise instead zero one two three four five six "
-    "seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety first last "
-    "rejected excluding exclude excluded invalid undefined unknown dne bc ad 万 千 百 亿 不 非 或 半 倍 负 couple else "
-    "gross or pair pairs score so k M B exp floor ceil arg arsinh arcosh artanh opposite reciprocal inverse "
-    "logarithm sine cosine tangent"
+# What denies a value, hedges it or takes it back.
+DENYING = _set(
+    "not no non never none neither nor cannot impossible wrong incorrect false invalid mistaken error undefined "
+    "unknown maybe perhaps possibly probably likely unlikely might could guess unsure almost nearly but except unless "
+    "instead otherwise rather alternatively reject rejected exclude excluded excluding"
 )
+# What multiplies the value that it stands beside.
+MAGNITUDES = _set(
+    "hundred thousand million billion trillion lakh crore dozen score pair half halves third quarter fourth fifth "
+    "tenth hundredth"
+)
+NUMERALS = _set(
+    "zero one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy "
+    "eighty ninety"
+)
+# Words that beside a number are never mere decoration.
+TELLING = DENYING | MAGNITUDES | NUMERALS | _set(
+    "am pm noon midnight either between to from until through if when where without too over under above below "
+    "beyond beneath exceed exceeding before after north south east west left right up down clockwise "
+    "counterclockwise counter less more greater smaller larger fewer than least most minimum maximum profit loss "
+    "gain increase decrease surplus deficit debt double twice triple squared cubed square cube factorial percent "
+    "percentage pct plus minus times negative positive root base mod modulo divided multiplied power choose "
+    "infinite infinity infinitely any every other first last dne bc ad 万 千 百 亿 不 非 或 半 倍 负 couple else "
+    "gross or so k M B exp floor ceil arg arsinh arcosh artanh opposite reciprocal inverse logarithm sine cosine "
+    "tangent"
+)  # fmt: skip
 # Functions that may be set in upright letters; `min` and `sec` are units unless an operator is meant.
 FUNCTIONS = {
     **{name: name for name in _set(

@@ -11,7 +11,7 @@ from mel import prompts
 from mel.evaluate.evaluation import Progress, evaluate
 from mel.evaluate.given import score
 from mel.evaluate.responses import ResponseFile
-from mel.evaluate.result import lines, macro_average, markdown, read_result
+from mel.evaluate.result import lines, macro_average, markdown, read_result, write_result
 from mel.prompts.ask import PlainAsk
 from mel.types import Completion, Message, Problem, Sampling, TokenIds, Verdict
 
@@ -348,3 +348,11 @@ def test_no_result_yet_is_said_plainly(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(ValueError, match="it cannot be read"):
         read_result(tmp_path)
+
+
+def test_a_result_that_cannot_be_written_leaves_the_one_that_was_there(run, tmp_path: Path) -> None:
+    first = run(Adder())
+    (tmp_path / "sums" / "result.json.part").mkdir()
+    with pytest.raises(OSError, match=r"result\.json\.part"):
+        write_result(first, tmp_path / "sums")
+    assert read_result(tmp_path / "sums") == first

@@ -132,7 +132,10 @@ def test_a_training_set_is_shown_as_tables() -> None:
             "dapo_math": Golds(different=6, unreadable=(("p1", "see [1]\u200b"),), unequal=(("p2", "x=1", "wrong"),))
         },
         lengths=prompt_lengths([problem("a", "w")], WordTokenizer(), ASK, limit=2),
-        overlaps=(Overlap(benchmark="amc23", problems=40, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=0),),
+        overlaps=(
+            Overlap(benchmark="amc23", problems=44, ids=frozenset({"x"}), pairs=(("x", "y"),), too_short=4),
+            Overlap(benchmark="short", problems=3, ids=frozenset(), pairs=(), too_short=3),
+        ),
         references={"mbpp": References(problems=9, without=2, judged=5, failed=(("m1", "timeout", "after 10 s"),))},
     )
     out = io.StringIO()
@@ -143,7 +146,8 @@ def test_a_training_set_is_shown_as_tables() -> None:
     assert ["dapo_math", "6", "1", "1"] in lines
     assert ["p1", "see [1]<U+200B>", "cannot be read"] in lines
     assert ["p2", "x=1", "in another spelling is judged: wrong"] in lines
-    assert ["amc23", "40", "1", "2.5 %", "0"] in lines
+    assert ["amc23", "44", "1", "2.5 %", "4"] in lines
+    assert ["short", "3", "0", "-", "3"] in lines
     assert ["over 2", "1", "longer than the limit"] in lines
     assert ["mbpp", "9", "2", "5", "1"] in lines
     assert ["m1", "timeout", "after 10 s"] in lines

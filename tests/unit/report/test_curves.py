@@ -1,5 +1,6 @@
 """Which metrics a page draws, with which interval, and what it calls them."""
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -68,6 +69,13 @@ def test_curves_are_grouped_and_declared_rates_are_drawn(arm: Rows) -> None:
         "Rates of the auxiliaries": ["hints/taken_share"],
         "Objective and gradients": ["objective/cosine"],
     }
+
+
+def test_what_is_not_finite_is_left_out_of_a_curve(arm: Rows) -> None:
+    path = "objective/grad_norm_policy"
+    diverged = arm("a", {path: 1.0}, {path: math.inf}, {path: math.nan}, {path: 3.0})
+    assert diverged.runs[0].series(path) == [(1.0, 1.0), (4.0, 3.0)]
+    assert [curve.path for group in curve_groups([diverged], WORDS) for curve in group.curves] == [path]
 
 
 def test_what_was_not_counted_has_no_cost(arm: Rows) -> None:

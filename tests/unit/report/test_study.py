@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mel.evaluate.scores import Interval
 from mel.report.arms import Run, read_run
 from mel.report.cell_states import CellState, unfinished
 from mel.report.page import render_study
@@ -63,6 +64,38 @@ def test_the_area_is_over_steps_and_the_target_is_paid_in_tokens(results: Result
     # 0.5 is reached by seed 0 only: GRPO at step 2.5 of one token each, MEL at step 1 + 2/3 of two tokens each.
     assert grpo.to_target == (pytest.approx(2.5), 1)
     assert mel.to_target == (pytest.approx(2 * (1 + 2 / 3)), 1)
+
+
+def test_an_arm_that_begins_from_another_model_does_not_begin_at_this_one_s_score(
+    make_run: Callable[..., Path],
+) -> None:
+    paths = {arm: make_run(arm, steps=1, mel=False) for arm in ("small", "large")}
+    half = replace(read_run(paths["small"]).evaluations["after-heldout"], pass_at_1=Interval(value=0.5, low=0, high=1))
+    small = replace(_run(paths["small"], {1: 0.6, 3: 0.8}, 1.0), evaluations={"before-heldout": half})
+    large = _run(paths["large"], {1: 0.2, 3: 0.6}, 1.0)
+    runs = [replace(run, recipe={**SUITES, "model": {"path": f"model {n}"}}) for n, run in enumerate((small, large))]
+    cells = [CellState(arm=arm, point=(), seed=0, state="finished") for arm in paths]
+    arguments = {"name": "s", "question": "", "target": None, "cells": cells}
+    found = results_of(order=list(paths), runs=dict(zip(cells, runs, strict=True)), **arguments)
+    # From 0.5 over 0.6 to 0.8: (0.55 + 2 * 0.7) / 3. The other was first measured after a step: 0.4.
+    assert [s.area and s.area.value for s in found.points[0].summaries] == [pytest.approx(0.65), pytest.approx(0.4)]
+
+
+def test_one_seed_has_no_interval_and_what_was_never_measured_is_not_missed(make_run: Callable[..., Path]) -> None:
+    paths = {arm: make_run(arm, steps=1, mel=False) for arm in ("grpo", "mel", "blind")}
+    curves = {"grpo": {1: 0.2, 3: 0.4}, "mel": {1: 0.3, 3: 0.9}, "blind": {}}
+    cells = [CellState(arm=arm, point=(), seed=0, state="finished") for arm in paths]
+    runs = {cell: _run(paths[cell.arm], curves[cell.arm], 1.0) for cell in cells}
+    text = markdown(results_of(name="s", question="", order=list(paths), target=0.5, cells=cells, runs=runs))
+    assert "| grpo | - | - | 30.0 | not reached |" in text
+    assert "| mel | +50.0 | +50.0 | 60.0 | 2 (1 of 1) |" in text
+    assert "| blind | - | - | - | - |" in text
+
+
+def test_a_study_of_which_nothing_is_finished_took_no_time_that_could_be_told() -> None:
+    cells = [CellState(arm="grpo", point=(), seed=0, state="not begun")]
+    found = results_of(name="s", question="", order=["grpo"], target=None, cells=cells, runs={})
+    assert "0 of 1 runs are finished." in markdown(found)
 
 
 def test_a_failed_cell_is_shown_with_its_reason_and_not_counted(results: Results) -> None:

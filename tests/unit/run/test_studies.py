@@ -137,7 +137,7 @@ def test_the_results_say_how_far_each_cell_is_and_which_command_goes_on(
         run.set_status("stopped", step=1)
     run_study(file, output=output, train=False, console=Console(quiet=True))
     text = (output / "study.md").read_text()
-    assert "0 of 8 runs are finished; their training took 0 seconds in all.\n`mel study which.yaml` makes" in text
+    assert "0 of 8 runs are finished.\n`mel study which.yaml` makes" in text
     assert (
         "* 1 stopped: `mel study which.yaml` continues it from the last checkpoint\n"
         "    * mine, task.options.world = 0, seed 3, step 1 of 2\n"

@@ -10,6 +10,7 @@ import pytest
 from mel import prompts, tasks
 from mel.ports import Inspectable
 from mel.tasks.puzzles import Puzzles
+from mel.tasks.puzzles.beside_score import holds_beside_score
 from mel.tasks.puzzles.boards import as_shown, car_moves
 from mel.tasks.puzzles.entry import Entry
 from mel.tasks.puzzles.forms import FORMS
@@ -118,7 +119,13 @@ def test_a_chain_of_implications_is_solved_by_following_it():
         assert puzzles().verify([problem], [response(*steps[:-1], answer=steps[-1].split()[1])])[0].reason == "wrong"
 
 
-@pytest.mark.parametrize("text", ["", "Step 1: from a follows b", "Step 1: x\nAnswer:", "the answer is bost"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "Step 1: from a follows b", "Step 1: x\nAnswer:", "the answer is bost"),
+        *("<think>So\nAnswer: bost", "<think>So\nAnswer: bost\n</think>\nI am not sure"),
+    ],
+)
 def test_a_response_without_an_answer_says_so(text):
     problem = puzzles().problems("test", 1)[0]
     assert puzzles().verify([problem], [text])[0].reason == "no_final_answer"
@@ -253,7 +260,12 @@ def test_the_states_that_a_data_set_goes_through_have_no_wrong_step(dataset):
         ("fraction_simplification", ["{}+1", "{} or 7"]),
         ("game_of_life_halting", ["no idea", "7", "not {}"]),
         ("gsm_symbolic", ["-{}", "{}+1", "{} = 0", "{} or 7"]),
+        ("advanced_geometry", ["{}, 7", "{} or 7"]),
+        ("kakurasu", ["not {}", "{} is wrong"]),
+        ("knights_knaves", ["not {}", "{} is wrong", "{} or 7"]),
+        ("letter_jumble", ["{} and more"]),
         ("polynomial_multiplication", ["{} or 7", "{} # 7"]),
+        ("word_sorting", ["{}, more"]),
         ("simple_integration", ["{} or 7"]),
         ("countdown", ["{} # 7", "({}) or 7"]),
         pytest.param("puzzle24", ["6*4*1*1", "9 + 9 + 5 + 1", "{} + 1/2"], marks=pytest.mark.slow),
@@ -267,6 +279,42 @@ def test_a_wrong_answer_that_a_data_set_scores_1_is_wrong(dataset, wrong):
         assert judge(own).reason == "right"
         jobs = [job._replace(answer=job.answer.format(problem.answer)) for job in others if job is not None]
         assert [judge(job).reason for job in jobs] == ["wrong"] * len(wrong)
+
+
+@needs_gym
+def test_a_sorted_number_that_is_nearly_one_of_the_puzzle_is_wrong():
+    entry = Entry(question="", answer="['-5.2', '19.0']", metadata={"direction": "ascending"})
+    answers = ["['-5.2', '19.0']", "[-5.2, 19]", "['-5.2', '19.5']", "['19.0', '-5.2']"]
+    found = [judge(Job("number_sorting", (), entry, answer)).reason for answer in answers]
+    assert found == ["right", "right", "wrong", "wrong"]
+
+
+@needs_gym
+@pytest.mark.parametrize(
+    ("gold", "right", "wrong"),
+    [("", '""', "I do not know"), ("-0.7757, 1.9717", "1.9717, -0.7757", "-0.7757, 1.9717, or neither")],
+)
+def test_what_is_no_number_is_no_root_of_a_polynomial(gold, right, wrong):
+    entry = Entry(question="", answer=gold, metadata={})
+    found = [judge(Job("polynomial_equations", (), entry, answer)).reason for answer in (right, wrong)]
+    assert found == ["right", "wrong"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "right", "wrong"),
+    [
+        ("sokoban", "RRDL", "Right, then RRDL"),
+        ("figlet_font", "under standing", "understandi"),
+        ("survo", "9 3 12\n8 2 10", "9 3 12 or\n8 2 10"),
+        ("time_intervals", "5 days", "5 days or 7"),
+        ("time_intervals", "03:22:03.5", "03:22 or so"),
+        ("time_intervals", "18 days, 21:21:12", "18 days, 21:21:12, perhaps"),
+    ],
+)
+def test_the_whole_answer_counts_and_not_what_a_data_set_finds_in_it(dataset, right, wrong):
+    entry = Entry(question="", answer="UNDERSTANDING", metadata={})
+    assert holds_beside_score(dataset, right, entry)
+    assert not holds_beside_score(dataset, wrong, entry)
 
 
 @needs_gym

@@ -131,6 +131,8 @@ def test_the_plain_sentence_gives_no_meaning_away():
         ("\\boxed{15}\nno: #### sixteen", "no_final_answer"),
         ("#### 14 or 15\n\\boxed{15}", "right"),
         ("####", "no_final_answer"),
+        ("<think>so it is\n#### 15", "no_final_answer"),
+        ("<think>so it is\n#### 16\n</think>\n#### 15", "right"),
     ],
 )
 def test_verdicts(response, reason):

@@ -32,6 +32,15 @@ from mel.verify.answers import formula_of_line
         (r"$\boxed{42}^\circ$, $\boxed{42}^{\circ}$", "42"),
         (r"\boxed{42}, \boxed{}5", "42"),
         (r"\boxed{42}\% or \boxed{42} cm!", "42"),
+        (r"\boxed{6, \boxed{42}}", r"6, \boxed{42}"),
+        (r"\boxed{\text{Not } \boxed{42}}", r"\text{Not } \boxed{42}"),
+        (r"\boxed{\boxed{41}\boxed{42}}", r"\boxed{41}\boxed{42}"),
+        (r"\boxed{\boxed{41}} or \boxed{42}", "41, 42"),
+        (r"\boxed{ \boxed{42}", "42"),
+        (r"\boxed{42}.5", "42.5"),
+        (r"\boxed{42},000", "42,000"),
+        (r"it is -$\boxed{42}$", "-42"),
+        (r"a 3-$\boxed{42}$ vote", "42"),
     ],
 )
 def test_the_last_box_is_the_answer(response: str, expected: str) -> None:
@@ -61,6 +70,10 @@ def test_boxes_joined_by_a_connective_are_one_answer(response: str) -> None:
         (r"He has \boxed{1} papers and \boxed{2} bins.", "1, 2"),
         (r"$\boxed{1}$ paper, $\boxed{2}$ bins, and $\boxed{3}$ pens", "1, 2, 3"),
         (r"It is \boxed{41} dollars or maybe \boxed{42}", "41, 42"),
+        (r"It is \boxed{41}, perhaps \boxed{42}", "41, 42"),
+        (r"\boxed{41} (alternatively $\boxed{42}$)", "41, 42"),
+        (r"$\boxed{41} \lor \boxed{42}$", "41, 42"),
+        (r"\boxed{41}/\boxed{42}", "41, 42"),
         (r"We have \boxed{5} and then the total is \boxed{7}", "7"),
         (r"They sell \boxed{5} apples. And \boxed{7}", "7"),
         ("There are \\boxed{5} apples and\n\\boxed{7}", "7"),
@@ -76,6 +89,25 @@ def test_a_hedge_between_two_boxes_is_not_the_second_box() -> None:
     found = final_answer(r"It is \boxed{41} or \boxed{42}")
     assert found is not None
     assert found.text == "41, 42"
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (r"The answer is not $\boxed{42}$", r"\text{not }42"),
+        (r"It can't be \(\boxed{42}\)", r"\text{not }42"),
+        (r"$\boxed{42}$ is wrong", r"\text{not }42"),
+        (r"\boxed{42}, which is not the answer", r"\text{not }42"),
+        (r"It is not 41 but \boxed{42}", "42"),
+        (r"If not, it is \boxed{42}", "42"),
+        (r"\boxed{42} is not a prime", "42"),
+        (r"\boxed{42}. It is wrong to stop here.", "42"),
+    ],
+)
+def test_a_box_that_its_sentence_denies_states_no_answer(response: str, expected: str) -> None:
+    found = final_answer(response)
+    assert found is not None
+    assert found.text == expected
 
 
 @pytest.mark.parametrize(
@@ -189,6 +221,9 @@ def test_dots_are_part_of_an_answer(answer: str) -> None:
         ("$4$ more pears are left", "4"),
         *((line, line) for line in ["-$4$", "u$4$", "$4$!", "half of $4$", "minus $4$", "the square root of $4$"]),
         *((line, line) for line in ["$4$ million", "$4$ dozen", "$4$ squared", "never $4$", "less than $4$"]),
+        *((line, line) for line in ["cannot be $4$", "$4$, rejected", "$4$ is impossible", "nearly $4$", "maybe $4$"]),
+        *((line, line) for line in ["$4$ lakh", "beyond $4$", "twenty $4$", "two, $4$", "$4$, seven", "a pair of $4$"]),
+        ("$4$ two-digit numbers", "4"),
     ],
 )
 def test_the_only_formula_of_a_line_is_its_answer(line: str, expected: str) -> None:

@@ -14,6 +14,7 @@ from mel.evaluate.result import EvaluationResult, markdown
 from mel.evaluate.training_data import overlapping_ids
 from mel.launch import num_processes
 from mel.record.lock import only_writer
+from mel.record.metrics_log import replace_file
 from mel.record.provenance import fingerprint, versions
 from mel.record.run_directory import AFTER, RECIPE, RunDirectory
 from mel.report.terminal import evaluation_table
@@ -175,8 +176,7 @@ def _finish(
         # Only now: a call that was refused changes nothing of what is recorded about results that are there.
         directory.set_recipe(_with_earlier_suites(recipe, directory).resolved())
         directory.set_status("finished")
-    table = directory.path / "evaluations" / "results.md"
-    table.write_text(markdown(results), encoding="utf-8")
+    replace_file(directory.path / "evaluations" / "results.md", markdown(results), doing="writing the table of results")
     console.print(evaluation_table(results))
     console.print(f"responses and results: {directory.path}", soft_wrap=True, highlight=False)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mel.record.metrics_log import replace_file
 from mel.record.run_directory import RECIPE, RunDirectory
 from mel.report.arms import Run, read_run
 from mel.report.cell_states import NOT_BEGUN, CellState, unfinished
@@ -131,18 +132,17 @@ def _state(cell: Cell, arm: Arm) -> CellState:
 
 def _write(results: Results, output: Path, console: Console) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    (output / "study.md").write_text(markdown(results), encoding="utf-8")
-    (output / "study.json").write_text(values(results), encoding="utf-8")
+    texts = {"study.md": markdown(results), "study.json": values(results)}
+    if results.points:
+        texts["report.html"] = render_study(results)
+    for name, text in texts.items():
+        replace_file(output / name, text, doing="writing the results of a study")
     for point in results.points:
         if point.label:
             console.print(f"\n{point.label}", markup=False)
         console.print(ResultsTable(comparison=point.comparison))
-    written = [output / "study.md", output / "study.json"]
-    if results.points:
-        written.append(output / "report.html")
-        written[-1].write_text(render_study(results), encoding="utf-8")
     # A path that is cut in two cannot be copied.
-    console.print(f"results: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
+    console.print(f"results: {', '.join(str(output / name) for name in texts)}", markup=False, soft_wrap=True)
     for of_state in unfinished(results.cells):
         console.print(of_state.heading(results.command), markup=False, soft_wrap=True)
         for cell in of_state.cells:

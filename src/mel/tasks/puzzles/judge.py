@@ -42,16 +42,15 @@ def prepare() -> None:
 
 
 def judge(job: Job) -> Judgment:
-    """Whether the answer scores 1; what a data set raises over an answer makes it wrong."""
+    """Whether the answer scores 1 and is right besides; what is raised over an answer makes it wrong."""
     # Scoring looks at the entry alone, and some data sets make all of their items at the start.
     at = made(job.dataset, job.config, 0, 1)
     try:
-        score = at.score(job.answer, job.entry)
+        is_correct = at.score(job.answer, job.entry) == 1.0 and holds_beside_score(job.dataset, job.answer, job.entry)
     except MemoryError:
         raise
     except Exception as error:
         return Judgment(False, "unreadable_answer", f"{type(error).__name__}: {str(error)[:200]}")
-    is_correct = score == 1.0 and holds_beside_score(job.dataset, job.answer, job.entry)
     return Judgment(is_correct, "right" if is_correct else "wrong", f"answer {job.answer[:200]}")
 
 

@@ -12,6 +12,7 @@ from mel.tasks.puzzles.forms import FORMS
 from mel.tasks.puzzles.judge import Config, Job, entry_of, is_judged_here, judge, made, pool
 from mel.types import Problem, Step, Verdict
 from mel.verify import Limits
+from mel.verify.answers import without_thinking
 from mel.verify.worker import Judgment
 
 SHARES = {"train": range(4), "validation": range(4, 6), "test": range(6, 8)}
@@ -157,7 +158,11 @@ class Puzzles:
         return None if answer is None else Job(self.dataset, self._config, self._entry_of(problem), answer)
 
     def _answer(self, response: str) -> str | None:
-        """What stands behind the last `Answer:`, or the steps where they are the answer; None if there is none."""
+        """What stands behind the last `Answer:`, or the steps where they are the answer; None if there is none.
+
+        What stands in a thinking block is no answer, as for every verifier.
+        """
+        response = without_thinking(response)
         stated = list(_ANSWER.finditer(response))
         if not stated:
             return None

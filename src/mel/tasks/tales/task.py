@@ -11,6 +11,7 @@ from mel.tasks.tales.note import note_about
 from mel.tasks.tales.story import Tale, counts, draw_tale
 from mel.tasks.tales.verbs import MEANING_OF, PARTS, SENTENCES, VERBS, Meaning, dealt
 from mel.types import MetaExperience, Problem, Step, Verdict
+from mel.verify.answers import without_thinking
 
 TAUGHT = 12
 """Verbs of each meaning that the warm-up teaches and no other part holds."""
@@ -168,6 +169,7 @@ def _is_right(step: str, count: int) -> bool:
 
 
 def _verdict(problem: Problem, response: str) -> Verdict:
+    response = without_thinking(response)
     # The last mark counts: one behind which no number can be read takes an earlier answer back.
     mark = max((found.start() for found in _MARK.finditer(response)), default=len(response))
     found = _ANSWER.match(response, mark)
