@@ -161,9 +161,8 @@ class Learner:
             group_size=self._trainer.num_generations,
             tokenizer=self._tokenizer,
             eos_ids=self._trainer.eos_token_ids,
-            # Only auxiliaries ask in the place of the last turn.
             openings=[opening_of(example["prompt"]) for example in scored.examples]
-            if self._method.auxiliaries
+            if self._method.asks_about_problems
             else None,
         )
 

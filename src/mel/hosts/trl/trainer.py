@@ -103,8 +103,8 @@ class MELTrainer(GRPOTrainer):
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         self._check_method(method)
         learned = learning_of(self.args, method, learning or {})
-        if method.auxiliaries:
-            check_window(window_of(self, method.settings, own_prompts, tokenizer), self.train_dataset, tokenizer)
+        if method.reads_text:
+            check_window(window_of(self, method, own_prompts, tokenizer), self.train_dataset, tokenizer)
         tables = experience_tables(self, setting(self.args, "tracked_experiences"))
         observers = [o for o in (observer, tables) if o is not None]
         self._progress = ProgressReporter(self, observers)
