@@ -12,11 +12,9 @@ from mel.methods.probe.setting import ProbeSetting
 from mel.ports import Noting, Requests
 from mel.stages.localize import first_difference
 from mel.stages.replay import replay_prompt, strangers
-from mel.types import Candidate, Completion, MetaExperience, TokenIds
+from mel.types import MetaExperience, TokenIds
 
 Notes = Sequence[MetaExperience | None]
-
-_NOTHING = Completion(token_ids=(), text="")
 
 
 def replay_scores(
@@ -68,14 +66,12 @@ def _kinds(noted: Sequence[Noted], task: Noting | None) -> dict[str, Notes]:
 
 def _of_others(noted: Sequence[Noted], notes: Notes) -> Notes:
     """For each pair the note of another problem, each shown once."""
-    live = [
-        (i, Candidate(pair=item.pair, context_ids=(), completion=_NOTHING, experience=note))
+    live = {
+        i: (item.pair.problem.id, note)
         for i, (item, note) in enumerate(zip(noted, notes, strict=True))
         if note is not None
-    ]
-    shown: dict[int, MetaExperience | None] = dict(
-        zip([i for i, _ in live], strangers([candidate for _, candidate in live]), strict=True)
-    )
+    }
+    shown = dict(zip(live, strangers([*live.values()]), strict=True))
     return [shown.get(i) for i in range(len(noted))]
 
 
