@@ -15,6 +15,7 @@ from mel.requests import Generate, Score
 from mel.stages.experience import construction_turn, split_sections, stated_step, without_thinking
 from mel.stages.localize import Localizer, any_step, first_difference, least_likely, steepest_fall, true_step
 from mel.stages.novel_value import novel_value
+from mel.stages.spans import without_end
 from mel.types import Completion, Pair, Sampling, TokenIds
 
 Locator = Literal["first_difference", "critique", "least_likely", "random", "oracle"]
@@ -64,8 +65,8 @@ def before_step(pair: Pair, number: int, at: Surroundings) -> TokenIds:
 
 
 def through_step(pair: Pair, number: int, at: Surroundings) -> TokenIds:
-    """The tokens of the wrong solution up to the end of that step."""
-    return _until(pair, pair.wrong_steps[number - 1].end, at)
+    """The tokens of the wrong solution up to the end of that step, without an end of sequence behind the last one."""
+    return without_end(_until(pair, pair.wrong_steps[number - 1].end, at), at.tokenizer)
 
 
 def _until(pair: Pair, char: int, at: Surroundings) -> TokenIds:
