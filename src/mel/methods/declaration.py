@@ -102,15 +102,6 @@ class Settings(BaseModel):
             )
         return self
 
-    @classmethod
-    def checked(cls, values: Mapping[str, Any]) -> Self:
-        """The settings that a recipe gives.
-
-        Raises:
-            ValueError: an unknown key (the nearest one is named) or a bad value.
-        """
-        return cls(**values)
-
 
 class CarrierSettings(Settings):
     """Base of every carrier's settings.
