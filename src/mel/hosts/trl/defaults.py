@@ -46,7 +46,7 @@ class PlainText:
         self._tokenizer = tokenizer
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        return self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        return self._tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def chat_tokenizer(args: GRPOConfig, tokenizer: Any) -> ChatTokenizer:
