@@ -52,6 +52,7 @@ class Learned:
         share: sizes of the policy loss over all ranks.
         outcomes: of this rank, by auxiliary.
         metrics: over all ranks.
+        sums: names of those metrics that are counts; one that is missing in a batch is 0 there.
         idle: why the batch taught nothing, by whose reasons these are; see `mel.step.idleness`.
     """
 
@@ -61,6 +62,7 @@ class Learned:
     share: Share
     outcomes: Mapping[str, Outcome]
     metrics: Mapping[str, float]
+    sums: frozenset[str] = frozenset()
     idle: Mapping[str, Reasons | None] = field(default_factory=dict)
 
     @property
@@ -121,6 +123,7 @@ def learn(
         advantages=None if advantages is None else host_advantages(rolled.groups, groups, advantages),
         share=Share.sum([r.share for r in reports]),
         outcomes=outcomes,
+        sums=frozenset(key for r in reports for key in r.counts) & metrics.keys(),
         metrics=metrics | diagnose(method, rolled.groups, outcomes, step=step, answer=answer, ranks=ranks),
         idle=_idle(method, reports, metrics),
     )
