@@ -212,6 +212,20 @@ class WeightSection(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_effect(self) -> WeightSection:
+        if self.kind == "grad_norm" and self.value != 1.0:
+            raise ValueError(
+                f"lambda: kind 'grad_norm' sets lambda itself, by share, got {self.value}: set kind: constant, or "
+                "leave it out"
+            )
+        if self.schedule == "constant" and self.final != 0.0:
+            raise ValueError(
+                f"final: a constant schedule keeps all of lambda, got {self.final}: set schedule: linear or cosine, or "
+                "leave it out"
+            )
+        return self
+
     @property
     def measured_every(self) -> int:
         """Optimizer steps between two measurements that this rule needs; 0: it needs none."""

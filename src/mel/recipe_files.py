@@ -248,7 +248,9 @@ def _apply(table: dict[str, Any], change: str) -> None:
         table[parents[0]] = {"name": table[parents[0]]}
     here: Any = table
     for parent in parents:
-        here = here[_index(parent, here, change)] if isinstance(here, list) else here.setdefault(parent, {})
+        if isinstance(here, dict) and here.get(parent) is None:
+            here[parent] = {}  # a section that is null, such as model.lora, has nothing in it yet
+        here = here[_index(parent, here, change)] if isinstance(here, list) else here[parent]
         if not isinstance(here, dict | list):
             raise ValueError(f"--set {change}: {parent!r} is a value, not a section")
     try:
@@ -264,6 +266,8 @@ def _index(word: str, items: list[Any], change: str) -> int:
     if word in names:
         return names.index(word)
     if not word.isdecimal() or int(word) >= len(items):
+        if not items:
+            raise ValueError(f"--set {change}: expected a list with items, got an empty one: {word!r} is not in it")
         known = ", ".join(str(name) for name in names if name)
         raise ValueError(
             f"--set {change}: expected an index from 0 to {len(items) - 1}{f' or a name ({known})' if known else ''}, "

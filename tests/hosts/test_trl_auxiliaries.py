@@ -193,3 +193,18 @@ def test_auxiliaries_may_not_share_a_weight(tmp_path):
 def test_learning_for_an_auxiliary_that_there_is_not_is_refused(tmp_path):
     with pytest.raises(ValueError, match="names of auxiliaries \\(first\\), got 'frist'"):
         gradients(still(tmp_path), {"first": RowLearning(), "frist": RowLearning()})
+
+
+class CountsOnce(tiny.RowsFrom):
+    """Counts something in its second batch alone."""
+
+    def learn(self, groups, *, step):
+        outcome = yield from super().learn(groups, step=step)
+        return replace(outcome, counts={"odd": 3} if self.calls == 2 else {})
+
+
+def test_a_line_over_several_batches_counts_a_batch_without_a_count_as_nothing(tmp_path):
+    trainer = tiny.mel_trainer(tiny.config(tmp_path, max_steps=3, logging_steps=3), CountsOnce(lambda call: []))
+    trainer.train()
+    # The mean per generation batch of 0, 3 and 0.
+    assert trainer.state.log_history[0]["rows_from/odd"] == 1.0

@@ -4,8 +4,12 @@ import pytest
 import tiny
 from datasets import Dataset
 
+from mel import prompts
 from mel.hosts.trl import MELTrainer
-from mel.hosts.trl.problems import opening_of, problem_of
+from mel.hosts.trl.problems import lines_as_steps, opening_of, problem_of
+from mel.methods import Surroundings, build
+from mel.methods.credit.contrast import ContrastSettings
+from mel.prompts.chat import ChatTokenizer
 
 EXPERIENCE = "w30 w1 w31 w5"
 """Under SECTIONS: s* is step 1, the heuristic w5."""
@@ -20,6 +24,7 @@ PROMPTS = {
     "solve.txt": "{problem}",
     "construct.txt": "w33 {problem} w34 {right} w35 {wrong}",
     "replay.txt": "w36 {problem} w37 {experience}",
+    "peer.txt": "w33 {problem} w34 {solution}",
     "sections.toml": SECTIONS,
 }
 
@@ -87,6 +92,38 @@ def test_construction_and_replay_begin_with_the_turns_that_the_rollouts_began_wi
     assert rollouts == sorted(rendered(turns, x) for turns, x in split)
     assert construct == sorted(rendered(turns, f"w33 {x} w34 w1 w35 w2") for turns, x in split)
     assert replay == sorted(rendered(turns, f"w36 {x} w37 {EXPERIENCE}") for turns, x in split)
+
+
+class Reading(Scripted):
+    """Remembers what it was asked to score."""
+
+    def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, *args, **kwargs):
+        rows = zip(input_ids, attention_mask.bool(), strict=True)
+        self.__dict__.setdefault("read", []).extend(tuple(ids[mask].tolist()) for ids, mask in rows)
+        return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, *args, **kwargs)
+
+
+def test_a_credit_rule_without_auxiliaries_asks_behind_those_turns_too(tmp_path):
+    for name, text in PROMPTS.items():
+        (tmp_path / name).write_text(text)
+    at = Surroundings(
+        tokenizer=ChatTokenizer(tiny.tokenizer()),
+        prompts=prompts.load(str(tmp_path), ("peer",)),
+        steps=lines_as_steps,
+        rollout_max_tokens=6,
+    )
+    rows = Dataset.from_list([{"prompt": p} for p in FEW_SHOT])
+    args = tiny.config(tmp_path / "run", max_steps=1)
+    trainer = tiny.trainer(Reading, args, train_dataset=rows, method=build(credit=ContrastSettings(), at=at))
+    trainer.train()
+    # Each rollout, w1 or w2, is read behind the problem with a right peer in it and behind that with a wrong one.
+    expected = {
+        rendered(p[:-1], f"w33 {p[-1]['content']} w34 {peer}") + tuple(ids(f"{rollout} <end>"))
+        for p in FEW_SHOT
+        for peer in ("w1", "w2")
+        for rollout in ("w1", "w2")
+    }
+    assert {read for read in trainer.read if ids("w33")[0] in read} == expected
 
 
 def test_a_plain_text_prompt_has_no_turns_before_it():

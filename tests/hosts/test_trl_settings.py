@@ -43,6 +43,8 @@ from mel.types import Problem, Verdict
         ({"mel_tracked_experiences": "few"}, "mel_tracked_experiences: expected the number .*, got 'few'"),
         ({"mel_choose": "best"}, "meta_experience.choose: expected one of"),
         ({"mel_share": -1.0}, "share: expected a finite number"),
+        ({"mel_lambda": 0.5}, "mel_lambda: grad_norm sets lambda itself, by mel_share, got 0.5: set mel_weight='cons"),
+        ({"mel_final": 0.1}, "mel_final: a constant schedule keeps all of the weight, got 0.1"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_work_are_refused_at_once(tmp_path, changes, message):

@@ -158,3 +158,19 @@ def test_a_recipe_recorded_when_every_step_was_measured_by_default_is_the_same_r
     then = load_recipe(name).resolved()
     then["auxiliaries"][0]["weight"]["every"] = 1
     assert parse_recipe(then).sha256() == load_recipe(name).sha256()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("lambda=0.5", "weight: lambda: kind 'grad_norm' sets lambda itself, by share, got 0.5: set kind: constant"),
+        (
+            "final=0.1",
+            "weight: final: a constant schedule keeps all of lambda, got 0.1: set schedule: linear or cosine",
+        ),
+    ],
+)
+def test_a_number_that_the_weight_would_not_use_is_refused(change: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_recipe("recommended", [f"auxiliaries.meta_experience.weight.{change}"])
+    assert load_recipe("paper", ["auxiliaries.meta_experience.weight.lambda=0.5"])

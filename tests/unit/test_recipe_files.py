@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mel.config import load_recipe
-from mel.recipe_files import EXTENDS, find_recipe, lineage, merged, read_recipe, shipped_bases, shipped_recipes
+from mel.recipe_files import EXTENDS, changed, find_recipe, lineage, merged, read_recipe, shipped_bases, shipped_recipes
 from mel.recipe_text import recipe_text
 from mel.record import RunDirectory
 
@@ -182,6 +182,14 @@ def test_a_comment_above_a_mapping_on_one_line_is_said_once(tmp_path: Path) -> N
     )
     text = recipe_text(lineage(path))
     assert (text.count("# Why."), text.count("# all")) == (1, 1)
+
+
+def test_a_section_that_is_null_can_be_changed_key_by_key() -> None:
+    # A recorded recipe holds `lora: null`, and so may one that somebody writes.
+    table = {"model": {"path": "x", "lora": None}, "auxiliaries": []}
+    assert changed(table, ["model.lora.r=8"])["model"] == {"path": "x", "lora": {"r": 8}}
+    with pytest.raises(ValueError, match="expected a list with items, got an empty one: 'mine' is not in it"):
+        changed(table, ["auxiliaries.mine.weight=1"])
 
 
 def test_the_text_tells_a_recipe_from_a_base_of_the_same_name(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from mel.hosts.load import as_completion, stop_tokens
@@ -87,19 +88,15 @@ class LocalGenerator:
         return [completion for completion in found if completion is not None]
 
     def _decode(self, prompts: Sequence[TokenIds], sampling: Sampling) -> list[Completion]:
-        longest = max(map(len, prompts))
-        device = self.model.device
-        ids_BT = torch.full((len(prompts), longest), self._pad)
-        mask_BT = torch.zeros(len(prompts), longest, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask_BT[row, longest - len(prompt) :] = 1
+        ids = [torch.tensor(prompt) for prompt in prompts]
+        ids_BT = pad_sequence(ids, batch_first=True, padding_value=self._pad, padding_side="left")
+        mask_BT = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True, padding_side="left")
         output_BT = self.model.generate(
-            input_ids=ids_BT.to(device),
-            attention_mask=mask_BT.to(device),
+            input_ids=ids_BT.to(self.model.device),
+            attention_mask=mask_BT.to(self.model.device),
             generation_config=self._config(sampling),
         )
-        rows = [self._until_stop(row) for row in output_BT[:, longest:].tolist()]
+        rows = [self._until_stop(row) for row in output_BT[:, ids_BT.size(1) :].tolist()]
         return [as_completion(row, self.tokenizer, self._stops) for row in rows]
 
     def _config(self, sampling: Sampling) -> GenerationConfig:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 from mel.methods import RewardModel
@@ -69,17 +70,15 @@ class TokenClassifier:
     @torch.no_grad()
     def _right(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """Probability of the second class at every position (R, T), padded behind, in float32."""
-        width, most = max(map(len, sequences)), getattr(self._model.config, "max_position_embeddings", None)
+        ids = [torch.tensor(sequence) for sequence in sequences]
+        ids_RT = pad_sequence(ids, batch_first=True)
+        mask_RT = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+        width, most = ids_RT.size(1), getattr(self._model.config, "max_position_embeddings", None)
         if most is not None and width > most:
             raise ValueError(
                 f"the process reward model has {most} positions, and a problem with its solution takes {width} of its "
                 "tokens: lower trainer.max_completion_length, or take a model with more positions"
             )
-        ids_RT = torch.zeros(len(sequences), width, dtype=torch.long)
-        mask_RT = torch.zeros_like(ids_RT)
-        for row, ids in enumerate(sequences):
-            ids_RT[row, : len(ids)] = torch.tensor(ids)
-            mask_RT[row, : len(ids)] = 1
         logits_RTC = self._model(
             input_ids=ids_RT.to(self._device), attention_mask=mask_RT.to(self._device)
         ).logits.float()

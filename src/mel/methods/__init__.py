@@ -18,6 +18,7 @@ from mel.methods.credit import CREDITS
 from mel.methods.declaration import (
     RESERVED_PHASES,
     WHOLE_SAMPLER,
+    AskingSettings,
     AuxiliarySettings,
     CarrierSettings,
     CreditSettings,
@@ -38,6 +39,7 @@ __all__ = [
     "PAPER",
     "WHOLE_COPY",
     "WHOLE_SAMPLER",
+    "AskingSettings",
     "Assumptions",
     "AuxiliarySettings",
     "CarrierSettings",
@@ -102,6 +104,11 @@ class Method:
     def reads_text(self) -> bool:
         """Whether it needs problems, solutions and verdicts; the carrier alone reads rewards."""
         return bool(self.auxiliaries) or self.credit_settings.reads_text or self.diagnosis is not None
+
+    @property
+    def asks_about_problems(self) -> bool:
+        """Whether turns of its own take the place of the one that asked for a solution, behind the group's opening."""
+        return bool(self.auxiliaries) or bool(self.credit_settings.prompts)
 
     @property
     def needs_initial_policy(self) -> bool:

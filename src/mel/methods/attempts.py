@@ -36,22 +36,30 @@ class Start:
     def prompt_ids(self) -> TokenIds:
         return (self.group.prompt_ids if self.context_ids is None else self.context_ids) + self.given
 
-    @property
-    def judged_ids(self) -> TokenIds:
-        return self.given if self.judged_behind is None else self.judged_behind
-
 
 def attempts(starts: Sequence[Start], sampling: Sampling, phase: str, at: Surroundings) -> Requests[list[Rollout]]:
     """One judged rollout per start, in order: always one `Generate` and one `Verify`, for no start too."""
     prompts = tuple(start.prompt_ids for start in starts)
     completions = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=phase))
-    texts = tuple(at.tokenizer.decode(s.given + c.token_ids) for s, c in zip(starts, completions, strict=True))
-    judged = tuple(at.tokenizer.decode(s.judged_ids + c.token_ids) for s, c in zip(starts, completions, strict=True))
+    texts = [at.tokenizer.decode(s.given + c.token_ids) for s, c in zip(starts, completions, strict=True)]
+    judged = tuple(
+        text if start.judged_behind is None else at.tokenizer.decode(start.judged_behind + completion.token_ids)
+        for start, completion, text in zip(starts, completions, texts, strict=True)
+    )
     verdicts = yield from verified(Verify(problems=tuple(s.group.problem for s in starts), responses=judged))
     return [
         as_rollout(completion, verdict, text=text, given=start.given, context_ids=start.context_ids)
         for start, completion, verdict, text in zip(starts, completions, verdicts, texts, strict=True)
     ]
+
+
+def success_rates(
+    starts: Sequence[Start], samples: int, sampling: Sampling, phase: str, at: Surroundings
+) -> Requests[list[float]]:
+    """Share of right attempts, 0 to 1, among `samples` from each start, in order; the requests of `attempts`."""
+    made = yield from attempts([start for start in starts for _ in range(samples)], sampling, phase, at)
+    right = [rollout.verdict.is_correct for rollout in made]
+    return [sum(right[i : i + samples]) / samples for i in range(0, len(right), samples)]
 
 
 def own_groups(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from mel.methods.needs import Assumptions, Expected, Limits, Needs
 from mel.methods.reward_models import LearnedReward, RewardModel
@@ -70,12 +70,16 @@ class Settings(BaseModel):
     Attributes:
         name: what recipes call it.
         place: what stands before a field in an error; the name unless said otherwise.
+        belongs_to: field -> another field and its values under which alone this one does anything. Elsewhere another
+            value than the default is refused, for it would be without effect. Limits of tokens are not listed: a
+            recipe sets them for all choices that one may turn to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: ClassVar[str]
     place: ClassVar[str | None] = None
+    belongs_to: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -86,14 +90,17 @@ class Settings(BaseModel):
             )
             raise ValueError("; ".join(found)) from None
 
-    @classmethod
-    def checked(cls, values: Mapping[str, Any]) -> Self:
-        """The settings that a recipe gives.
-
-        Raises:
-            ValueError: an unknown key (the nearest one is named) or a bad value.
-        """
-        return cls(**values)
+    @model_validator(mode="after")
+    def _has_effect(self) -> Self:
+        for name, (other, values) in self.belongs_to.items():
+            if getattr(self, other) in values or getattr(self, name) == type(self).model_fields[name].default:
+                continue
+            named = " or ".join(map(repr, values))
+            raise ValueError(
+                f"{name} belongs to {other} {named}; set {other}: {' or '.join(values)}, or leave it out (got "
+                f"{getattr(self, other)!r})"
+            )
+        return self
 
 
 class CarrierSettings(Settings):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from mel.methods.declaration import Surroundings
@@ -13,9 +15,12 @@ from mel.prompts import Sections
 from mel.prompts.ask import ask_about, conversation
 from mel.requests import Generate, Score
 from mel.stages.experience import construction_turn, split_sections, stated_step, without_thinking
+from mel.stages.join import is_unaided
 from mel.stages.localize import Localizer, any_step, first_difference, least_likely, steepest_fall, true_step
 from mel.stages.novel_value import novel_value
-from mel.types import Completion, Pair, Sampling, TokenIds
+from mel.stages.pairs import select_pairs
+from mel.stages.spans import without_end
+from mel.types import Completion, Group, Pair, Sampling, TokenIds
 
 Locator = Literal["first_difference", "critique", "least_likely", "random", "oracle"]
 """Who says it, as in `mel.stages.localize`; `critique` is the policy, asked by the prompt `construct`."""
@@ -32,6 +37,19 @@ def check_locator(locator: str, inspector: Inspectable | None, who: str) -> None
             f"{who}.localizer: 'oracle' asks the task for the first wrong step, and this task cannot say; use "
             "first_difference, critique, random or another"
         )
+
+
+def unaided_pairs(group: Group, at: Surroundings, *, step: int, per_group: int, counts: Counter[str]) -> Sequence[Pair]:
+    """The closest pairs with a step that differs, of rollouts that were given nothing; what is passed over is counted.
+
+    Args:
+        step: of the optimizer; seeds the choice among pairs that are equally close.
+    """
+    own = replace(group, rollouts=tuple(filter(is_unaided, group.rollouts)))
+    rng = random.Random(f"{at.seed}:{step}:{group.problem.id}")
+    found = select_pairs(own, at.steps, per_group=per_group, choose="closest_distinct", rng=rng)
+    counts.update({f"skipped/{reason}": n for reason, n in found.skipped.items()})
+    return found.pairs
 
 
 def located(
@@ -64,8 +82,8 @@ def before_step(pair: Pair, number: int, at: Surroundings) -> TokenIds:
 
 
 def through_step(pair: Pair, number: int, at: Surroundings) -> TokenIds:
-    """The tokens of the wrong solution up to the end of that step."""
-    return _until(pair, pair.wrong_steps[number - 1].end, at)
+    """The tokens of the wrong solution up to the end of that step, without an end of sequence behind the last one."""
+    return without_end(_until(pair, pair.wrong_steps[number - 1].end, at), at.tokenizer)
 
 
 def _until(pair: Pair, char: int, at: Surroundings) -> TokenIds:

@@ -37,8 +37,6 @@ def policy_loss(
     epsilon_high: float,
     level: Level,
     surrogate: Surrogate = clipped,
-    beta: float = 0.0,
-    ref_logp_RT: Float[Tensor, "R T"] | None = None,
     correction_RT: Float[Tensor, "R T"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The surrogate of sampled tokens, each row's sum times its scale, and the share of them that was clipped.
@@ -53,8 +51,6 @@ def policy_loss(
             and the number of rows (``grpo``), by all sampled tokens (``dapo``), by rows times the longest completion
             allowed (``dr_grpo``).
         epsilon_low, epsilon_high: the trust region around a ratio of 1.
-        beta: weight of the divergence from a reference policy, estimated at the sampled token as TRL does.
-        ref_logp_RT: log-probabilities under that policy; needed unless beta is 0.
         correction_RT: multiplies each token's surrogate, where the engine that sampled differs from the trainer.
     """
     old_logp_RT = logp_RT.detach() if old_logp_RT is None else old_logp_RT
@@ -63,11 +59,6 @@ def policy_loss(
     )
     if correction_RT is not None:
         loss_RT = loss_RT * correction_RT
-    if beta != 0.0:
-        if ref_logp_RT is None:
-            raise ValueError("beta: expected 0 without log-probabilities under a reference policy; pass `ref_logp_RT`")
-        against_RT = (ref_logp_RT.detach() - logp_RT).masked_fill(~sampled_RT, 0.0)
-        loss_RT = loss_RT + beta * (against_RT.exp() - against_RT - 1)
     share = clipped_RT.sum() / sampled_RT.sum().clamp(min=1)
     return (loss_RT.sum(1) * scale_R).sum(), share
 

@@ -87,10 +87,13 @@ def reinforced(replayed: Replayed) -> Row | None:
 
 
 def first_step(attempt: Attempt, prefix_ids: TokenIds, tokenizer: Tokenizer, steps: Steps) -> TokenIds:
-    """Tokens of the continuation up to the end of the step it begins with; empty if it begins with none."""
-    ids = prefix_ids + attempt.completion.token_ids
-    kept_chars = len(tokenizer.decode(prefix_ids))
-    step = next((s for s in steps(attempt.response) if s.end > kept_chars), None)
+    """Tokens of the continuation up to the end of the step it begins with; empty if it begins with none.
+
+    Where steps are contiguous, the white space behind a step is its own, and a token that holds it with the first word
+    of the next step is not kept: the continuation then begins with the end of a step that says nothing more.
+    """
+    ids, kept = prefix_ids + attempt.completion.token_ids, len(tokenizer.decode(prefix_ids))
+    step = next((s for s in steps(attempt.response) if attempt.response[kept : s.end].strip()), None)
     if step is None:
         return ()
     return ids[len(prefix_ids) : tokenizer.token_index(ids, step.end)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mel.ports import Tokenizer
 from mel.prompts import PromptSet
@@ -21,6 +21,8 @@ from mel.types import (
     Truth,
     Verdict,
 )
+
+T = TypeVar("T")
 
 Start = Literal["start", "bifurcation"]
 Accept = Literal["right", "uplift", "all"]
@@ -64,16 +66,21 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[^\W\d_]+", text.casefold()))
 
 
-def strangers(candidates: Sequence[Candidate]) -> list[MetaExperience | None]:
-    """For each candidate the experience of one about another problem, for a control: does M's content matter?
+def strangers(notes: Sequence[tuple[str, T]]) -> list[T | None]:
+    """For each note one about another problem, for a control: does M's content matter?
 
-    The candidates are rotated past the largest number of them that share a problem, so that each experience is
-    shown once. None where the rotation meets the same problem again, as it must if one has more than half of all.
+    The notes are rotated past the largest number of them that share a problem, those of one problem side by side, so
+    that each note is shown once. None where the rotation meets the same problem again, which happens only if one
+    problem has more than half of all notes.
+
+    Args:
+        notes: each behind the id of the problem that it is about.
     """
-    ids = [c.pair.problem.id for c in candidates]
+    ids = [problem for problem, _ in notes]
+    order = sorted(range(len(ids)), key=lambda i: ids.index(ids[i]))
     shift = max(Counter(ids).values(), default=0)
-    others = [candidates[(i + shift) % len(candidates)] for i in range(len(candidates))]
-    return [o.experience if o.pair.problem.id != own else None for o, own in zip(others, ids, strict=True)]
+    shown = {i: order[(place + shift) % len(order)] for place, i in enumerate(order)}
+    return [notes[shown[i]][1] if ids[shown[i]] != own else None for i, own in enumerate(ids)]
 
 
 def judge(

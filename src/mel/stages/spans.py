@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from mel.ports import Tokenizer
-from mel.types import Step
+from mel.types import Step, TokenIds
 
 
 def step_spans(token_ids: Sequence[int], steps: Sequence[Step], tokenizer: Tokenizer) -> tuple[range, ...]:
@@ -25,6 +25,14 @@ def step_spans(token_ids: Sequence[int], steps: Sequence[Step], tokenizer: Token
     chars = [*(step.start for step in steps), steps[-1].end]
     cuts = [tokenizer.token_index(token_ids, char) for char in chars]
     return tuple(range(start, stop) for start, stop in pairwise(cuts))
+
+
+def without_end(token_ids: TokenIds, tokenizer: Tokenizer) -> TokenIds:
+    """The tokens without those behind their text, above all an end of sequence: what is continued must hold none."""
+    text = tokenizer.decode(token_ids)
+    while token_ids and tokenizer.decode(token_ids[:-1]) == text:
+        token_ids = token_ids[:-1]
+    return token_ids
 
 
 def covering(spans: Sequence[range], length: int) -> tuple[range, ...]:

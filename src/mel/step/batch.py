@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from mel.methods import AuxiliarySettings, Method
+from mel.methods import Method
 from mel.ports import Auxiliary, Carrier, Remembering, Requests
 from mel.step.accounting import Accounting
 from mel.step.changes import Advantages, Share, check_changes, host_advantages, policy_rows
@@ -52,6 +52,7 @@ class Learned:
         share: sizes of the policy loss over all ranks.
         outcomes: of this rank, by auxiliary.
         metrics: over all ranks.
+        sums: names of those metrics that are counts; one that is missing in a batch is 0 there.
         idle: why the batch taught nothing, by whose reasons these are; see `mel.step.idleness`.
     """
 
@@ -61,6 +62,7 @@ class Learned:
     share: Share
     outcomes: Mapping[str, Outcome]
     metrics: Mapping[str, float]
+    sums: frozenset[str] = frozenset()
     idle: Mapping[str, Reasons | None] = field(default_factory=dict)
 
     @property
@@ -121,6 +123,7 @@ def learn(
         advantages=None if advantages is None else host_advantages(rolled.groups, groups, advantages),
         share=Share.sum([r.share for r in reports]),
         outcomes=outcomes,
+        sums=frozenset(key for r in reports for key in r.counts) & metrics.keys(),
         metrics=metrics | diagnose(method, rolled.groups, outcomes, step=step, answer=answer, ranks=ranks),
         idle=_idle(method, reports, metrics),
     )
@@ -135,7 +138,7 @@ def _tell(method: Method, reports: Sequence[_Report]) -> None:
 
 
 def _own(counts: Mapping[str, float], namespace: str) -> dict[str, float]:
-    """The counts of one auxiliary under their own names."""
+    """The counts of one auxiliary, without its namespace."""
     prefix = f"{namespace}/"
     return {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
 
@@ -305,19 +308,13 @@ def _idle(method: Method, reports: Sequence[_Report], metrics: Mapping[str, floa
     """Why the batch taught nothing: the rollouts, unless an auxiliary made rows of them, and each auxiliary."""
     signs = sum_counts(r.signs for r in reports)
     rollouts = {} if metrics["rows/real"] else idle_rollouts(signs, reward=metrics["reward/mean"])
-    return {ROLLOUTS: rollouts, **{s.name: s.idle(_counts_of(s, metrics)) for s in method.settings}}
-
-
-def _counts_of(settings: AuxiliarySettings, counts: Mapping[str, float]) -> dict[str, float]:
-    """Those of one auxiliary, without its namespace."""
-    prefix = f"{settings.prefix()}/"
-    return {key.removeprefix(prefix): value for key, value in counts.items() if key.startswith(prefix)}
+    return {ROLLOUTS: rollouts, **{s.name: s.idle(_own(metrics, s.prefix())) for s in method.settings}}
 
 
 def _rates(method: Method, counts: Mapping[str, float]) -> dict[str, float]:
     """Each auxiliary's declared rates out of the sums over all ranks."""
     found: dict[str, float] = {}
     for settings in method.settings:
-        rates = settings.rates_of(_counts_of(settings, counts))
+        rates = settings.rates_of(_own(counts, settings.prefix()))
         found |= {f"{settings.prefix()}/{name}": rate for name, rate in rates.items()}
     return found

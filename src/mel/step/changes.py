@@ -9,7 +9,7 @@ divided by `Share.rollouts`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from mel.types import Group, Rollout, Row
 
@@ -47,12 +47,7 @@ class Share:
     def sum(cls, parts: Iterable[Share]) -> Share:
         """The sizes over all ranks."""
         parts = list(parts)
-        return cls(
-            host_rollouts=sum(part.host_rollouts for part in parts),
-            host_tokens=sum(part.host_tokens for part in parts),
-            rollouts=sum(part.rollouts for part in parts),
-            tokens=sum(part.tokens for part in parts),
-        )
+        return cls(**{field.name: sum(getattr(part, field.name) for part in parts) for field in fields(cls)})
 
 
 def check_changes(given: Sequence[Group], changed: Sequence[Group], who: str) -> None:

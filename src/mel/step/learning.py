@@ -49,6 +49,11 @@ class RowLearning:
                 raise ValueError(f"{name}: expected one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
         if not 0.0 <= self.final <= 1.0:
             raise ValueError(f"final: expected a share of the weight from 0 to 1, got {self.final}")
+        if self.schedule == "constant" and self.final != 0.0:
+            raise ValueError(
+                f"final: a constant schedule keeps all of the weight, got {self.final}: choose linear or cosine, or "
+                "leave it out"
+            )
         if self.conflict == "project" and self.weight.every != 1:
             raise ValueError(
                 f"conflict: 'project' compares the gradients in every step; expected a weight that measures every 1, "

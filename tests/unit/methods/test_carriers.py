@@ -174,6 +174,8 @@ def test_dapo_shapes_the_reward_and_leaves_it_as_it_is_without_the_penalty() -> 
     [
         ({"overlong_cache": 4}, "dapo.overlong_limit: expected the limit of the rollouts"),
         ({"overlong_cache": 4, "overlong_limit": 3}, "dapo.overlong_cache: expected at most the limit of 3, got 4"),
+        ({"overlong_limit": 10}, "dapo: overlong_limit shapes the penalty, which is off; set overlong_cache too"),
+        ({"overlong_weight": 1.0}, "dapo: overlong_weight shapes the penalty, which is off"),
         ({"overlong_cash": 4}, "unknown key 'dapo.overlong_cash'; did you mean 'overlong_cache'"),
     ],
 )

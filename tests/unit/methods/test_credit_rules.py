@@ -320,6 +320,22 @@ def test_a_setting_of_another_form_is_refused(values: dict, message: str) -> Non
     assert credit_settings("first_error", FirstErrorSettings(form="cliff", share=0.5).model_dump()) is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("contrast", {"tau": 0.1}, r"contrast: tau belongs to form 'rlcsd'; .* \(got 'cepo'\)"),
+        ("contrast", {"form": "rlcsd", "clip": 0.3}, r"contrast: clip belongs to form 'cepo'"),
+        ("contrast", {"against": "none", "wrong_peers": 2}, r"contrast: wrong_peers belongs to against 'wrong'"),
+        ("process_reward", {"combine": "sum", "temperature": 1.0}, r"temperature belongs to combine 'min'"),
+        ("process_reward", {"beta": 0.1}, r"beta belongs to source 'implicit'; .* \(got 'monte_carlo'\)"),
+        ("process_reward", {"source": "implicit", "samples": 2}, r"samples belongs to source 'monte_carlo'"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(name: str, values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        credit_settings(name, values)
+
+
 def test_a_model_is_needed_exactly_where_it_is_the_source() -> None:
     for values in ({"source": "model"}, {"model": "some/prm"}):
         with pytest.raises(ValueError, match="source 'model' and a model go together"):

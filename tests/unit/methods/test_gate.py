@@ -27,7 +27,7 @@ def batch(kept: int, replayed: int, right: int, expected: float, attempts: int) 
 
 def test_nothing_is_closed_before_anything_is_known_nor_without_a_gate() -> None:
     assert not gate().is_closed
-    always = gate(gate="open", gate_retention=1.0)
+    always = Gate.of(MetaExperienceSettings())
     always.hear(batch(0, 4, 0, 4.0, 4))
     assert not always.is_closed
 
@@ -61,7 +61,7 @@ def test_it_opens_again_by_the_running_means_and_a_batch_without_replays_says_no
 def test_attempts_are_expected_right_at_the_pass_rate_of_their_group() -> None:
     item = replayed(candidate(), RIGHT, WRONG_AT_2, RIGHT)
     assert gate().counts([item, item]) == {"attempts_expected": 3.0, "gate_closed": 0.0}
-    assert gate(gate="open").counts([item]) == {}
+    assert Gate.of(MetaExperienceSettings()).counts([item]) == {}
 
 
 def learn(method: MetaExperienceLearning) -> Outcome:

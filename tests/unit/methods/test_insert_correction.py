@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from stories import ANALYSIS, CONTINUED, M_AT_2, PROMPTS, RIGHT, TASK, WRONG_AT_1, WRONG_AT_2, Canned, group, ids, words
 
 from mel.methods import AUXILIARIES, Surroundings, drive
-from mel.types import Group, Outcome, Row, Sampling
+from mel.types import Group, Outcome, Row, Sampling, Step
 
 AT = Surroundings(tokenizer=words(), prompts=PROMPTS, steps=TASK.steps, rollout_max_tokens=44)
 FEW = {"min_right": 1, "min_wrong": 1, "samples": 2}
@@ -43,6 +44,18 @@ def test_corrections_follow_the_wrong_step_and_its_diagnosis_in_a_group_of_their
         **{"groups": 1, "constructions": 1, "parsed": 1, "attempts": 2, "right": 1, "rows": 1},
         **{"skipped/uniform": 0},
     }
+
+
+def test_a_wrong_last_step_is_continued_without_the_end_of_its_sequence() -> None:
+    # Steps that reach to the end of the text, where the wrong rollout's end of sequence stands.
+    def to_the_end(text: str) -> tuple[Step, ...]:
+        return tuple(replace(s, end=len(text)) if s.number == 3 else s for s in TASK.steps(text))
+
+    auxiliary = AUXILIARIES["insert_correction"](**FEW).build(replace(AT, steps=to_the_end))
+    generator = Canned([[ANALYSIS.replace("at 2)", "at 3)")], [CONTINUED, AGAIN]])
+    drive(auxiliary.learn([MIXED], step=1), generator, TASK)
+    _, (correct, _) = generator.asked
+    assert correct[0] == MIXED.prompt_ids + ids(f"{WRONG_AT_2} {M_AT_2.replace('at 2)', 'at 3)')}")
 
 
 def test_a_diagnosis_that_led_to_nothing_right_is_not_learned() -> None:

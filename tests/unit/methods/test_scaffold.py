@@ -134,3 +134,8 @@ def test_lines_and_steps_accumulate() -> None:
     assert first_lines("a\n\n b\nc\nd", 3) == ["a", "a\n b", "a\n b\nc"]
     assert first_steps(RIGHT, TASK.steps, 5) == [f"{FIRST} ", f"{FIRST} 2) sorts same 2 = 53 "]
     assert first_steps("", TASK.steps, 5) == first_lines("", 3) == []
+
+
+def test_a_solution_of_another_problem_is_no_beginning_of_an_answer() -> None:
+    with pytest.raises(ValueError, match="scaffold: given_in 'answer' would begin the answer with another problem"):
+        AUXILIARIES["scaffold"](source="neighbor", given_in="answer")

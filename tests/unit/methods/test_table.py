@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from stories import (
@@ -25,6 +25,7 @@ from stories import (
 from mel.methods import (
     AUXILIARIES,
     CARRIERS,
+    CREDITS,
     Assumptions,
     AuxiliarySettings,
     Limits,
@@ -33,6 +34,7 @@ from mel.methods import (
     credit_settings,
     drive,
 )
+from mel.methods.declaration import Settings
 from mel.prompts.ask import PlainAsk, conversation
 from mel.requests import Score
 from mel.step import Accounting, Alone, Rolled, learn
@@ -91,6 +93,13 @@ def test_every_count_is_a_number_and_rates_are_made_of_counts(name: str) -> None
     rates = AUXILIARIES[name].rates_of(outcome.counts)
     assert rates
     assert all(0 <= rate <= 1.5 for rate in rates.values())  # a budget may be overspent a little
+
+
+@pytest.mark.parametrize("settings", [*AUXILIARIES.values(), *CARRIERS.values(), *CREDITS.values()])
+def test_what_a_field_belongs_to_is_a_field_with_those_choices(settings: type[Settings]) -> None:
+    for name, (other, values) in settings.belongs_to.items():
+        assert name in settings.model_fields
+        assert set(values) < set(get_args(settings.model_fields[other].annotation))
 
 
 OPENING = ({"role": "user", "content": "loses"}, {"role": "assistant", "content": "minus"})

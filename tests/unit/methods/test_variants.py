@@ -113,6 +113,17 @@ def test_an_answer_that_lacks_a_part_is_asked_no_further(calls: list[str | None]
     assert outcome.replayed[0].reason == reason
 
 
+def test_an_end_right_behind_a_part_is_drawn_anew_as_all_that_follows_it() -> None:
+    calls = ["at 2)", "sorts not minus ; rule", "sorts means same"]
+    outcome, generator = learn([MIXED], *[[c] for c in calls], [CONTINUED], construct_calls=3)
+    assert [prompts for prompts, _ in generator.asked[:3]] == [
+        (ids(PAIR_TURN),),
+        (ids(f"{PAIR_TURN} at 2)"),),
+        (ids(f"{PAIR_TURN} at 2) sorts not minus ; rule"),),
+    ]
+    assert outcome.replayed[0].is_kept
+
+
 def test_a_given_step_leaves_the_first_of_three_calls_without_a_question() -> None:
     outcome, generator = learn(
         [MIXED],

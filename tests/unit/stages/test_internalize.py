@@ -1,6 +1,8 @@
 """Which tokens a kept experience teaches, and in which context."""
 
+import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from stories import (
@@ -25,7 +27,7 @@ from stories import (
 
 from mel.prompts.chat import ChatTokenizer
 from mel.stages.internalize import ALLOWED, Context, Target, distilled, first_step, internalize, reinforced
-from mel.types import Problem, Reference, Replayed, Row
+from mel.types import Attempt, Completion, Problem, Reference, Replayed, Row, Step, Verdict
 
 PREFIX = "1) finds plus 3 = 53"
 QUESTION = f"<user> {PROBLEM.text} <assistant>"
@@ -128,6 +130,27 @@ def test_a_continuation_without_a_readable_step_teaches_none() -> None:
 def test_a_continuation_that_only_answers_teaches_none() -> None:
     item = from_bifurcation("answer 48")
     assert first_step(item.attempts[0], item.prefix_ids, words(), TASK.steps) == ()
+
+
+def test_the_white_space_between_contiguous_steps_is_no_step_of_the_continuation() -> None:
+    # " plus" is one token, so the prefix before step 2 lacks the space that step 1 ends with.
+    tokenizer = bytes_bpe()
+    assert len(tokenizer.encode(" plus")) == 1
+    wrong = tokenizer.encode("finds 3. plus 4.")
+    prefix_ids = wrong[: tokenizer.token_index(wrong, len("finds 3. "))]
+    assert tokenizer.decode(prefix_ids) == "finds 3."
+    right = tokenizer.encode(" plus 5. sorts 6.")
+
+    def sentences(text: str) -> tuple[Step, ...]:
+        cuts = [0, *(m.end() for m in re.finditer(r"\. ", text)), len(text)]
+        return tuple(Step(number=i, start=a, end=b) for i, (a, b) in enumerate(pairwise(cuts), 1))
+
+    attempt = Attempt(
+        completion=Completion(token_ids=right, text=tokenizer.decode(right)),
+        response=tokenizer.decode(prefix_ids + right),
+        verdict=Verdict(is_correct=True, reason="right"),
+    )
+    assert tokenizer.decode(first_step(attempt, prefix_ids, tokenizer, sentences)) == " plus 5."
 
 
 @pytest.mark.parametrize(("target", "context"), [(t, c) for t, contexts in ALLOWED.items() for c in contexts])

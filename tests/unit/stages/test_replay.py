@@ -5,11 +5,9 @@ from dataclasses import replace
 import pytest
 from stories import (
     M_AT_2,
-    OTHER,
     PROBLEM,
     PROMPTS,
     RIGHT,
-    WRONG_AT_1,
     WRONG_AT_2,
     bytes_bpe,
     candidate,
@@ -23,7 +21,7 @@ from stories import (
 )
 
 from mel.stages.replay import Accept, judge, rejected, replay_prefix, replay_prompt, sibling, strangers
-from mel.types import Candidate, Group, Problem, Replayed
+from mel.types import Group, Problem, Replayed
 
 
 def test_a_replay_from_the_start_keeps_nothing() -> None:
@@ -163,20 +161,20 @@ def test_a_rejected_candidate_comes_back_without_attempts() -> None:
     assert (result.is_kept, result.reason, result.attempts, result.success_rate) == (False, "states_answer", (), 0.0)
 
 
-def about(problem_id: str, note: str) -> Candidate:
-    problem = replace(OTHER, id=problem_id)
-    return candidate(pair(WRONG_AT_1, problem=problem), m=experience(1, text=note))
+def test_strangers_are_the_notes_of_other_problems_each_used_once() -> None:
+    notes = [("a", "a1"), ("a", "a2"), ("b", "b1"), ("c", "c1"), ("c", "c2")]
+    # The largest share is two, so everyone sees the note of the one two places on.
+    assert strangers(notes) == ["b1", "c1", "c2", "a1", "a2"]
 
 
-def test_strangers_are_the_experiences_of_other_problems_each_used_once() -> None:
-    items = [about("a", "a1"), about("a", "a2"), about("b", "b1"), about("c", "c1"), about("c", "c2")]
-    # The largest share is two, so everyone sees the experience of the one two places on.
-    assert [m.text if m else None for m in strangers(items)] == ["b1", "c1", "c2", "a1", "a2"]
+def test_notes_of_one_problem_need_not_stand_side_by_side() -> None:
+    # Gathered batches, and groups that an auxiliary adds behind the others, bring a problem up again. In the order
+    # a1, a2, b1, c1 everyone sees the note two places on.
+    assert strangers([("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1")]) == ["b1", "a1", "c1", "a2"]
 
 
 def test_who_has_no_stranger_gets_none() -> None:
     assert strangers([]) == []
-    assert strangers([about("a", "a1")]) == [None]
-    assert strangers([about("a", "a1"), about("a", "a2")]) == [None, None]
-    shown = strangers([about("a", "a1"), about("a", "a2"), about("b", "b1")])
-    assert [m.text if m else None for m in shown] == ["b1", None, "a2"]
+    assert strangers([("a", "a1")]) == [None]
+    assert strangers([("a", "a1"), ("a", "a2")]) == [None, None]
+    assert strangers([("a", "a1"), ("a", "a2"), ("b", "b1")]) == ["b1", None, "a2"]

@@ -249,4 +249,9 @@ def _weight(args: GRPOConfig) -> Weight:
                 f"cosine logged set mel_diagnostics={{'measures': ['gradients'], 'every': {every}}}"
             )
         return Constant(setting(args, "lambda"), every=int(is_compared))
+    if setting(args, "lambda") != DEFAULTS["mel_lambda"]:
+        raise ValueError(
+            f"lambda: grad_norm sets lambda itself, by mel_share, got {setting(args, 'lambda')}: set "
+            "mel_weight='constant', or leave it out"
+        )
     return GradNorm(setting(args, "share"), every=1 if every is None else every, decay=setting(args, "decay"))

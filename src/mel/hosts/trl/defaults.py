@@ -46,7 +46,7 @@ class PlainText:
         self._tokenizer = tokenizer
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        return self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        return self._tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def chat_tokenizer(args: GRPOConfig, tokenizer: Any) -> ChatTokenizer:
@@ -96,8 +96,14 @@ def refuse_early(given: Mapping[str, Any], *, has_verifier: bool) -> None:
 
 
 def default_prompts(args: GRPOConfig, task: Task | None) -> PromptSet:
-    """The task's prompt set where there is a task, or else the one that `mel_prompts` names."""
-    return prompts.load(task.prompt_set if task is not None else setting(args, "prompts"))
+    """The task's prompt set where there is a task, or else the one that `mel_prompts` names.
+
+    Raises:
+        ValueError: no such set, or one that lacks a file that meta-experiences or the credit rule read.
+    """
+    credit = credit_settings(setting(args, "credit"), setting(args, "credit_settings"))
+    files = (*experience_settings(args).prompts, *credit.prompts)
+    return prompts.load(task.prompt_set if task is not None else setting(args, "prompts"), files)
 
 
 def default_method(args: GRPOConfig, tokenizer: Tokenizer, *, task: Task | None, segmenter: Steps | None) -> Method:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
+from torch.nn.utils.rnn import pad_sequence
 from transformers.utils import logging
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -163,7 +164,8 @@ class EngineProbe:
             with rescaled(trainer.model), sampling_as(trainer, sampling):
                 trainer._last_loaded_step = -1
                 completions, sampled = trainer._generate_single_turn(prompts, None, {}, num_generations=1)
-                completion_RT, seen_RT = _padded(completions, 0, prompt_RP), _lengths_as_mask(completions, prompt_RP)
+                completion_RT, lengths = _padded(completions, 0, prompt_RP), torch.tensor([*map(len, completions)])
+                seen_RT = (torch.arange(completion_RT.size(1)) < lengths[:, None]).to(prompt_RP.device)
                 ids, mask = torch.cat([prompt_RP, completion_RT], 1), torch.cat([mask_RP, seen_RT], 1).long()
                 own_RT = self._logp(ids, mask, completion_RT.size(1))
         finally:
@@ -219,11 +221,6 @@ def _reshard(model: Any) -> None:
 
 
 def _padded(rows: Sequence[Sequence[float]], fill: float, like: Tensor) -> Tensor:
-    """The rows on the right of each other's ends, of the type and on the device of `like`."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows], dtype=like.dtype, device=like.device)
-
-
-def _lengths_as_mask(rows: Sequence[Sequence[int]], like: Tensor) -> Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([[i < len(row) for i in range(width)] for row in rows], device=like.device)
+    """The rows, each filled up behind its end, of the type and on the device of `like`."""
+    tensors = [torch.tensor(row, dtype=like.dtype, device=like.device) for row in rows]
+    return pad_sequence(tensors, batch_first=True, padding_value=fill)

@@ -48,11 +48,13 @@ class MicroSteps:
         slots: rows per micro-step.
         advantages: of this rank's rollouts, (B,) or (B, T); None to keep TRL's.
         metrics: over all ranks.
+        sums: names of those metrics that are counts.
     """
 
     slots: Sequence[Slot]
     advantages: Tensor | None
     metrics: Mapping[str, float]
+    sums: frozenset[str]
 
 
 class Learner:
@@ -140,6 +142,7 @@ class Learner:
             slots=self._slots(learned, scale),
             advantages=_tensor(learned, output, scale.of_host),
             metrics=learned.metrics,
+            sums=learned.sums,
         )
 
     def _answer(self, requests: Requests[T]) -> T:
@@ -161,9 +164,8 @@ class Learner:
             group_size=self._trainer.num_generations,
             tokenizer=self._tokenizer,
             eos_ids=self._trainer.eos_token_ids,
-            # Only auxiliaries ask in the place of the last turn.
             openings=[opening_of(example["prompt"]) for example in scored.examples]
-            if self._method.auxiliaries
+            if self._method.asks_about_problems
             else None,
         )
 

@@ -74,7 +74,7 @@ def _policy(trainer: Any, model: Any, batch: RowBatch) -> Tensor:
     logp_RT = sampling_logprobs(trainer, model, batch)
     loss, _ = policy_loss(
         logp_RT,
-        logp_RT.detach() if batch.old_logp_RT is None else batch.old_logp_RT,
+        batch.old_logp_RT,
         batch.advantages_RT,
         batch.sampled_RT,
         batch.scale_R,

@@ -103,8 +103,8 @@ class MELTrainer(GRPOTrainer):
         method = method or default_method(self.args, tokenizer, task=task, segmenter=segmenter)
         self._check_method(method)
         learned = learning_of(self.args, method, learning or {})
-        if method.auxiliaries:
-            check_window(window_of(self, method.settings, own_prompts, tokenizer), self.train_dataset, tokenizer)
+        if method.reads_text:
+            check_window(window_of(self, method, own_prompts, tokenizer), self.train_dataset, tokenizer)
         tables = experience_tables(self, setting(self.args, "tracked_experiences"))
         observers = [o for o in (observer, tables) if o is not None]
         self._progress = ProgressReporter(self, observers)
@@ -133,6 +133,7 @@ class MELTrainer(GRPOTrainer):
         self._scored: Scored | None = None
         self._pending: Sequence[Slot] | None = None
         self._seconds = {"update": 0.0, "generation": 0.0}
+        self._sums: set[str] = set()
         if observers:
             # After the trackers' own callbacks: a table follows the metrics of its step.
             self.add_callback(MetricsToObserver(observers))
@@ -211,7 +212,7 @@ class MELTrainer(GRPOTrainer):
             output["advantages"] = learned.advantages
             self._log_advantages(learned.advantages, output["completion_mask"])
         self._scored, self._pending = None, learned.slots
-        self._note(learned.metrics)
+        self._note_batch(learned.metrics, learned.sums)
         self._seconds["generation"] += perf_counter() - begin
         return output
 
@@ -271,6 +272,15 @@ class MELTrainer(GRPOTrainer):
     def _note(self, metrics: Any) -> None:
         for name, value in metrics.items():
             self._metrics["train"][name].append(value)
+
+    def _note_batch(self, metrics: Mapping[str, float], sums: frozenset[str]) -> None:
+        """Notes what a generation batch measured; a line holds means over batches, so a missing count is a 0."""
+        self._note(metrics)
+        self._sums |= sums
+        logged = self._metrics["train"]
+        batches = len(logged["reward/mean"])
+        for name in self._sums & logged.keys():
+            logged[name].extend([0.0] * (batches - len(logged[name])))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"

@@ -35,6 +35,7 @@ class CritiqueRefineSettings(AuxiliarySettings):
     prompts: ClassVar[tuple[str, ...]] = ("critique", "refine")
     changes_groups: ClassVar[bool] = True
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {"success": ("refined_right", "refined")}
+    belongs_to: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {"gamma": ("context", ("question",))}
 
     keep: Literal["right", "all"] = Field(
         default="right", description="Refinements that join their group: right ones, or all (paper)."

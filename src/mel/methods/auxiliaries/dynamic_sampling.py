@@ -9,18 +9,17 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from mel.methods.attempts import Start, attempts
 from mel.methods.declaration import AuxiliarySettings, Surroundings
-from mel.methods.drive import completed, verified
 from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Requests
-from mel.requests import Generate, Verify
-from mel.types import Completion, Group, Message, Outcome, Problem, Rollout, TokenIds, Verdict
+from mel.types import Group, Outcome, Problem
 
 PHASE = "refill"
 """Tokens of the rollouts that are sampled beside the host's."""
@@ -79,16 +78,6 @@ class DynamicSamplingSettings(AuxiliarySettings):
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Draw:
-    """A problem to roll out, the turns before its question, and how often."""
-
-    problem: Problem
-    prompt_ids: TokenIds
-    opening: tuple[Message, ...]
-    count: int
-
-
 class DynamicSampling:
     """Puts a mixed group in the place of a uniform one, as far as a few rounds of sampling find one.
 
@@ -110,6 +99,7 @@ class DynamicSampling:
         self._at = at
 
     def learn(self, groups: Sequence[Group], *, step: int) -> Requests[Outcome]:
+        """The groups, with mixed ones in the places of uniform ones where such were found."""
         found = list(groups)
         counts: Counter[str] = Counter(uniform=sum(not group.is_mixed for group in groups), tried=0, filled=0)
         used = {group.problem.id for group in groups}
@@ -124,58 +114,25 @@ class DynamicSampling:
                     counts["filled"] += 1
         return Outcome(groups=tuple(found), counts=counts)
 
-    def _drawn(self, group: Group, used: set[str], at: str) -> _Draw:
-        """What is sampled in the place of this group."""
+    def _drawn(self, group: Group, used: set[str], at: str) -> Group:
+        """Whose problem is rolled out in the place of this group; its rollouts are yet to be replaced."""
         problem = None
         if self.settings.draw == "problems":
             problem = _another(self._at.problems, used, random.Random(f"{self._at.seed}:{at}:{group.problem.id}"))
         if problem is None or self._at.ask is None:
-            return _Draw(
-                problem=group.problem,
-                prompt_ids=group.prompt_ids,
-                opening=group.opening,
-                count=len(group.rollouts),
-            )
+            return group
         used.add(problem.id)
         turns = self._at.ask(problem)
-        return _Draw(
-            problem=problem,
-            prompt_ids=self._at.tokenizer.chat(turns),
-            opening=tuple(turns[:-1]),
-            count=len(group.rollouts),
-        )
+        return replace(group, problem=problem, prompt_ids=self._at.tokenizer.chat(turns), opening=tuple(turns[:-1]))
 
-    def _rolled_out(self, drawn: Sequence[_Draw]) -> Requests[list[Group]]:
-        """A group for each."""
-        sampling = self._at.rollout_sampling()
-        each = [draw for draw in drawn for _ in range(draw.count)]
-        prompts = tuple(draw.prompt_ids for draw in each)
-        completions = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=PHASE))
-        responses = tuple(completion.text for completion in completions)
-        verdicts = yield from verified(Verify(problems=tuple(draw.problem for draw in each), responses=responses))
-        rollouts = iter([_rollout(*answers) for answers in zip(completions, verdicts, strict=True)])
-        return [
-            Group(
-                problem=draw.problem,
-                prompt_ids=draw.prompt_ids,
-                rollouts=tuple(islice(rollouts, draw.count)),
-                opening=draw.opening,
-            )
-            for draw in drawn
-        ]
+    def _rolled_out(self, drawn: Sequence[Group]) -> Requests[list[Group]]:
+        """Each with as many rollouts of its problem as it had, all of them new."""
+        starts = [Start(group=group) for group in drawn for _ in group.rollouts]
+        rollouts = iter((yield from attempts(starts, self._at.rollout_sampling(), PHASE, self._at)))
+        return [replace(group, rollouts=tuple(islice(rollouts, len(group.rollouts)))) for group in drawn]
 
 
 def _another(problems: Sequence[Problem], used: set[str], rng: random.Random) -> Problem | None:
     """One that is not used yet, each as likely as the others; None if all are."""
     sample = rng.sample(problems, min(len(problems), len(used) + 1))
     return next((problem for problem in sample if problem.id not in used), None)
-
-
-def _rollout(completion: Completion, verdict: Verdict) -> Rollout:
-    return Rollout(
-        token_ids=completion.token_ids,
-        text=completion.text,
-        verdict=verdict,
-        reward=verdict.reward,
-        is_truncated=completion.is_truncated,
-    )

@@ -5,10 +5,9 @@ Unlike a hint, the wrong beginning is a context that exists at test time.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import Field
@@ -16,7 +15,7 @@ from pydantic import Field
 from mel.methods.attempts import Start, attempts, own_groups
 from mel.methods.declaration import AuxiliarySettings, Surroundings
 from mel.methods.drive import completed
-from mel.methods.location import before_step, through_step
+from mel.methods.location import before_step, through_step, unaided_pairs
 from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Inspectable, Requests
 from mel.prompts.ask import ask_about
@@ -24,7 +23,6 @@ from mel.requests import Generate
 from mel.stages.experience import construction_turn, parse_experience
 from mel.stages.guard import states_answer
 from mel.stages.join import is_unaided
-from mel.stages.pairs import select_pairs
 from mel.types import Group, MetaExperience, Outcome, Pair, Problem, Rollout, Row, Sampling, TokenIds
 
 INSERTED_TOKENS = 64
@@ -131,15 +129,11 @@ class InsertCorrection:
         return Outcome(groups=(*groups, *more), rows=rows, counts=dict(counts))
 
     def _pairs(self, group: Group, step: int, counts: Counter[str]) -> Sequence[Pair]:
-        own = replace(group, rollouts=tuple(filter(is_unaided, group.rollouts)))
-        right = sum(rollout.verdict.is_correct for rollout in own.rollouts)
-        if right < self.settings.min_right or len(own.rollouts) - right < self.settings.min_wrong:
+        is_right = [rollout.verdict.is_correct for rollout in group.rollouts if is_unaided(rollout)]
+        if sum(is_right) < self.settings.min_right or is_right.count(False) < self.settings.min_wrong:
             counts["skipped/group"] += 1
             return ()
-        rng = random.Random(f"{self._at.seed}:{step}:{group.problem.id}")
-        found = select_pairs(own, self._at.steps, per_group=1, choose="closest_distinct", rng=rng)
-        counts.update({f"skipped/{reason}": n for reason, n in found.skipped.items()})
-        return found.pairs
+        return unaided_pairs(group, self._at, step=step, per_group=1, counts=counts)
 
     def _diagnosed(self, pairs: Sequence[Pair], counts: Counter[str]) -> Requests[list[_Insertion]]:
         """What is inserted for each pair; diagnoses that cannot be read, or state the answer, are counted."""

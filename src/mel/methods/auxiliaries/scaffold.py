@@ -76,6 +76,15 @@ class ScaffoldSettings(AuxiliarySettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _answers_its_own_problem(self) -> Self:
+        if self.source == "neighbor" and self.given_in == "answer":
+            raise ValueError(
+                "given_in 'answer' would begin the answer with another problem and its solution, whose final answer "
+                "the verifier may read; set given_in: prompt, or another source than neighbor"
+            )
+        return self
+
     @property
     def recalls(self) -> str | None:
         return self.experiences_of

@@ -33,6 +33,7 @@ class SelfDistillSettings(AuxiliarySettings):
     label: ClassVar[str] = "SDPO"
     prompts: ClassVar[tuple[str, ...]] = ("sibling",)
     rates: ClassVar[Mapping[str, tuple[str, str]]] = {"distilled_share": ("rows", "candidates")}
+    belongs_to: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {"margin": ("gate", ("informed",))}
 
     gate: Gate = Field(
         default="informed",

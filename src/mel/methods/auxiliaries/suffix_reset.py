@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +11,9 @@ from pydantic import Field
 
 from mel.methods.attempts import Start, attempts, own_groups
 from mel.methods.declaration import AuxiliarySettings, Surroundings
-from mel.methods.location import Locator, before_step, check_locator, located
+from mel.methods.location import Locator, before_step, check_locator, located, unaided_pairs
 from mel.methods.needs import Assumptions, Expected, Limits, Longest, Needs
 from mel.ports import Auxiliary, Inspectable, Requests
-from mel.stages.join import is_unaided
-from mel.stages.pairs import select_pairs
 from mel.types import Group, Outcome, Pair, Problem
 
 
@@ -100,7 +97,11 @@ class SuffixReset:
         """The groups, and behind them those of the attempts from just before an error."""
         settings, at = self.settings, self._at
         counts: Counter[str] = Counter(groups=len(groups))
-        pairs = [pair for group in groups for pair in self._pairs(group, step, counts)]
+        pairs = [
+            pair
+            for group in groups
+            for pair in unaided_pairs(group, at, step=step, per_group=settings.per_group, counts=counts)
+        ]
         numbers = yield from located(
             pairs, settings.localizer, at, step=step, phase="locate", max_tokens=settings.locate_max_tokens
         )
@@ -117,13 +118,6 @@ class SuffixReset:
         rollouts = yield from attempts(starts, at.rollout_sampling(), "reset", at)
         more = own_groups(starts, rollouts, settings.samples, counts)
         return Outcome(groups=(*groups, *more), counts=dict(counts))
-
-    def _pairs(self, group: Group, step: int, counts: Counter[str]) -> Sequence[Pair]:
-        own = replace(group, rollouts=tuple(filter(is_unaided, group.rollouts)))
-        rng = random.Random(f"{self._at.seed}:{step}:{group.problem.id}")
-        found = select_pairs(own, self._at.steps, per_group=self.settings.per_group, choose="closest_distinct", rng=rng)
-        counts.update({f"skipped/{reason}": n for reason, n in found.skipped.items()})
-        return found.pairs
 
     def _truth(self, pair: Pair, number: int) -> dict[str, int]:
         """Whether that step is the first error, where the task knows."""

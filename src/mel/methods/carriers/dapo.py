@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mel.methods.carriers.grpo import Grpo, normalized
 from mel.methods.declaration import CarrierSettings, Surroundings
@@ -35,6 +35,14 @@ class DapoSettings(CarrierSettings):
     overlong_limit: int | None = Field(
         default=None, ge=1, description="Tokens at which the penalty is whole; null: the limit of the rollouts."
     )
+
+    @model_validator(mode="after")
+    def _has_a_penalty_to_shape(self) -> DapoSettings:
+        fields = type(self).model_fields
+        changed = [n for n in ("overlong_weight", "overlong_limit") if getattr(self, n) != fields[n].default]
+        if self.overlong_cache is None and changed:
+            raise ValueError(f"{changed[0]} shapes the penalty, which is off; set overlong_cache too, or leave it out")
+        return self
 
     def build(self, at: Surroundings | None) -> Carrier:
         if self.overlong_cache is None:

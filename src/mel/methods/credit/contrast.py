@@ -26,6 +26,11 @@ class ContrastSettings(CreditSettings):
 
     name: ClassVar[str] = "contrast"
     prompts: ClassVar[tuple[str, ...]] = ("peer",)
+    belongs_to: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        **dict.fromkeys(("mixing", "clip"), ("form", ("cepo",))),
+        **dict.fromkeys(("strength", "tau", "threshold"), ("form", ("rlcsd",))),
+        "wrong_peers": ("against", ("wrong",)),
+    }
 
     form: Form = Field(
         default="cepo", description="cepo: advantages are multiplied (2605.19436). rlcsd: shifted (2606.11709)."

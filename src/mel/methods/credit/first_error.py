@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mel.methods.declaration import CreditSettings, Surroundings
 from mel.ports import Credit, Requests
@@ -13,18 +13,16 @@ from mel.stages.credit import Form, Shorten, excused, located_errors, rewarded_p
 from mel.stages.spans import step_spans
 from mel.types import Group, Outcome
 
-_OF_FORM: dict[Form, tuple[str, ...]] = {
-    "excuse": (),
-    "cliff": ("share",),
-    "vppo": ("alpha", "shorten", "never_negative"),
-}
-
 
 class FirstErrorSettings(CreditSettings):
     """What the tokens before s* get; s* is that of a kept experience, so an auxiliary that keeps a ledger is needed."""
 
     name: ClassVar[str] = "first_error"
     reads_ledger: ClassVar[bool] = True
+    belongs_to: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        "share": ("form", ("cliff",)),
+        **dict.fromkeys(("alpha", "shorten", "never_negative"), ("form", ("vppo",))),
+    }
 
     form: Form = Field(
         default="excuse",
@@ -38,16 +36,6 @@ class FirstErrorSettings(CreditSettings):
         description="VPPO: taken off a right prefix: the prompt's length (paper), share: a tenth of the rollout, none.",
     )
     never_negative: bool = Field(default=False, description="VPPO: a right prefix is never punished (eq. 8).")
-
-    @model_validator(mode="after")
-    def _belongs_to_its_form(self) -> FirstErrorSettings:
-        fields = type(self).model_fields
-        changed = [name for name in fields if name != "form" and getattr(self, name) != fields[name].default]
-        stray = next((name for name in changed if name not in _OF_FORM[self.form]), None)
-        if stray is not None:
-            form = next(form for form, names in _OF_FORM.items() if stray in names)
-            raise ValueError(f"{stray} belongs to form {form!r}; set form: {form}, or leave it out (got {self.form!r})")
-        return self
 
     @property
     def replaces_advantages(self) -> bool:

@@ -42,13 +42,14 @@ def noted(pairs: Sequence[Pair], at: Surroundings, setting: ProbeSetting) -> Req
     """The policy's note about each pair, written as a run would, and all figures about notes and steps."""
     errors = [at.inspector.first_error(p.problem, p.wrong.text) if at.inspector else None for p in pairs]
     known = [(pair, error) for pair, error in zip(pairs, errors, strict=True) if error is not None]
+    true = {pair.problem.id: error for pair, error in known}
     scores: dict[str, Mapping[str, float]] = {}
     own: dict[str, Candidate] = {}
     wanted = setting.construction.construct_temperature
     for suffix, temperature in (("", 0.0), ("_sampled", wanted or at.rollout_temperature or 1.0)):
         settings = setting.construction.model_copy(update={"construct_temperature": temperature})
         written = yield from _written(pairs, settings, at)
-        scores |= {f"{name}{suffix}": values for name, values in _of_notes(written, dict(_by_id(known)), at).items()}
+        scores |= {f"{name}{suffix}": values for name, values in _of_notes(written, true, at).items()}
         own = written if temperature == wanted else own
     scores |= yield from _localized(known, at, setting)
     scores |= yield from _given(known, at, setting)
@@ -57,10 +58,6 @@ def noted(pairs: Sequence[Pair], at: Surroundings, setting: ProbeSetting) -> Req
         for pair, error in zip(pairs, errors, strict=True)
     ]
     return found, scores
-
-
-def _by_id(known: Sequence[tuple[Pair, int]]) -> list[tuple[str, int]]:
-    return [(pair.problem.id, error) for pair, error in known]
 
 
 def _written(

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mel.methods.attempts import Start, success_rates
 from mel.methods.declaration import Surroundings
-from mel.methods.drive import completed, verified
 from mel.methods.location import before_step
 from mel.methods.probe.noting import Noted
 from mel.methods.probe.setting import ProbeSetting
 from mel.ports import Noting, Requests
-from mel.requests import Generate, Verify
 from mel.stages.localize import first_difference
 from mel.stages.replay import replay_prompt, strangers
-from mel.types import Candidate, Completion, MetaExperience, TokenIds
+from mel.types import MetaExperience, TokenIds
 
 Notes = Sequence[MetaExperience | None]
-
-_NOTHING = Completion(token_ids=(), text="")
 
 
 def replay_scores(
@@ -69,41 +66,26 @@ def _kinds(noted: Sequence[Noted], task: Noting | None) -> dict[str, Notes]:
 
 def _of_others(noted: Sequence[Noted], notes: Notes) -> Notes:
     """For each pair the note of another problem, each shown once."""
-    live = [
-        (i, Candidate(pair=item.pair, context_ids=(), completion=_NOTHING, experience=note))
+    live = {
+        i: (item.pair.problem.id, note)
         for i, (item, note) in enumerate(zip(noted, notes, strict=True))
         if note is not None
-    ]
-    shown: dict[int, MetaExperience | None] = dict(
-        zip([i for i, _ in live], strangers([candidate for _, candidate in live]), strict=True)
-    )
+    }
+    shown = dict(zip(live, strangers([*live.values()]), strict=True))
     return [shown.get(i) for i in range(len(noted))]
 
 
 def _succeed(
     chosen: Sequence[tuple[Noted, TokenIds, MetaExperience | None]], at: Surroundings, setting: ProbeSetting, phase: str
 ) -> Requests[dict[str, float]]:
-    sampling, n = at.rollout_sampling(), setting.attempts
-    fitting = [
-        (item.pair, prefix, prompt + prefix)
-        for item, prefix, note in chosen
-        if setting.fits(
-            len(prompt := _prompt(item, note, at)) + len(prefix),
-            sampling.max_tokens,
-        )
+    """Share of right attempts by problem; those that would not fit the model's positions are left out."""
+    sampling = at.rollout_sampling()
+    starts = [
+        Start(group=item.pair.group, given=prefix, context_ids=_prompt(item, note, at)) for item, prefix, note in chosen
     ]
-    asked = [one for one in fitting for _ in range(n)]
-    completions = yield from completed(
-        Generate(prompts=tuple(ids for _, _, ids in asked), sampling=sampling, phase=phase)
-    )
-    responses = tuple(
-        at.tokenizer.decode(prefix + c.token_ids) for (_, prefix, _), c in zip(asked, completions, strict=True)
-    )
-    verdicts = yield from verified(Verify(problems=tuple(p.problem for p, _, _ in asked), responses=responses))
-    return {
-        pair.problem.id: sum(v.is_correct for v in verdicts[i * n : (i + 1) * n]) / n
-        for i, (pair, _, _) in enumerate(fitting)
-    }
+    fitting = [start for start in starts if setting.fits(len(start.prompt_ids), sampling.max_tokens)]
+    rates = yield from success_rates(fitting, setting.attempts, sampling, phase, at)
+    return {start.group.problem.id: rate for start, rate in zip(fitting, rates, strict=True)}
 
 
 def _prompt(item: Noted, note: MetaExperience | None, at: Surroundings) -> TokenIds:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from mel.methods.attempts import Start, attempts
 from mel.methods.declaration import Surroundings
 from mel.methods.drive import completed, verified
 from mel.ports import Ask, Requests
 from mel.requests import Generate, Verify
-from mel.types import Completion, Group, Problem, Rollout
+from mel.types import Completion, Group, Problem
 
 
 def solved(
@@ -23,23 +24,13 @@ def solved(
         Generate(prompts=prompts, sampling=replace(sampling, temperature=0.0), phase="solve greedily")
     )
     verdicts = yield from verified(Verify(problems=tuple(problems), responses=tuple(c.text for c in greedy)))
-    many = tuple(ids for ids in prompts for _ in range(samples))
-    found = yield from completed(Generate(prompts=many, sampling=sampling, phase="solve, sampled"))
-    owners = tuple(problem for problem in problems for _ in range(samples))
-    judged = yield from verified(Verify(problems=owners, responses=tuple(c.text for c in found)))
-    rollouts = [
-        Rollout(token_ids=c.token_ids, text=c.text, verdict=v, reward=float(v.is_correct), is_truncated=c.is_truncated)
-        for c, v in zip(found, judged, strict=True)
-    ]
     groups = [
-        Group(
-            problem=problem,
-            prompt_ids=prompts[i],
-            rollouts=tuple(rollouts[i * samples : (i + 1) * samples]),
-            opening=tuple(asked[i][:-1]),
-        )
-        for i, problem in enumerate(problems)
+        Group(problem=problem, prompt_ids=ids, rollouts=(), opening=tuple(turns[:-1]))
+        for problem, ids, turns in zip(problems, prompts, asked, strict=True)
     ]
+    starts = [Start(group=group) for group in groups for _ in range(samples)]
+    found = yield from attempts(starts, sampling, "solve, sampled", at)
+    groups = [replace(group, rollouts=tuple(found[i * samples : (i + 1) * samples])) for i, group in enumerate(groups)]
     return greedy, [v.is_correct for v in verdicts], groups
 
 

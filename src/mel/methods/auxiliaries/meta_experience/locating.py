@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mel.methods.attempts import Start, success_rates
 from mel.methods.auxiliaries.meta_experience.settings import MetaExperienceSettings
 from mel.methods.declaration import Surroundings
-from mel.methods.drive import completed, verified
 from mel.methods.location import located, through_step
 from mel.ports import Requests
-from mel.requests import Generate, Verify
 from mel.stages.localize import Bisection, agreed, first_difference
 from mel.stages.novel_value import novel_value
 from mel.types import Excerpt, MetaExperience, Pair, Sampling
@@ -43,28 +42,15 @@ def _by_continuations(
     pairs: Sequence[Pair], settings: MetaExperienceSettings, at: Surroundings, counts: Counter[str]
 ) -> Requests[list[int | None]]:
     """As many rounds in every batch, for hosts count on the same requests; a search that is done asks for nothing."""
+    limit = settings.replay_max_tokens or at.rollout_max_tokens
+    sampling = Sampling(max_tokens=limit, temperature=settings.replay_temperature)
     searches = [Bisection(sound=0, lost=len(pair.wrong_steps)) for pair in pairs]
     for _ in range(settings.localize_rounds):
-        live = [i for i, search in enumerate(searches) if search.probe is not None]
-        rates = yield from _success_rates([(pairs[i], searches[i].probe or 0) for i in live], settings, at)
-        for i, rate in zip(live, rates, strict=True):
+        probes = {i: search.probe for i, search in enumerate(searches) if search.probe is not None}
+        starts = [Start(group=pairs[i].group, given=through_step(pairs[i], n, at)) for i, n in probes.items()]
+        rates = yield from success_rates(starts, settings.localize_samples, sampling, PHASE, at)
+        for i, rate in zip(probes, rates, strict=True):
             searches[i] = searches[i].told(rate, pairs[i].group.pass_rate)
     open_ = sum(search.probe is not None for search in searches)
     counts.update({"unresolved": open_} if open_ else {})
     return [search.step if pair.wrong_steps else None for pair, search in zip(pairs, searches, strict=True)]
-
-
-def _success_rates(
-    probes: Sequence[tuple[Pair, int]], settings: MetaExperienceSettings, at: Surroundings
-) -> Requests[list[float]]:
-    """Share of right continuations of y- from the end of a step, per probe."""
-    n, tokenizer = settings.localize_samples, at.tokenizer
-    kept = [through_step(pair, number, at) for pair, number in probes for _ in range(n)]
-    problems = [pair for pair, _ in probes for _ in range(n)]
-    prompts = tuple(pair.group.prompt_ids + ids for pair, ids in zip(problems, kept, strict=True))
-    limit = settings.replay_max_tokens or at.rollout_max_tokens
-    sampling = Sampling(max_tokens=limit, temperature=settings.replay_temperature)
-    completions = yield from completed(Generate(prompts=prompts, sampling=sampling, phase=PHASE))
-    responses = tuple(tokenizer.decode(ids + c.token_ids) for ids, c in zip(kept, completions, strict=True))
-    verdicts = yield from verified(Verify(problems=tuple(p.problem for p in problems), responses=responses))
-    return [sum(v.is_correct for v in verdicts[i : i + n]) / n for i in range(0, len(verdicts), n)]

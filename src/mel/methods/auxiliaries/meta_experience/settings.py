@@ -44,6 +44,12 @@ class MetaExperienceSettings(AuxiliarySettings):
         "rule_truth": ("rules_true", "rules"),
         "kept_rule_truth": ("kept_rules_true", "kept_rules"),
     }
+    belongs_to: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        **dict.fromkeys(("localize_samples", "localize_rounds"), ("localizer", ("monte_carlo",))),
+        "margin": ("accept", ("uplift",)),
+        **dict.fromkeys(("divergence", "top_k"), ("objective", ("distill",))),
+        **dict.fromkeys(("gate_retention", "gate_uplift", "gate_decay"), ("gate", ("quality",))),
+    }
     words: ClassVar[Mapping[str, tuple[str, str]]] = {
         "retention": ("Retention", "share of replayed experiences that were accepted"),
         "parse_rate": ("Parsed", "share of experiences that could be read"),
@@ -109,7 +115,7 @@ class MetaExperienceSettings(AuxiliarySettings):
         default="right", description="Keep iff right (paper), uplift or all; see mel.stages.replay.judge."
     )
     margin: float = Field(
-        default=0.0, ge=0, description="By how much uplift must beat the group's pass rate, a difference of rates."
+        default=0.0, ge=0, le=1, description="By how much uplift must beat the group's pass rate, 0 to 1."
     )
     filter: Filter = Field(
         default="replay",
@@ -154,8 +160,6 @@ class MetaExperienceSettings(AuxiliarySettings):
 
     @model_validator(mode="after")
     def _can_work(self) -> MetaExperienceSettings:
-        if not self.margin <= 1:
-            raise ValueError(f"margin: expected a difference of rates, 0 to 1, got {self.margin}")
         if self.context not in ALLOWED[self.target]:
             raise ValueError(
                 f"target {self.target!r} is trained in context {' or '.join(ALLOWED[self.target])}; "
@@ -174,6 +178,11 @@ class MetaExperienceSettings(AuxiliarySettings):
             raise ValueError(
                 f"filter 'none' makes no replay, and target {self.target!r} is taken from one; "
                 "train the experience or the heuristic, or keep filter: replay"
+            )
+        if self.filter == "none" and self.gate == "quality":
+            raise ValueError(
+                "gate 'quality' reads the verdicts of replays, and filter 'none' makes none: keep filter: replay, or "
+                "leave the gate open"
             )
         return self
 

@@ -80,7 +80,8 @@ def trials_of(
 ) -> list[Trial]:
     """One trial per candidate, in order, each with the experience to replay it with: its own, unless shuffled."""
     live = [c for c in candidates if not refusal_of(c, settings)]
-    shown = iter(strangers(live) if settings.filter == "shuffled" else [c.experience for c in live])
+    own = [(c.pair.problem.id, c.experience) for c in live]
+    shown = iter(strangers(own) if settings.filter == "shuffled" else [experience for _, experience in own])
     return [_trial(c, refusal_of(c, settings), shown, groups, settings, at) for c in candidates]
 
 

@@ -15,6 +15,7 @@ from mel.prompts import Sections
 from mel.requests import Generate
 from mel.stages.experience import heading_end, parse_experience, statement_end
 from mel.stages.guard import states_answer
+from mel.stages.spans import without_end
 from mel.types import Candidate, Completion, Sampling, TokenIds
 
 PHASE = "construct"
@@ -76,7 +77,9 @@ class _Draft:
         found = end(opening + at.tokenizer.decode(ids), at.prompts.sections) if end is not None else None
         if found is None:
             return replace(self, kept=ids, is_over=True, is_truncated=completion.is_truncated)
-        return replace(self, kept=ids[: at.tokenizer.token_index(ids, max(found - len(opening), 0))])
+        part = ids[: at.tokenizer.token_index(ids, max(found - len(opening), 0))]
+        # An end behind the part was drawn after it, as all else that is dropped.
+        return replace(self, kept=without_end(part, at.tokenizer))
 
 
 def _in_three(asked: Sequence[Construction], sampling: Sampling, at: Surroundings) -> Requests[list[Completion]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -23,6 +24,12 @@ class ProcessRewardSettings(CreditSettings):
     """Fields and their defaults; PURE is the carrier `rloo` with `source: model`."""
 
     name: ClassVar[str] = "process_reward"
+    belongs_to: ClassVar[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+        "temperature": ("combine", ("min",)),
+        **dict.fromkeys(("samples", "label"), ("source", ("monte_carlo",))),
+        "separator": ("source", ("model",)),
+        **dict.fromkeys(("beta", "learning_rate"), ("source", ("implicit",))),
+    }
 
     source: Source = Field(
         default="monte_carlo",
