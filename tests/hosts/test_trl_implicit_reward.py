@@ -112,8 +112,11 @@ def test_a_run_learns_it_beside_the_policy_and_keeps_it_in_its_checkpoint(tmp_pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["credit.settings.source=implicit", "model.lora={r: 2}"], "neither sharded .* nor trained by a LoRA adapter"),
-        (["credit.settings.source=model", "credit.settings.model=/no/prm"], "process reward model /no/prm: "),
+        (
+            ["credit.settings={source: implicit}", "model.lora={r: 2}"],
+            "neither sharded .* nor trained by a LoRA adapter",
+        ),
+        (["credit.settings={source: model, model: /no/prm}"], "process reward model /no/prm: "),
     ],
 )
 def test_a_recipe_whose_reward_model_cannot_be_is_refused_before_a_weight_is_read(

@@ -114,7 +114,7 @@ def test_joint_backward_equals_separate_backward(tmp_path, accumulation):
 
 @pytest.mark.parametrize("layout", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}])
 def test_grad_norm_keeps_the_applied_ratio_within_ten_percent_of_the_share(tmp_path, layout):
-    same = {"max_steps": 20, "mel_weight": "grad_norm", "mel_share": 3.0, **layout}
+    same = {"max_steps": 20, "mel_weight": "grad_norm", "mel_lambda": 1.0, "mel_share": 3.0, **layout}
     auxiliary = tiny.RowsFrom(tiny.some_rows)
     with_rows = tiny.gradients_of(still(tmp_path / "rows", **same), auxiliary)
     # At learning rate 0 a run without rows makes the same rollouts and shows the policy's gradient alone.

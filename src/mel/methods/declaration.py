@@ -93,12 +93,13 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _has_effect(self) -> Self:
         for name, (other, values) in self.belongs_to.items():
-            if getattr(self, other) in values or getattr(self, name) == type(self).model_fields[name].default:
+            default = type(self).model_fields[name].default
+            if getattr(self, other) in values or getattr(self, name) == default:
                 continue
             named = " or ".join(map(repr, values))
             raise ValueError(
-                f"{name} belongs to {other} {named}; set {other}: {' or '.join(values)}, or leave it out (got "
-                f"{getattr(self, other)!r})"
+                f"{name} belongs to {other} {named}; set {other}: {' or '.join(values)}, or leave {name} at "
+                f"{default!r} (got {getattr(self, other)!r})"
             )
         return self
 
