@@ -79,6 +79,7 @@ def probe_model(recipe: Recipe, choice: ProbeChoice, engine: EngineChoice, *, co
     Raises:
         ValueError: no such model or task, or prompts that leave no room for a solution.
     """
+    engine.check_installed()
     if choice.output is not None:
         choice.output.mkdir(parents=True, exist_ok=True)
     recipe = _of_problems(recipe, choice)

@@ -309,7 +309,10 @@ def test_the_requests_are_the_same_whatever_the_groups_hold(settings: CreditSett
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"form": "cliff", "alpha": 0.3}, "first_error: alpha belongs to form 'vppo'; set form: vppo, or leave alpha at"),
+        (
+            {"form": "cliff", "alpha": 0.3},
+            "first_error: alpha belongs to form 'vppo'; set form: vppo, or leave alpha at",
+        ),
         ({"share": 0.5}, r"first_error: share belongs to form 'cliff'; .* \(got 'excuse'\)"),
         ({"form": "vppo", "alpha": 2.0}, "first_error.alpha: expected a number from 0 to 1, got 2.0"),
     ],

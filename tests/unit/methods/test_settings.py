@@ -48,7 +48,10 @@ def test_every_allowed_target_and_context_can_be_asked_for(target: str, context:
         ({"replay_temperature": "hot"}, "replay_temperature: expected a number of at least 0, got 'hot'"),
         ({"margin": -0.1}, r"margin: expected a number from 0 to 1, got -0\.1"),
         ({"margin": 1.1}, r"margin: expected a number from 0 to 1, got 1\.1"),
-        ({"margin": 0.2}, r"margin belongs to accept 'uplift'; set accept: uplift, or leave margin at 0.0 \(got 'right'\)"),
+        (
+            {"margin": 0.2},
+            r"margin belongs to accept 'uplift'; set accept: uplift, or leave margin at 0.0 \(got 'right'\)",
+        ),
         ({"localize_rounds": 2}, "localize_rounds belongs to localizer 'monte_carlo'; .*got 'critique'"),
         ({"top_k": 100}, r"top_k belongs to objective 'distill'; .* \(got 'nll'\)"),
         ({"gate_retention": 0.5}, r"gate_retention belongs to gate 'quality'; .* \(got 'open'\)"),

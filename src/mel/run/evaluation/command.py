@@ -53,6 +53,7 @@ def evaluate_model(
             "without accelerate or torchrun; --engine vllm --tensor-parallel N uses several GPUs"
         )
     _check_free(recipe, target, output)
+    engine.check_installed()
     memory = NotesOfRun.open(notes) if notes else None
     prepared = prepare_evaluation(recipe, reads_training_set=look_for_overlap)
     prepared = with_notes(prepared, memory) if memory else prepared

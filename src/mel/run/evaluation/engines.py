@@ -57,8 +57,15 @@ class EngineChoice:
             raise ValueError("--gpu-memory is vLLM's share of each GPU; give --engine vllm too")
         if self.gpu_memory is not None and not 0.0 < self.gpu_memory <= 1.0:
             raise ValueError(f"--gpu-memory: expected a share above 0 and at most 1, got {self.gpu_memory:g}")
+
+    def check_installed(self) -> None:
+        """Refuses an engine that is not here before data and weights are read.
+
+        Raises:
+            ValueError: vLLM is asked for and not installed.
+        """
         if self.engine == "vllm":
-            installed_vllm()  # refused now if it is not there, and not after the weights were read
+            installed_vllm()
 
     def responses_per_call(self, recipe_says: int) -> int:
         """As asked for, else what suits the engine: the recipe's number is what transformers decodes together."""

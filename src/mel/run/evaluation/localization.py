@@ -84,6 +84,7 @@ def localize(
     """
     _check(localizer, critic)
     if critic is not None:
+        critic.engine.check_installed()
         named_model(critic.target.model, critic.chat_template)  # refused before the data are read, perhaps from the hub
     found, in_view = data.load(alone=alone)
     if not in_view and localizer in ("agreement", "likelihood", *NEEDS_RIGHT):
