@@ -170,6 +170,16 @@ def test_a_directory_without_finished_runs_cannot_be_reused(file: Path, tmp_path
         run_study(file, reuse=[tmp_path / "nowhere"], train=False, console=Console(quiet=True))
 
 
+def test_a_study_whose_runs_all_lie_in_other_studies_may_be_named_among_those_to_reuse(
+    file: Path, tmp_path: Path
+) -> None:
+    run_study(file, output=tmp_path / "empty", train=False, console=Console(quiet=True))
+    found = run_study(
+        file, output=tmp_path / "out", reuse=[tmp_path / "empty"], train=False, console=Console(quiet=True)
+    )
+    assert {cell.state for cell in found.cells} == {"not begun"}
+
+
 @pytest.mark.parametrize(
     ("gpus", "at_once", "message"),
     [

@@ -20,7 +20,7 @@ from mel.run.arms import Arm, check_gpus, train_arms
 from mel.run.resuming import other_keys
 from mel.run.study.cells import Cell, cells_of
 from mel.run.study.files import Study, load_study
-from mel.run.study.reuse import FinishedRuns
+from mel.run.study.reuse import VALUES, FinishedRuns
 
 
 def run_study(
@@ -132,7 +132,7 @@ def _state(cell: Cell, arm: Arm) -> CellState:
 
 def _write(results: Results, output: Path, console: Console) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    texts = {"study.md": markdown(results), "study.json": values(results)}
+    texts = {"study.md": markdown(results), VALUES: values(results)}
     if results.points:
         texts["report.html"] = render_study(results)
     for name, text in texts.items():

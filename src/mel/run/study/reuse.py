@@ -10,6 +10,9 @@ from typing import Any
 from mel.config import Recipe, load_recipe
 from mel.record.run_directory import RECIPE, RunDirectory
 
+VALUES = "study.json"
+"""File of a study's results for programs."""
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedRuns:
@@ -24,11 +27,13 @@ class FinishedRuns:
         Raises:
             ValueError: a directory without any, or a recipe that this version cannot read.
         """
-        found = [(directory, path) for directory in directories for path in _finished(directory)]
-        empty = next((str(d) for d in directories if d not in [directory for directory, _ in found]), None)
+        found = {directory: _finished(directory) for directory in directories}
+        # A study all of whose runs lie in other studies has its results and nothing else.
+        empty = next((str(d) for d, paths in found.items() if not paths and not (d / VALUES).is_file()), None)
         if empty is not None:
             raise ValueError(f"--reuse: expected a directory that holds finished runs, as a study's; got {empty}")
-        return FinishedRuns(tuple((path, load_recipe(str(path / RECIPE)).resolved()) for _, path in found))
+        paths = [path for of_one in found.values() for path in of_one]
+        return FinishedRuns(tuple((path, load_recipe(str(path / RECIPE)).resolved()) for path in paths))
 
     def by(self, recipe: Recipe) -> Path | None:
         """The first of them that exactly this recipe trained; None if there is none."""
